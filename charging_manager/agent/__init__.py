@@ -1,0 +1,1 @@
+"""cm-agent: tap is the parts list; config, polling, steering, uplink, pages, records."""

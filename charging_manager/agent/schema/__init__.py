@@ -1,0 +1,1 @@
+"""The agent's database: numbered SQL files, applied in order, never edited once released."""

@@ -1,0 +1,1 @@
+"""The command line: one table from which help is made; demo, passwd, cloud_cert, drivers."""

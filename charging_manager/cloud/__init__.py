@@ -1,0 +1,1 @@
+"""cm-cloud: tap is the parts list; accounts, sites, downlink, pages, admin."""

@@ -1,0 +1,1 @@
+"""What both web sides share: listener, hardening, login sessions, typed routes, static files."""

@@ -1,0 +1,1 @@
+"""What exists: frozen values with units in their names. Imports nothing of ours."""

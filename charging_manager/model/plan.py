@@ -1,0 +1,69 @@
+"""What control decided: a setpoint and its reason for every charge point, and what each circuit still has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from attrs import field, frozen
+
+from charging_manager.model.reading import Obedience, Reading
+from charging_manager.model.site import Site
+from charging_manager.model.units import PhaseAmps
+
+
+@frozen
+class Because:
+    """The limit or rule that set a number: a stable code, and the fields of its sentence (charging_manager.words)."""
+
+    code: str
+    fields: Mapping[str, str | float | int] = field(factory=dict)
+
+
+@frozen
+class Setpoint:
+    """The most that one charge point may draw per phase; 0 A means pause."""
+
+    charge_point: str
+    current_a: float
+    because: Because
+
+
+@frozen
+class Budget:
+    """A circuit now, per phase: limit less reserve, used (house and charging), free. inf: unknown."""
+
+    circuit: str
+    limit_a: PhaseAmps
+    used_a: PhaseAmps
+    free_a: PhaseAmps
+    stale: bool
+    """Its meter is silent for too long, so that ``fallback_a`` holds."""
+
+
+@frozen
+class SiteImage:
+    """All that a decision may know; frozen, so that it cannot change while it is judged."""
+
+    now_s: float
+    number: int
+    site: Site
+    readings: Mapping[str, tuple[Reading, ...]]
+    """By device, newest last, those of the last 30 s; a device that never answered is missing."""
+    obedience: Mapping[str, Obedience]
+    """By charge point; all of the site's are there."""
+    last_plan: Plan | None = None
+    overrides: Mapping[str, float] = field(factory=dict)
+    """By charge point: a highest current (0 A pauses) until the car is unplugged."""
+
+
+@frozen
+class Plan:
+    """One decision; it comes back in the next image as ``last_plan``. ``memory`` is control's own."""
+
+    number: int
+    decided_s: float
+    setpoints: Mapping[str, Setpoint]
+    budgets: Mapping[str, Budget]
+    memory: object = None
+    violations: tuple[str, ...] = ()
+    """Invariants (docs/control.md) that this decision broke, for the log: empty unless there is a bug."""

@@ -1,0 +1,138 @@
+"""A site: circuits in a tree, charge points and meters on them. Checked once by ``check_site``, then trusted."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
+
+from attrs import field, frozen
+
+from charging_manager.errors import ConfigError
+from charging_manager.model.units import PhaseAmps
+
+
+class Mode(StrEnum):
+    """What a person chose for a charge point (CONTRACT, ``PUT /charge-points/{id}/mode``)."""
+
+    OFF = "off"
+    SOLAR = "solar"
+    MIN_SOLAR = "min-solar"
+    FAST = "fast"
+    PLAN = "plan"
+
+
+class MeterRole(StrEnum):
+    """What a meter measures. GRID and CIRCUIT see everything that flows through their circuit, charging included."""
+
+    GRID = "grid"
+    CIRCUIT = "circuit"
+    LOAD = "load"  # the circuit's house load alone, without charging
+    SOLAR = "solar"
+    STORAGE = "storage"
+
+
+@frozen
+class Circuit:
+    """A fused part of the site's wiring; circuits form a tree under one root (``parent`` is None)."""
+
+    id: str
+    name: str
+    parent: str | None
+    limit_a: PhaseAmps
+    reserve_a: float = 0.0
+    fallback_a: float = 0.0
+    """What charging below may draw, per phase, while this circuit's meter is silent."""
+    meter: str | None = None
+
+
+@frozen
+class ChargePoint:
+    """A box that we steer. ``phases[i]`` is the site's phase (0..2) on the box's own L1, L2, L3: one or three."""
+
+    id: str
+    name: str
+    circuit: str
+    phases: tuple[int, ...] = (0, 1, 2)
+    min_a: float = 6.0
+    max_a: float = 32.0
+    step_a: float = 1.0
+    priority: int = 0
+    """Higher is served first."""
+    mode: Mode = Mode.FAST
+    out_of_service: bool = False
+
+
+@frozen
+class Meter:
+    """A thing that measures; ``circuit`` is where it sits. ``phases`` as for a charge point."""
+
+    id: str
+    name: str
+    circuit: str
+    role: MeterRole
+    phases: tuple[int, ...] = (0, 1, 2)
+
+
+@frozen
+class Site:
+    """Everything behind one grid connection, by id. Raises (from check_site): ConfigError naming the key path."""
+
+    name: str
+    serial: str
+    circuits: Mapping[str, Circuit] = field(factory=dict)
+    charge_points: Mapping[str, ChargePoint] = field(factory=dict)
+    meters: Mapping[str, Meter] = field(factory=dict)
+    unbalance_a: float | None = None
+    """Most that charging may differ between two phases; None: no such limit."""
+
+    def path_to_root(self, circuit: str) -> Iterator[Circuit]:
+        """The circuit and all above it, lowest first."""
+        at: str | None = circuit
+        while at is not None:
+            found = self.circuits[at]
+            yield found
+            at = found.parent
+
+
+def check_site(site: Site) -> Site:
+    """The same site, if it makes sense. Raises: ConfigError with the key path and what to do."""
+    for circuit in site.circuits.values():
+        where = f"circuits.{circuit.id}"
+        for amps in (*circuit.limit_a, circuit.reserve_a, circuit.fallback_a):
+            if not (math.isfinite(amps) and amps >= 0):
+                raise ConfigError(where, "limits are numbers of amperes, 0 or more")
+        if circuit.parent is not None and circuit.parent not in site.circuits:
+            raise ConfigError(f"{where}.parent", f"there is no circuit {circuit.parent!r}; name one that exists")
+        if circuit.meter is not None and circuit.meter not in site.meters:
+            raise ConfigError(f"{where}.meter", f"there is no meter {circuit.meter!r}; add the meter first")
+        _climb(site, circuit)
+    roots = [circuit.id for circuit in site.circuits.values() if circuit.parent is None]
+    if site.circuits and len(roots) != 1:
+        raise ConfigError(
+            "circuits", f"one circuit must be the root, without a parent; here: {', '.join(roots) or 'none'}"
+        )
+    things: list[ChargePoint | Meter] = [*site.charge_points.values(), *site.meters.values()]
+    for thing in things:
+        where = f"devices.{thing.id}"
+        if thing.circuit not in site.circuits:
+            raise ConfigError(f"{where}.circuit", f"there is no circuit {thing.circuit!r}; name one that exists")
+        if not thing.phases or len(thing.phases) not in (1, 3) or len(set(thing.phases)) != len(thing.phases):
+            raise ConfigError(f"{where}.phases", "one phase, or all three, each once")
+        if not set(thing.phases) <= {0, 1, 2}:
+            raise ConfigError(f"{where}.phases", "phases are L1, L2 and L3")
+    if site.unbalance_a is not None and not (math.isfinite(site.unbalance_a) and site.unbalance_a >= 0):
+        raise ConfigError("unbalance_a", "a number of amperes, 0 or more, or empty for no limit")
+    return site
+
+
+def _climb(site: Site, circuit: Circuit) -> None:
+    seen = {circuit.id}
+    at = circuit.parent
+    while at is not None and at in site.circuits:
+        if at in seen:
+            raise ConfigError(
+                f"circuits.{circuit.id}.parent", "the circuits form a loop; give one of them another parent"
+            )
+        seen.add(at)
+        at = site.circuits[at].parent

@@ -1,0 +1,1 @@
+"""Open, create and upgrade an SQLite file; knows no table of ours."""

@@ -1,0 +1,46 @@
+"""Sentences for people, in French, German and English: one PO file per language for Python and the browser.
+
+English stands in the code; ``{name}`` marks a field, in both. The browser fetches the same catalogue as JSON.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+
+from babel.messages.pofile import read_po
+
+from charging_manager.paths import shared
+
+LANGUAGES = ("en", "fr", "de")
+
+
+@cache
+def catalogue(language: str) -> Mapping[str, str]:
+    """English sentence to translated one; empty for English. Raises: ConfigError if the locale folder is missing."""
+    if language == "en" or language not in LANGUAGES:
+        return {}
+    with (shared("locale") / f"{language}.po").open("rb") as file:
+        messages = read_po(file, locale=language)
+    return {str(m.id): str(m.string) for m in messages if m.id and m.string and not m.fuzzy}
+
+
+def say(language: str, sentence: str, **fields: object) -> str:
+    """The sentence in that language with its fields filled in. A sentence without translation stays English."""
+    text = catalogue(language).get(sentence, sentence)
+    return text.format_map(fields) if fields else text
+
+
+def best_language(accept: str | None, default: str = "en") -> str:
+    """The language of ours that an ``Accept-Language`` header prefers (RFC 9110, section 12.5.4)."""
+    wishes: list[tuple[float, int, str]] = []
+    for position, part in enumerate((accept or "").split(",")[:20]):
+        name, _, quality = part.strip().partition(";q=")
+        try:
+            weight = float(quality or 1)
+        except ValueError:
+            continue
+        language = name.split("-")[0].lower()
+        if language in LANGUAGES and weight > 0:
+            wishes.append((-weight, position, language))
+    return min(wishes)[2] if wishes else default

@@ -1,0 +1,1 @@
+"""Mirrors charging_manager; support/ holds what tests share."""
