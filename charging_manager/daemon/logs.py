@@ -1,0 +1,90 @@
+"""The daemons' log: levels 1 to 4, changeable while running, and the last lines for the UI.
+
+There is one log in a process, made at import, because twistd builds its observer (by dotted name) before it calls
+makeService.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections import deque
+from datetime import UTC, datetime
+from typing import IO
+
+from attrs import frozen
+from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent
+from twisted.python.failure import Failure
+from twisted.python.logfile import LogFile
+from zope.interface import implementer
+
+LEVELS = {1: "errors", 2: "warnings", 3: "information", 4: "data"}
+_NUMBER = {LogLevel.critical: 1, LogLevel.error: 1, LogLevel.warn: 2, LogLevel.info: 3, LogLevel.debug: 4}
+_JOURNAL = {1: "<3>", 2: "<4>", 3: "<6>", 4: "<7>"}
+_KEPT_LINES = 500
+_LONGEST_LINE = 2_000
+
+
+@frozen
+class LogLine:
+    """One line as people read it. ``level`` is 1 to 4."""
+
+    at: datetime
+    level: int
+    text: str
+
+
+@implementer(ILogObserver)
+class DaemonLog:
+    """Writes what its level lets through, and keeps the last lines. ``level`` may be set at any time."""
+
+    def __init__(self) -> None:
+        self.level = 3
+        self.file_name: str | None = None
+        self.last_lines: deque[LogLine] = deque(maxlen=_KEPT_LINES)
+        self._out: IO[str] | LogFile | None = None
+        self._journal = "JOURNAL_STREAM" in os.environ
+
+    def __call__(self, event: LogEvent) -> None:
+        level = _NUMBER.get(event.get("log_level", LogLevel.info), 3)
+        if level > self.level or _is_chatter(event):
+            return
+        text = _one_line(event)
+        moment = datetime.fromtimestamp(event["log_time"], UTC) if "log_time" in event else datetime.now(UTC)
+        self.last_lines.append(LogLine(moment, level, text))
+        mark = _JOURNAL[level] if self._journal else f"{moment:%Y-%m-%dT%H:%M:%SZ} {LEVELS[level]:<11} "
+        try:
+            out = self._open()
+            out.write(f"{mark}{text}\n")
+            out.flush()
+        except (OSError, ValueError):
+            return  # a full disk or a closed terminal must not stop charging
+
+    def _open(self) -> IO[str] | LogFile:
+        if self._out is None:
+            name = self.file_name
+            self._out = sys.stdout if name in (None, "-") else LogFile.fromFullPath(name)
+        return self._out
+
+
+def _is_chatter(event: LogEvent) -> bool:
+    """Twisted's announcements of every listener and client, which tell people nothing."""
+    return bool(event.get("log_namespace", "").startswith("twisted.")) and event.get("log_level") is LogLevel.info
+
+
+def _one_line(event: LogEvent) -> str:
+    text = formatEvent(event)
+    failure = event.get("log_failure")
+    if isinstance(failure, Failure):
+        frames = failure.getTraceback(detail="brief") if failure.value is not None else ""
+        text = f"{text} {frames}"
+    text = " | ".join(part.strip() for part in text.splitlines() if part.strip())
+    return text if len(text) <= _LONGEST_LINE else text[:_LONGEST_LINE] + "…"
+
+
+the_log = DaemonLog()
+
+
+def observer() -> DaemonLog:
+    """For twistd's ``--logger``."""
+    return the_log

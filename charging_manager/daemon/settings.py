@@ -1,0 +1,56 @@
+"""The settings file: what belongs to the process (ports, log, folders), read only; the rest is in the database."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from charging_manager.errors import ConfigError
+
+Known = Mapping[str, type]
+"""Setting to its type; ``list`` means a list of strings."""
+
+SYSTEM_FILE = Path("/etc/charging-manager/charging-manager.toml")
+_TYPE_WORDS = {int: "a whole number", bool: "true or false", str: "a text", list: "a list of texts"}
+
+
+def find_settings(given: str | None, data: Path) -> Path | None:
+    """The file given, else ``<data>/charging-manager.toml``, else the system's; None if there is none."""
+    if given:
+        return Path(given)
+    for path in (data / "charging-manager.toml", SYSTEM_FILE):
+        if path.is_file():
+            return path
+    return None
+
+
+def read_settings(path: Path | None, daemon: str, known: Known) -> dict[str, Any]:
+    """The table ``[agent]`` or ``[cloud]``, checked. Raises: ConfigError with file, line or key path, and reason."""
+    if path is None:
+        return {}
+    try:
+        whole = tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise ConfigError(str(path), f"cannot be read ({error.strerror})") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(str(path), f"is not TOML: {error}") from error
+    for table in whole:
+        if table not in ("agent", "cloud"):
+            raise ConfigError(str(path), f"{table}: there are only the tables [agent] and [cloud]")
+    table = whole.get(daemon, {})
+    if not isinstance(table, dict):
+        raise ConfigError(str(path), f"{daemon}: this is a table, written [{daemon}]")
+    for key, value in table.items():
+        wanted = known.get(key)
+        if wanted is None:
+            raise ConfigError(
+                str(path), f"{daemon}.{key}: there is no such setting; known are {', '.join(sorted(known))}"
+            )
+        fits = isinstance(value, wanted) and not (wanted is int and isinstance(value, bool))
+        if not fits or (wanted is list and not all(isinstance(item, str) for item in value)):
+            raise ConfigError(str(path), f"{daemon}.{key}: must be {_TYPE_WORDS[wanted]}")
+        if (key == "port" and not 0 <= value <= 65535) or (key == "loglevel" and not 1 <= value <= 4):
+            raise ConfigError(str(path), f"{daemon}.{key}: out of range")
+    return table
