@@ -1,0 +1,51 @@
+# `make demo` and `make test` are all that a newcomer needs; the rest is for those who change things.
+PORT ?= 8080
+CLOUD_PORT ?= 4443
+SEED ?= 1
+PYTHON ?= python3
+ONLY ?=
+RUN = .venv/bin/python -m charging_manager
+
+.PHONY: demo test unit check bench soak docs lock clean dev
+
+demo: .venv/ready  ## a simulated site, its agent and a cloud server, until Ctrl-C
+	@exec $(RUN) demo --seed $(SEED) --port $(PORT) --cloud-port $(CLOUD_PORT)
+
+test: .venv/ready  ## all tests; says at the end which were left out, and why
+	@.venv/bin/python -m pytest -q
+
+unit: .venv/ready  ## the quick ones: no process, no port
+	@.venv/bin/python -m pytest -q -m "not e2e"
+
+check: .venv/ready  ## what runs before a commit
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/mypy
+	@.venv/bin/python -m pytest -q -m "not e2e"
+
+bench: .venv/ready  ## ratios against real peers, one line a figure; ONLY=name runs one
+	@.venv/bin/python -m bench $(ONLY)
+
+soak: .venv/ready  ## the long rehearsals; CI runs a tenth of them
+	@CM_LONG=1 .venv/bin/python -m pytest -q
+
+lock: .venv/ready  ## make requirements.txt anew
+	@.venv/bin/python -m pip install -q pip-tools
+	@.venv/bin/pip-compile -q --generate-hashes --allow-unsafe --strip-extras --no-header --no-emit-index-url \
+	  --no-emit-trusted-host --no-emit-find-links -o requirements.txt requirements.in
+
+dev: .venv/ready
+
+clean:
+	@rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache
+
+.venv/ready: requirements.txt setup.cfg pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+	  { echo "Python 3.11 or newer is needed: apt-get install python3 (Debian 12 or newer), or make PYTHON=python3.11"; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || \
+	  { echo "Python cannot make virtual environments here: apt-get install python3-venv"; exit 1; }
+	@test -x .venv/bin/python || $(PYTHON) -m venv .venv
+	@echo "installing what requirements.txt lists into .venv"
+	@.venv/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements.txt
+	@.venv/bin/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch .venv/ready
