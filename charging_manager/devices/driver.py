@@ -1,0 +1,490 @@
+"""The words of a driver: frozen values that say what a device's registers mean, what it allows and what it punishes.
+
+A driver file (``drivers/NAME.toml``) becomes one ``Driver``; three things are made from it: the planner's requests, a
+simulator with the same map, and a page for people. Nothing here does I/O or knows a device's name.
+docs/drivers.md explains every word to authors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
+from pathlib import Path
+
+import attrs
+from attrs import field, frozen
+
+from charging_manager.model.reading import Status
+
+Value = float | int | str | None
+"""A decoded value in our units; None is unknown."""
+
+
+class Kind(StrEnum):
+    """What a device is at the site."""
+
+    CHARGER = "charger"
+    METER = "meter"
+    INVERTER = "inverter"
+    GATEWAY = "gateway"
+
+
+class Type(StrEnum):
+    """How the words of a value are to be read."""
+
+    U16 = "u16"
+    I16 = "i16"
+    U32 = "u32"
+    I32 = "i32"
+    U64 = "u64"
+    I64 = "i64"
+    F32 = "f32"
+    F64 = "f64"
+    STR = "str"
+    STR16 = "str16"
+    ASCII_LOW = "ascii-low"
+    ASCII_HIGH = "ascii-high"
+    BITS = "bits"
+    RAW = "raw"
+    COIL = "coil"
+
+
+SIZES: Mapping[Type, int] = {
+    Type.U16: 1,
+    Type.I16: 1,
+    Type.BITS: 1,
+    Type.COIL: 1,
+    Type.ASCII_LOW: 1,
+    Type.ASCII_HIGH: 1,
+    Type.U32: 2,
+    Type.I32: 2,
+    Type.F32: 2,
+    Type.U64: 4,
+    Type.I64: 4,
+    Type.F64: 4,
+}
+"""Registers (or coils) that a value of this type fills; str, str16 and raw say their own count."""
+
+TEXTS = frozenset({Type.STR, Type.STR16, Type.ASCII_LOW, Type.ASCII_HIGH, Type.RAW})
+
+
+class Group(StrEnum):
+    """How often a value is wanted: every cycle, every half minute, once after connecting, on demand."""
+
+    LIVE = "live"
+    SLOW = "slow"
+    ONCE = "once"
+    RARE = "rare"
+
+
+UNITS: Mapping[str, str] = {
+    "a": "A",
+    "v": "V",
+    "w": "W",
+    "va": "VA",
+    "var": "var",
+    "wh": "Wh",
+    "hz": "Hz",
+    "s": "s",
+    "c": "°C",
+    "percent": "%",
+}
+"""The last part of a register's name is its unit: ``current_l1_a`` is in amperes."""
+
+
+@frozen
+class Condition:
+    """Something about a named value: one of ``values``, or between ``lowest`` and ``highest`` (both included)."""
+
+    register: str
+    values: tuple[float | int | str, ...] = ()
+    lowest: float | str | None = None
+    highest: float | str | None = None
+
+    def holds(self, known: Mapping[str, Value]) -> bool | None:
+        """None if the value is unknown. Texts are compared as versions: "1.10" is more than "1.9"."""
+        value = known.get(self.register)
+        if value is None:
+            return None
+        if self.values:
+            return value in self.values
+        low = self.lowest is None or _order(value) >= _order(self.lowest)
+        return low and (self.highest is None or _order(value) <= _order(self.highest))
+
+
+def _order(value: float | int | str) -> tuple[float, ...]:
+    if isinstance(value, str):
+        parts = "".join(c if c.isdigit() else "." for c in value).split(".")
+        return tuple(float(part) for part in parts if part)
+    return (float(value),)
+
+
+def all_hold(conditions: tuple[Condition, ...], known: Mapping[str, Value]) -> bool | None:
+    """False if one is false, else None if one is unknown, else True."""
+    answers = [condition.holds(known) for condition in conditions]
+    if False in answers:
+        return False
+    return None if None in answers else True
+
+
+@frozen
+class Register:
+    """One value of the device: where it lies, how it is coded, how often it is wanted.
+
+    ``address`` is the protocol's, counted from 0; with discovery it is the offset from the block's first register.
+    ``function`` reads (None: it cannot be read), ``write_function`` writes (None: it must not be written).
+    value = bits of raw x scale x 10 ** (value of ``scale_from``) + offset.
+    ``lowest`` and ``highest``: outside, a read value is unknown, and a write is refused (0 is always allowed).
+    """
+
+    name: str
+    address: int
+    type: Type
+    count: int
+    function: int | None = 3
+    write_function: int | None = None
+    scale: float = 1.0
+    offset: float = 0.0
+    bits: tuple[int, int] | None = None
+    """Lowest and highest bit of the field inside the raw value."""
+    na: tuple[int, ...] = ()
+    """Raw values that mean "unknown"."""
+    low_word_first: bool = False
+    low_byte_first: bool = False
+    """For texts: the first letter is in the low byte."""
+    scale_from: str | None = None
+    group: Group = Group.SLOW
+    volatile: bool | None = None
+    """True: may be written often; False: wears the device's flash; None: nobody says."""
+    lowest: float | None = None
+    highest: float | None = None
+    only_when: tuple[Condition, ...] = ()
+    """The value means something only then; else it is unknown."""
+    at_unit: int | None = None
+    at_port: int | None = None
+    channel: bool = False
+    """The address repeats for every connector of the device (``Channels``)."""
+    example: float | int | str | None = None
+    """A typical value: for the documentation, and what a simulator shows."""
+    page: int | None = None
+    source: str | None = None
+    note: str = ""
+
+    @property
+    def unit(self) -> str:
+        """What the value is counted in, from its name; empty for codes and texts."""
+        return UNITS.get(self.name.rpartition("_")[2], "") if "_" in self.name else ""
+
+    @property
+    def end(self) -> int:
+        """The first address behind it."""
+        return self.address + self.count
+
+
+@frozen
+class StateRule:
+    """If all of ``when`` holds, the charge point is in this state."""
+
+    status: Status
+    when: tuple[Condition, ...]
+
+
+@frozen
+class VehicleState:
+    """What the device says of the car: the first rule that holds. A rule that cannot be decided means unknown."""
+
+    rules: tuple[StateRule, ...]
+
+    def status(self, known: Mapping[str, Value]) -> tuple[Status, bool]:
+        """The state, and whether the driver knows these codes (False is worth a line in the log, once)."""
+        for rule in self.rules:
+            holds = all_hold(rule.when, known)
+            if holds:
+                return rule.status, True
+            if holds is None:
+                return Status.UNKNOWN, True
+        return Status.UNKNOWN, False
+
+    @property
+    def registers(self) -> frozenset[str]:
+        """Names of all values that decide."""
+        return frozenset(condition.register for rule in self.rules for condition in rule.when)
+
+
+@frozen
+class Write:
+    """One value to be written, in our units."""
+
+    register: str
+    value: float | int
+
+
+@frozen
+class Setpoint:
+    """How a charge point is told its current. ``pause`` and ``resume`` are whatever writes the box wants for that.
+
+    A pause that writes 0 into the setpoint's own register needs no ``resume``.
+    """
+
+    register: str
+    lowest_a: float
+    highest_a: float
+    step_a: float
+    pause: tuple[Write, ...]
+    resume: tuple[Write, ...] = ()
+    applied: str | None = None
+    """Shows what the box obeys now: never more than was written, 0 when paused."""
+    keep_every_s: float | None = None
+    """Written again after so long, although nothing changed."""
+    raise_every_s: float = 0.0
+    """A higher setpoint waits so long after the last change; a lower one never waits."""
+    settle_s: float = 5.0
+    """After a write, what ``applied`` shows counts only then."""
+
+
+class FedBy(StrEnum):
+    """What keeps a box's watchdog quiet."""
+
+    ANY_REQUEST = "any-request"
+    REGISTER_WRITE = "register-write"
+    SETPOINT_WRITE = "setpoint-write"
+    NONE = "none"
+
+
+@frozen
+class Watchdog:
+    """What the box does by itself when it hears nothing: after ``timeout_s`` it takes the fallback current.
+
+    ``timeout`` and ``fallback`` name the registers that show it, ``timeout_write`` and ``fallback_write`` those that
+    set it. Without a ``fallback`` register the box stops, which is a fallback of 0 A.
+    """
+
+    fed_by: FedBy
+    timeout: str
+    timeout_write: str
+    timeout_s: float
+    every_s: float
+    """So often at least it must be fed."""
+    fallback: str | None = None
+    fallback_write: str | None = None
+    lowest_a: float = 6.0
+    """The smallest fallback current but 0."""
+    feed: tuple[Write, ...] = ()
+    """The writes that feed it, where requests alone do not."""
+
+
+@frozen
+class Phases:
+    """How a charge point is switched between one and three phases."""
+
+    register: str
+    one: int
+    three: int
+    state: str | None = None
+    when: tuple[Condition, ...] = ()
+    """It is able to, only then."""
+    prepare: tuple[Write, ...] = ()
+    settle_s: float = 5.0
+
+
+@frozen
+class SunSpec:
+    """A chain of SunSpec blocks; the driver's addresses are offsets in the first block of one of ``models``."""
+
+    models: tuple[int, ...]
+    length: int
+    bases: tuple[int, ...] = (40000, 50000, 0)
+
+
+@frozen
+class BusRules:
+    """What the device allows on its wire."""
+
+    max_read: int = 125
+    gaps: bool = False
+    """One request may run over undefined addresses."""
+    alone: bool = False
+    """Every value must be read by a request of its own."""
+    gap_s: float = 0.0
+    """Silence between two requests."""
+    write_gap_s: float = 0.0
+    """Time between two writes."""
+    timeout_s: float = 1.0
+    connect_delay_s: float = 0.0
+    clients: int | None = None
+
+
+@frozen
+class TcpDefaults:
+    """Where the device listens when nobody changed that."""
+
+    port: int = 502
+    unit: int = 1
+
+
+@frozen
+class RtuDefaults:
+    """How the device speaks on a serial line when nobody changed that."""
+
+    baud: int
+    parity: str = "N"
+    stopbits: int = 1
+    databits: int = 8
+    unit: int = 1
+
+
+@frozen
+class Setting:
+    """A yes or no that the installer chooses. When yes, these values change sign, and these pairs change places."""
+
+    name: str
+    title: str
+    negate: tuple[str, ...] = ()
+    swap: tuple[tuple[str, str], ...] = ()
+
+
+@frozen
+class Never:
+    """Addresses that must not be written, whatever happens."""
+
+    address: int
+    count: int
+    why: str
+
+
+@frozen
+class Recovery:
+    """Writes that bring the box back from a state of its own, at most so often until it was well again."""
+
+    when: tuple[Condition, ...]
+    writes: tuple[Write, ...]
+    at_most: int = 3
+
+
+@frozen
+class Channels:
+    """A device with several connectors: the registers of connector n lie ``step`` x (n - first) further."""
+
+    step: int
+    first: int = 1
+    count: int = 1
+
+
+@frozen
+class Unmapped:
+    """A register that the device has and this driver leaves alone, with the reason."""
+
+    name: str
+    why: str
+
+
+@frozen
+class Variant:
+    """Another firmware or model of the same family: the driver to use when the conditions hold after connecting."""
+
+    name: str
+    when: tuple[Condition, ...]
+    driver: Driver
+
+
+@frozen
+class Driver:
+    """Everything that we know of a device family. Made by the loader, checked once, then trusted."""
+
+    name: str
+    vendor: str
+    model: str
+    kind: Kind
+    registers: Mapping[str, Register]
+    sources: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+    bus: BusRules = BusRules()
+    tcp: TcpDefaults | None = None
+    rtu: RtuDefaults | None = None
+    identify: tuple[Condition, ...] = ()
+    """All of this holds on this device; otherwise it is another one, and nothing is written to it."""
+    discover: SunSpec | None = None
+    state: VehicleState | None = None
+    setpoint: Setpoint | None = None
+    watchdog: Watchdog | None = None
+    phases: Phases | None = None
+    start: tuple[Write, ...] = ()
+    """Preparation after connecting."""
+    wake: tuple[Write, ...] = ()
+    """What wakes a sleeping car."""
+    recover: tuple[Recovery, ...] = ()
+    never: tuple[Never, ...] = ()
+    channels: Channels | None = None
+    settings: tuple[Setting, ...] = ()
+    unsigned_currents: bool = False
+    """Phase currents carry no sign; the direction is that of the phase's power."""
+    variants: tuple[Variant, ...] = ()
+    unmapped: tuple[Unmapped, ...] = ()
+    hook: type | None = field(default=None, eq=False)
+    """A class of a plugin, for what no word can say (docs/drivers.md, "Plugins")."""
+    path: Path | None = field(default=None, eq=False)
+
+    def grouped(self, *groups: Group) -> tuple[Register, ...]:
+        """The readable registers of these groups, by function and address."""
+        chosen = [r for r in self.registers.values() if r.group in groups and r.function is not None]
+        return tuple(sorted(chosen, key=lambda r: (r.function or 0, r.address, r.name)))
+
+    def written(self) -> frozenset[str]:
+        """Names of all registers that we ever write: the write guard lets nothing else through."""
+        return frozenset(write.register for write in self._writes())
+
+    def _writes(self) -> Iterator[Write]:
+        yield from (*self.start, *self.wake)
+        for recovery in self.recover:
+            yield from recovery.writes
+        if self.setpoint is not None:
+            yield Write(self.setpoint.register, 0)
+            yield from (*self.setpoint.pause, *self.setpoint.resume)
+        if self.watchdog is not None:
+            yield Write(self.watchdog.timeout_write, 0)
+            yield from self.watchdog.feed
+            if self.watchdog.fallback_write is not None:
+                yield Write(self.watchdog.fallback_write, 0)
+        if self.phases is not None:
+            yield Write(self.phases.register, 0)
+            yield from self.phases.prepare
+
+    def resolve(self, known: Mapping[str, Value]) -> Driver:
+        """The variant whose conditions hold for what the device said of itself, or this driver."""
+        for variant in self.variants:
+            if all_hold(variant.when, known):
+                return variant.driver
+        return self
+
+    def for_channel(self, channel: int) -> Driver:
+        """The same device seen from its connector ``channel``. Raises: ValueError if it has no such connector."""
+        if self.channels is None:
+            if channel != 1:
+                raise ValueError(f"{self.name} has one connector, not {channel}")
+            return self
+        if not self.channels.first <= channel < self.channels.first + self.channels.count:
+            raise ValueError(f"{self.name} has no connector {channel}")
+        shift = self.channels.step * (channel - self.channels.first)
+        moved = {
+            name: attrs.evolve(r, address=r.address + shift) if r.channel else r for name, r in self.registers.items()
+        }
+        variants = tuple(attrs.evolve(v, driver=v.driver.for_channel(channel)) for v in self.variants)
+        return attrs.evolve(self, registers=moved, channels=None, variants=variants)
+
+
+CANONICAL: Mapping[str, str] = {
+    **{f"current_l{n}_a": f"current on L{n}" for n in (1, 2, 3)},
+    **{f"voltage_l{n}_v": f"voltage of L{n} to neutral" for n in (1, 2, 3)},
+    **{f"power_l{n}_w": f"active power on L{n}" for n in (1, 2, 3)},
+    "power_w": "active power, all phases",
+    "energy_wh": "imported (meters) or delivered in all (charge points)",
+    "energy_export_wh": "exported",
+    "session_wh": "delivered in this session, as the box counts it",
+    "applied_a": "what the box obeys now",
+    "hardware_max_a": "what the box, its cable and its fuse can do at most",
+    "rfid": "the last tag",
+    "serial": "serial number",
+    "firmware": "firmware",
+    "model_name": "model as the device says it",
+}
+"""Names that the rest of the program understands; a driver may have others, which are shown and no more."""
