@@ -38,11 +38,11 @@ class LogLine:
 class DaemonLog:
     """Writes what its level lets through, and keeps the last lines. ``level`` may be set at any time."""
 
-    def __init__(self) -> None:
+    def __init__(self, out: IO[str] | LogFile | None = None) -> None:
         self.level = 3
         self.file_name: str | None = None
         self.last_lines: deque[LogLine] = deque(maxlen=_KEPT_LINES)
-        self._out: IO[str] | LogFile | None = None
+        self._out = out
         self._journal = "JOURNAL_STREAM" in os.environ
 
     def __call__(self, event: LogEvent) -> None:
@@ -54,16 +54,17 @@ class DaemonLog:
         self.last_lines.append(LogLine(moment, level, text))
         mark = _JOURNAL[level] if self._journal else f"{moment:%Y-%m-%dT%H:%M:%SZ} {LEVELS[level]:<11} "
         try:
-            out = self._open()
+            out = self.open()
             out.write(f"{mark}{text}\n")
             out.flush()
         except (OSError, ValueError):
             return  # a full disk or a closed terminal must not stop charging
 
-    def _open(self) -> IO[str] | LogFile:
+    def open(self) -> IO[str] | LogFile:
+        """Where the lines go. Twisted is about to put its own in place of sys.stdout: hence the original."""
         if self._out is None:
             name = self.file_name
-            self._out = sys.stdout if name in (None, "-") else LogFile.fromFullPath(name)
+            self._out = (sys.__stdout__ or sys.stdout) if name in (None, "-") else LogFile.fromFullPath(name)
         return self._out
 
 
@@ -86,5 +87,9 @@ the_log = DaemonLog()
 
 
 def observer() -> DaemonLog:
-    """For twistd's ``--logger``."""
+    """For twistd's ``--logger``; a log file that cannot be opened ends the program here, in one sentence."""
+    try:
+        the_log.open()
+    except OSError as error:
+        raise SystemExit(f"the log file {the_log.file_name} cannot be opened ({error.strerror})") from error
     return the_log
