@@ -1,0 +1,29 @@
+"""The language that a browser prefers, among the three of ours."""
+
+from __future__ import annotations
+
+import pytest
+
+from charging_manager.words import best_language, say
+
+
+@pytest.mark.parametrize(
+    ("accept", "language"),
+    [
+        (None, "en"),
+        ("", "en"),
+        ("de-AT,de;q=0.9,en;q=0.8", "de"),
+        ("es,fr;q=0.7,en;q=0.3", "fr"),
+        ("en;q=0.2,fr;q=0.9", "fr"),
+        ("es,pt", "en"),
+        ("de;q=0,fr", "fr"),
+        ("de;q=nonsense,fr;q=0.1", "fr"),
+        ("," * 10_000, "en"),
+    ],
+)
+def test_the_preferred_language_of_ours_is_chosen(accept: str | None, language: str) -> None:
+    assert best_language(accept) == language
+
+
+def test_a_sentence_without_translation_stays_english_with_its_fields() -> None:
+    assert say("fr", "no such sentence {amps}", amps=6) == "no such sentence 6"
