@@ -1,0 +1,45 @@
+-- An installation that may open a tunnel.
+CREATE TABLE installations (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,     -- never given twice: a new one of the same name inherits nothing
+    cloud_id TEXT NOT NULL UNIQUE COLLATE NOCASE, -- as the cloud's admin wrote it; compared without case
+    source TEXT NOT NULL CHECK (source IN ('added', 'enrolled')), -- by the admin, or by its own key (serial number)
+    salt BLOB,                                    -- SCRAM-SHA-256 verifier (RFC 5802), NULL for enrolled ones
+    iterations INTEGER,
+    stored_key BLOB,
+    server_key BLOB,
+    created_at TEXT NOT NULL,                     -- ISO 8601, UTC, as every *_at here
+    last_seen_at TEXT,                            -- when its tunnel was last known to be up; NULL: never
+    version TEXT,                                 -- of the agent, as it said in the first exchange
+    CHECK ((source = 'added') = (stored_key IS NOT NULL))
+) STRICT;
+
+-- When tunnels came and went; only the newest of each installation are kept.
+CREATE TABLE connections (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    installation INTEGER NOT NULL REFERENCES installations ON DELETE CASCADE,
+    event TEXT NOT NULL CHECK (event IN ('connected', 'lost')),
+    at TEXT NOT NULL,
+    source TEXT NOT NULL,                         -- peer address
+    detail TEXT NOT NULL                          -- version when connected, reason code when lost
+) STRICT;
+CREATE INDEX connections_by_installation ON connections (installation, number);
+
+-- Cloud logins that failed. What was typed is kept only where it names an installation: it may be a password.
+CREATE TABLE failed_logins (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    at TEXT NOT NULL,
+    door TEXT NOT NULL CHECK (door IN ('installation', 'cloud-admin')),
+    installation INTEGER REFERENCES installations ON DELETE CASCADE,
+    source TEXT NOT NULL,                         -- peer address
+    cause TEXT NOT NULL                           -- unknown-id, offline, refused, throttled
+) STRICT;
+
+-- What the cloud's admin did. Names stay when the installation has gone.
+CREATE TABLE audit (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    at TEXT NOT NULL,
+    who TEXT NOT NULL,                            -- cloud-admin, or machine for cloud_cert
+    source TEXT NOT NULL,                         -- peer address
+    action TEXT NOT NULL,                         -- installation-added, certificate-changed, …
+    subject TEXT NOT NULL                         -- Cloud ID, fingerprint, level
+) STRICT;
