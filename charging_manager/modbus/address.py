@@ -1,0 +1,182 @@
+"""Where a device is: ``tcp://host[:502]?unit=1``, ``rtu:///dev/ttyUSB0?baud=19200&unit=3``, ``rtutcp://host:port?unit=1``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from ipaddress import ip_address
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from attrs import field, frozen
+
+from charging_manager.errors import ConfigError
+
+WHERE = "address"
+"""The field that a ConfigError of this module names."""
+
+MODBUS_PORT = 502
+_PARITIES = ("N", "E", "O")
+
+
+@frozen
+class TcpAddress:
+    """A unit behind a Modbus TCP endpoint."""
+
+    host: str
+    port: int = MODBUS_PORT
+    unit: int = 1
+
+    @property
+    def endpoint(self) -> str:
+        """What is shared by all units behind one bus: two addresses with the same one belong on the same bus."""
+        return f"tcp://{_bracketed(self.host)}:{self.port}"
+
+    def __str__(self) -> str:
+        return f"{self.endpoint}?unit={self.unit}"
+
+
+@frozen
+class RtuTcpAddress:
+    """A unit on a serial line that a converter passes on, byte by byte, over TCP."""
+
+    host: str
+    port: int
+    unit: int = 1
+    echo: bool = False
+
+    @property
+    def endpoint(self) -> str:
+        """As for TcpAddress."""
+        return f"rtutcp://{_bracketed(self.host)}:{self.port}"
+
+    def __str__(self) -> str:
+        return f"{self.endpoint}?unit={self.unit}" + ("&echo=1" if self.echo else "")
+
+
+@frozen
+class RtuAddress:
+    """A unit on a serial line of this machine. ``echo``: the RS-485 adapter hears what we send."""
+
+    device: str
+    baud: int = 19200
+    parity: str = "E"
+    stopbits: int = 1
+    unit: int = 1
+    echo: bool = field(default=False)
+
+    @property
+    def endpoint(self) -> str:
+        """As for TcpAddress; the line's settings belong to the line, so they do not tell two buses apart."""
+        return f"rtu://{self.device}"
+
+    def __str__(self) -> str:
+        settings = f"baud={self.baud}&parity={self.parity}&stopbits={self.stopbits}&unit={self.unit}"
+        return f"{self.endpoint}?{settings}" + ("&echo=1" if self.echo else "")
+
+
+Address = TcpAddress | RtuAddress | RtuTcpAddress
+
+
+def parse_address(text: str) -> Address:
+    """The address that a person typed. Raises: ConfigError in one sentence that says what to type instead."""
+    try:
+        parts = urlsplit(text.strip())
+        port = parts.port
+    except ValueError as error:
+        raise ConfigError(
+            WHERE, f"{text!r} is no address ({error}); write for example tcp://192.168.1.20?unit=1"
+        ) from error
+    if parts.fragment or parts.username is not None:
+        raise ConfigError(
+            WHERE, f"{text!r} has a part that no address has; write for example tcp://192.168.1.20?unit=1"
+        )
+    options = _options(parts.query)
+    if parts.scheme == "rtu":
+        return _serial(text, parts.netloc, unquote(parts.path), options)
+    if parts.scheme not in ("tcp", "rtutcp"):
+        raise ConfigError(
+            WHERE, f"{text!r} must begin with tcp://, rtu:// or rtutcp://; write for example tcp://192.168.1.20?unit=1"
+        )
+    host = _host(text, parts.hostname)
+    if parts.path not in ("", "/"):
+        raise ConfigError(WHERE, f"after the host comes ?unit=…, not {parts.path!r}")
+    unit = _unit(options)
+    if parts.scheme == "tcp":
+        _nothing_left(options)
+        return TcpAddress(host, _port(port if port is not None else MODBUS_PORT), unit)
+    if port is None:
+        raise ConfigError(
+            WHERE, "rtutcp:// needs the converter's port; write for example rtutcp://192.168.1.20:4001?unit=1"
+        )
+    echo = _yes_or_no(options, "echo")
+    _nothing_left(options)
+    return RtuTcpAddress(host, _port(port), unit, echo)
+
+
+def _serial(text: str, netloc: str, path: str, options: dict[str, str]) -> RtuAddress:
+    if netloc or not path.startswith("/") or path.endswith("/"):
+        raise ConfigError(
+            WHERE, f"{text!r} names no serial device; write for example rtu:///dev/ttyUSB0?baud=19200&unit=1"
+        )
+    baud = _number(options, "baud", 19200, 300, 4_000_000)
+    parity = options.pop("parity", "E").upper()[:1]
+    if parity not in _PARITIES:
+        raise ConfigError(WHERE, "parity is N (none), E (even) or O (odd)")
+    stopbits = _number(options, "stopbits", 1, 1, 2)
+    unit = _unit(options)
+    echo = _yes_or_no(options, "echo")
+    _nothing_left(options)
+    return RtuAddress(path, baud, parity, stopbits, unit, echo)
+
+
+def _options(query: str) -> dict[str, str]:
+    pairs = parse_qsl(query, keep_blank_values=True)
+    options = dict(pairs)
+    if len(options) != len(pairs):
+        raise ConfigError(WHERE, "the same setting stands twice after the question mark; leave one out")
+    return options
+
+
+def _nothing_left(options: Mapping[str, str]) -> None:
+    if options:
+        raise ConfigError(WHERE, f"{', '.join(map(repr, options))} is no setting of such an address; leave it out")
+
+
+def _host(text: str, host: str | None) -> str:
+    if not host or any(char.isspace() for char in host):
+        raise ConfigError(WHERE, f"{text!r} names no host; write for example tcp://192.168.1.20?unit=1")
+    return host
+
+
+def _port(port: int) -> int:
+    if not 1 <= port <= 65535:
+        raise ConfigError(WHERE, "a port is a number from 1 to 65535")
+    return port
+
+
+def _unit(options: dict[str, str]) -> int:
+    return _number(options, "unit", 1, 0, 255)
+
+
+def _number(options: dict[str, str], name: str, default: int, lowest: int, highest: int) -> int:
+    text = options.pop(name, None)
+    if text is None:
+        return default
+    if not (text.isascii() and text.isdigit() and len(text) < 9 and lowest <= int(text) <= highest):
+        raise ConfigError(WHERE, f"{name} is a whole number from {lowest} to {highest}, not {text!r}")
+    return int(text)
+
+
+def _yes_or_no(options: dict[str, str], name: str) -> bool:
+    return bool(_number(options, name, 0, 0, 1))
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def is_ip(host: str) -> int:
+    """4 or 6 for a literal address, 0 for a name that must be looked up."""
+    try:
+        return ip_address(host.partition("%")[0]).version
+    except ValueError:
+        return 0
