@@ -159,6 +159,8 @@ def _outcome(url: str, cert_path: str, status: int, content: bytes) -> str:
     if status == 200:
         return f"{url} now shows the certificate of {answer.get('subject')}, valid until {answer.get('not_after')}."
     if status in (401, 403):
-        raise ConfigError(url, "the server does not permit this; run the command on its machine, as its user or as root")
+        raise ConfigError(
+            url, "the server does not permit this; run the command on its machine, as its user or as root"
+        )
     sentence = answer.get("detail") or answer.get("title") or "the server refused"
     raise ConfigError(cert_path, f"{sentence} (HTTP status {status}; the certificate in use stays)")

@@ -3,14 +3,11 @@ CREATE TABLE installations (
     number INTEGER PRIMARY KEY AUTOINCREMENT,     -- never given twice: a new one of the same name inherits nothing
     cloud_id TEXT NOT NULL UNIQUE COLLATE NOCASE, -- as the cloud's admin wrote it; compared without case
     source TEXT NOT NULL CHECK (source IN ('added', 'enrolled')), -- by the admin, or by its own key (serial number)
-    salt BLOB,                                    -- SCRAM-SHA-256 verifier (RFC 5802), NULL for enrolled ones
-    iterations INTEGER,
-    stored_key BLOB,
-    server_key BLOB,
+    verifier TEXT,                                -- of its password (SCRAM-SHA-256$…); NULL for enrolled ones
     created_at TEXT NOT NULL,                     -- ISO 8601, UTC, as every *_at here
     last_seen_at TEXT,                            -- when its tunnel was last known to be up; NULL: never
     version TEXT,                                 -- of the agent, as it said in the first exchange
-    CHECK ((source = 'added') = (stored_key IS NOT NULL))
+    CHECK ((source = 'added') = (verifier IS NOT NULL))
 ) STRICT;
 
 -- When tunnels came and went; only the newest of each installation are kept.

@@ -1,0 +1,151 @@
+"""Which installations are here now: admits their tunnels, and writes down when they came and went."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+
+from charging_manager.clocks import UtcNow
+from charging_manager.cloud.accounts import Accounts
+from charging_manager.cloud.ledger import Ledger, Passage
+from charging_manager.http.routes import Problem
+from charging_manager.tunnel.scram import ScramVerifier
+
+log = Logger()
+
+WRITE_EVERY_S = 2.0
+"""Thousands of agents may come back at once: their passages are written together, not one by one."""
+SIGHT_EVERY_S = 60.0
+"""So old is ``last_seen_at`` at most after a ``kill -9``."""
+
+
+class SiteLink(Protocol):
+    """What this module needs of a tunnel."""
+
+    @property
+    def cloud_id(self) -> str: ...
+
+    @property
+    def program(self) -> str: ...
+
+    @property
+    def source(self) -> str: ...
+
+    def close(self, reason: str) -> object: ...
+
+
+class Sites(Service):
+    """The cloud's end of all tunnels (``tunnel.link.CloudEnd``).
+
+    ``has_password`` says whether an admin password was ever set; before, no tunnel is admitted.
+    """
+
+    def __init__(
+        self,
+        accounts: Accounts,
+        ledger: Ledger,
+        has_password: Callable[[], bool],
+        open_enrolment: bool,
+        clock: IReactorTime,
+        now: UtcNow,
+    ) -> None:
+        self._accounts, self._ledger = accounts, ledger
+        self._has_password, self._open_enrolment = has_password, open_enrolment
+        self._now = now
+        self._live: set[SiteLink] = set()
+        self._numbers: dict[SiteLink, int] = {}
+        self._passages: list[Passage] = []
+        self._sightings: dict[int, tuple[str, str | None]] = {}
+        self._writing, self._sighting = LoopingCall(self._write), LoopingCall(self._sight)
+        self._writing.clock = self._sighting.clock = clock
+
+    def startService(self) -> None:
+        super().startService()
+        self._writing.start(WRITE_EVERY_S, now=False)
+        self._sighting.start(SIGHT_EVERY_S, now=False)
+
+    def stopService(self) -> Deferred[None]:
+        """What is known by now is on disk when this fires."""
+        super().stopService()
+        self._sighting.stop()
+        self._writing.stop()
+        self._sight()
+        return self._write()
+
+    def ready(self) -> bool:
+        return self._has_password()
+
+    async def verifier(self, cloud_id: str) -> ScramVerifier | None:
+        return await self._accounts.verifier(cloud_id)
+
+    async def admits(self, serial: str) -> bool:
+        if not self._open_enrolment:
+            return False
+        try:
+            await self._accounts.enrol(serial)
+        except Problem as problem:
+            log.warn("installation {serial} was not enrolled: {reason}", serial=serial, reason=str(problem))
+            return False
+        return True
+
+    def connected(self, link: SiteLink) -> None:
+        self._live.add(link)
+        Deferred.fromCoroutine(self._arrived(link)).addErrback(
+            lambda failure: log.failure("the arrival of {cloud_id} failed", failure=failure, cloud_id=link.cloud_id)
+        )
+
+    def lost(self, link: SiteLink, reason: str) -> None:
+        self._live.discard(link)
+        number = self._numbers.pop(link, None)
+        log.info("tunnel of {cloud_id} is down: {reason}", cloud_id=link.cloud_id, reason=reason)
+        if number is not None:
+            self._note(number, link, "lost", reason)
+
+    async def _arrived(self, link: SiteLink) -> None:
+        found = await self._accounts.find(link.cloud_id)
+        if link not in self._live:
+            return
+        if found is None:  # deleted while it was logging in
+            link.close("deleted")
+            return
+        log.info(
+            "tunnel of {cloud_id} is up from {source}, {program}",
+            cloud_id=found.cloud_id,
+            source=link.source,
+            program=link.program,
+        )
+        self._numbers[link] = found.number
+        self._note(found.number, link, "connected", link.program)
+
+    def _note(self, number: int, link: SiteLink, event: str, detail: str) -> None:
+        stamp = self._stamp()
+        self._passages.append(Passage(number, event, stamp, link.source, detail))
+        self._sightings[number] = (stamp, link.program)
+
+    def _sight(self) -> None:
+        stamp = self._stamp()
+        self._sightings.update({number: (stamp, link.program) for link, number in self._numbers.items()})
+
+    def _write(self) -> Deferred[None]:
+        """Everything gathered, in two transactions; a failure is logged and costs only this batch."""
+        passages, self._passages = self._passages, []
+        sightings, self._sightings = self._sightings, {}
+
+        async def write() -> None:
+            if sightings:
+                await self._accounts.seen((number, *seen) for number, seen in sightings.items())
+            if passages:
+                await self._ledger.passed(passages)
+
+        return Deferred.fromCoroutine(write()).addErrback(
+            lambda failure: log.failure("passages of tunnels could not be written", failure=failure)
+        )
+
+    def _stamp(self) -> str:
+        return self._now().isoformat(timespec="seconds")
