@@ -1,0 +1,174 @@
+"""What a driver must mean, beyond its spelling: names that exist, addresses that fit, writes that are allowed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from charging_manager.devices import driver as d
+from charging_manager.devices.tables import Problems, closest
+
+LONGEST_WATCHDOG_S = 60.0
+"""SAFETY, F-02: a silent box is on its fallback within a minute."""
+
+
+def check_driver(made: d.Driver, problems: Problems) -> None:
+    """Everything that cannot work, added to ``problems`` with its key path."""
+    for register in made.registers.values():
+        _check_register(made, register, problems)
+    _check_overlaps(made, problems)
+    _check_names(made, problems)
+    _check_writes(made, problems)
+    if made.setpoint is not None:
+        _check_setpoint(made, made.setpoint, problems)
+    if made.watchdog is not None:
+        _check_watchdog(made, made.watchdog, problems)
+    if made.tcp is None and made.rtu is None:
+        problems.add("", "give [tcp], [rtu] or both: where does the device listen when nobody changed that")
+    if made.kind is d.Kind.CHARGER:
+        if made.state is None:
+            problems.add("state", "a charger needs [[state]]: which values mean free, plugged, charging and fault")
+        if made.setpoint is None:
+            problems.add("setpoint", "a charger needs [setpoint]")
+    elif not made.grouped(d.Group.LIVE):
+        problems.add("registers", 'a meter needs values with group = "live"')
+
+
+def _check_register(made: d.Driver, r: d.Register, problems: Problems) -> None:
+    where = f"registers.{r.name}"
+    if not made.sources and r.page is None and r.source is None:
+        problems.add(where, "give the page of the manual, or a source; or say sources = [...] for the whole table")
+    if r.end > 65536:
+        problems.add(f"{where}.address", "the value would end behind the last address, 65535")
+    if r.function is None and r.write_function is None:
+        problems.add(where, "the value can be neither read nor written")
+    coil = r.type is d.Type.COIL
+    if r.function is not None and (r.function in (1, 2)) != coil:
+        problems.add(f"{where}.function", "coils are read with functions 1 and 2, registers with 3 and 4")
+    if r.function is not None and r.count > made.bus.max_read:
+        problems.add(f"{where}.count", f"one request reads at most {made.bus.max_read} registers here")
+    if r.lowest is not None and r.highest is not None and r.lowest > r.highest:
+        problems.add(f"{where}.min", "min is more than max")
+    if r.type in d.TEXTS and (r.bits or r.scale != 1 or r.scale_from):
+        problems.add(where, "a text has no bits and no scale")
+    if r.channel and made.channels is None:
+        problems.add(f"{where}.channel", "give [channels]: how far apart the connectors' registers are")
+    if not made.discover and r.scale_from:
+        problems.add(f"{where}.scale_from", "scale factors come with [discover.sunspec]")
+
+
+def _check_overlaps(made: d.Driver, problems: Problems) -> None:
+    taken: dict[tuple[object, ...], d.Register] = {}
+    for r in made.registers.values():
+        for function in {r.function, r.write_function} - {None}:
+            space = {1: "coil", 5: "coil", 15: "coil", 2: "input bit", 4: "input"}.get(function or 0, "holding")
+            for address in range(r.address, r.end):
+                other = taken.setdefault((space, r.at_port, r.at_unit, address), r)
+                if other.name != r.name and (other.address, other.count) != (r.address, r.count):
+                    problems.add(f"registers.{r.name}.address", f"overlaps {other.name!r} at {space} {address}")
+                    return
+
+
+def _check_names(made: d.Driver, problems: Problems) -> None:
+    def readable(where: str, names: Iterable[str | None]) -> None:
+        for name in names:
+            if name is None:
+                continue
+            found = made.registers.get(name)
+            if found is None:
+                problems.add(where, f"there is no register {name!r}{closest(name, set(made.registers))}")
+            elif found.function is None:
+                problems.add(where, f"{name!r} cannot be read")
+
+    def conditions(where: str, several: Iterable[d.Condition]) -> None:
+        readable(where, (condition.register for condition in several))
+
+    conditions("identify", made.identify)
+    for number, rule in enumerate(made.state.rules if made.state else (), 1):
+        conditions(f"state[{number}].when", rule.when)
+    for number, variant in enumerate(made.variants, 1):
+        conditions(f"variant[{number}].when", variant.when)
+    for number, recovery in enumerate(made.recover, 1):
+        conditions(f"recover[{number}].when", recovery.when)
+    for r in made.registers.values():
+        conditions(f"registers.{r.name}.only_when", r.only_when)
+        readable(f"registers.{r.name}.scale_from", [r.scale_from])
+    if made.setpoint:
+        readable("setpoint.applied", [made.setpoint.applied])
+    if made.watchdog:
+        readable("watchdog.timeout", [made.watchdog.timeout])
+        readable("watchdog.fallback", [made.watchdog.fallback])
+    if made.phases:
+        readable("phases.state", [made.phases.state])
+        conditions("phases.when", made.phases.when)
+    for setting in made.settings:
+        readable(f"settings.{setting.name}", (*setting.negate, *(name for pair in setting.swap for name in pair)))
+
+
+def _check_writes(made: d.Driver, problems: Problems) -> None:
+    groups: list[tuple[str, tuple[d.Write, ...]]] = [("start", made.start), ("wake", made.wake)]
+    if made.setpoint:
+        groups += [("setpoint.pause", made.setpoint.pause), ("setpoint.resume", made.setpoint.resume)]
+        groups += [("setpoint.register", (d.Write(made.setpoint.register, 0),))]
+    if made.watchdog:
+        groups += [("watchdog.feed", made.watchdog.feed)]
+        groups += [("watchdog.timeout", (d.Write(made.watchdog.timeout_write, 0),))]
+        if made.watchdog.fallback_write:
+            groups += [("watchdog.fallback", (d.Write(made.watchdog.fallback_write, 0),))]
+    if made.phases:
+        groups += [("phases.register", (d.Write(made.phases.register, 0),)), ("phases.prepare", made.phases.prepare)]
+    groups += [(f"recover[{number}].write", each.writes) for number, each in enumerate(made.recover, 1)]
+    for where, writes in groups:
+        for write in writes:
+            _check_write(made, where, write, problems)
+
+
+def _check_write(made: d.Driver, where: str, write: d.Write, problems: Problems) -> None:
+    r = made.registers.get(write.register)
+    if r is None:
+        problems.add(where, f"there is no register {write.register!r}{closest(write.register, set(made.registers))}")
+        return
+    if r.write_function is None:
+        problems.add(where, f"{r.name!r} is not writable; say write = true at the register")
+    if r.type in d.TEXTS or r.bits or r.scale_from:
+        problems.add(where, f"{r.name!r} is a text, a part of a register or scaled by another: it cannot be written")
+    too_low = r.lowest is not None and write.value < r.lowest
+    if write.value and (too_low or (r.highest is not None and write.value > r.highest)):
+        problems.add(where, f"{write.value:g} is outside what {r.name!r} takes")
+    for never in made.never:
+        if r.address < never.address + never.count and never.address < r.end:
+            problems.add(where, f"{r.name!r} lies in an address that must never be written: {never.why}")
+
+
+def _check_setpoint(made: d.Driver, rule: d.Setpoint, problems: Problems) -> None:
+    if rule.step_a <= 0:
+        problems.add("setpoint.step_a", "a step of more than 0 A is needed here")
+    if rule.lowest_a > rule.highest_a:
+        problems.add("setpoint.lowest_a", "lowest_a is more than highest_a")
+    if not rule.pause:
+        problems.add("setpoint.pause", "say what pauses charging, for instance pause = { enable = 0 }")
+    r = made.registers.get(rule.register)
+    if r is None:
+        return
+    if rule.step_a > 0 and abs(rule.step_a / r.scale - round(rule.step_a / r.scale)) > 1e-6:
+        problems.add("setpoint.step_a", f"{rule.step_a:g} A is no multiple of the register's scale")
+    if rule.keep_every_s is not None and r.volatile is False:
+        problems.add("setpoint.keep_every_s", f"{r.name!r} wears the device's flash: write it only when it differs")
+    resumed = {write.register for write in rule.resume}
+    for write in rule.pause:
+        if write.register != rule.register and write.register not in resumed:
+            problems.add("setpoint.resume", f"pause writes {write.register!r}, and nothing puts it back")
+
+
+def _check_watchdog(made: d.Driver, watchdog: d.Watchdog, problems: Problems) -> None:
+    if watchdog.timeout_s > LONGEST_WATCHDOG_S:
+        problems.add("watchdog.timeout_s", f"at most {LONGEST_WATCHDOG_S:g} s: a silent box must fall back by then")
+    if watchdog.every_s > watchdog.timeout_s / 2:
+        problems.add("watchdog.every_s", "feed it at least twice in its timeout")
+    if watchdog.fed_by is d.FedBy.REGISTER_WRITE and not watchdog.feed:
+        problems.add("watchdog.feed", "say which write feeds it, for instance feed = { alive = 1 }")
+    for write in watchdog.feed:
+        r = made.registers.get(write.register)
+        if r is not None and r.volatile is False:
+            problems.add("watchdog.feed", f"{r.name!r} wears the device's flash: it cannot be written all the time")
+        if write.register == watchdog.timeout_write and write.value != watchdog.timeout_s:
+            problems.add("watchdog.feed", f"{write.register!r} is armed with {watchdog.timeout_s:g}: feed it with that")

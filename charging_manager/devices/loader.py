@@ -1,0 +1,282 @@
+"""Files become drivers: one file each, later folders win, and a file that is not a driver is named and hides nobody.
+
+``NAME.toml`` is data. ``NAME.py`` is a plugin: it runs, so it is taken only from folders that nobody but root or the
+user who started us can write. Nothing is written beside them, no cache, no byte code.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import tomllib
+import traceback
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType, ModuleType
+from typing import Any
+
+from attrs import define, field, frozen
+from twisted.logger import Logger
+
+from charging_manager.devices.driver import Driver
+from charging_manager.devices.parse import NotADriver, parse_driver
+
+LARGEST_FILE = 256 * 1024
+NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+
+
+@frozen
+class Broken:
+    """A file that is not a driver, with the reason for the person who put it there."""
+
+    path: Path
+    reason: str
+    problems: tuple[str, ...] = ()
+    """All of them; ``reason`` is the first."""
+
+
+@frozen
+class Loaded:
+    """Every driver found, by name, and for every file that is not one, the reason in words."""
+
+    drivers: Mapping[str, Driver] = field(factory=dict)
+    broken: tuple[Broken, ...] = ()
+    changed_code: tuple[Path, ...] = ()
+    """Plugins whose file changed since they were loaded: a restart is needed."""
+
+
+class Unreadable(Exception):
+    """The file cannot become a driver; every problem is one sentence that begins with where it is."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__(problems[0])
+        self.problems = tuple(problems)
+
+
+def load_drivers(folders: Sequence[Path], uploads: Path | None = None) -> Loaded:
+    """Everything in these folders; a later folder's driver replaces an earlier one's of the same name.
+
+    ``uploads`` comes last and holds tables only: code in it is refused.
+    """
+    return DriverShelf(folders, uploads).scan()
+
+
+def check_file(path: Path) -> list[str]:
+    """What is wrong with this file, one sentence each with line or key path; empty for a good driver."""
+    try:
+        _read(path, code=True)
+    except Unreadable as unreadable:
+        return list(unreadable.problems)
+    return []
+
+
+def check_text(text: str, name: str) -> list[str]:
+    """The same for a table that is about to be uploaded as ``name.toml``."""
+    try:
+        _check_name(name)
+        _from_toml(text, name, Path(f"{name}.toml"))
+    except Unreadable as unreadable:
+        return list(unreadable.problems)
+    return []
+
+
+def load_file(path: Path) -> Driver:
+    """The driver in this file. Raises: NotADriver."""
+    try:
+        return _read(path, code=True)
+    except Unreadable as unreadable:
+        raise NotADriver([("", problem) for problem in unreadable.problems]) from unreadable
+
+
+@define
+class _Seen:
+    stamp: tuple[int, int, int]
+    result: Driver | Broken
+
+
+class DriverShelf:
+    """The driver folders over time. The owner calls ``scan`` every 5 s and on SIGHUP; unchanged files cost a stat."""
+
+    log = Logger()
+
+    def __init__(self, folders: Sequence[Path], uploads: Path | None = None) -> None:
+        self._folders = tuple(folders)
+        self._uploads = uploads
+        self._seen: dict[Path, _Seen] = {}
+        self._told: set[tuple[Path, str]] = set()
+        self.loaded = Loaded()
+
+    def scan(self) -> Loaded:
+        """What is there now. A new or changed table appears at once, changed code is named until a restart."""
+        drivers: dict[str, Driver] = {}
+        broken: list[Broken] = []
+        changed: list[Path] = []
+        folders = [(folder, True) for folder in self._folders]
+        if self._uploads is not None:
+            folders.append((self._uploads, False))
+        for folder, code in folders:
+            for path in _candidates(folder):
+                result = self._look_at(path, code, changed)
+                if isinstance(result, Broken):
+                    broken.append(result)
+                else:
+                    drivers[result.name] = result
+        for each in broken:
+            if (each.path, each.reason) not in self._told:
+                self.log.warn("driver file {path} is left out: {reason}", path=str(each.path), reason=each.reason)
+        self._told = {(each.path, each.reason) for each in broken}
+        self.loaded = Loaded(MappingProxyType(drivers), tuple(broken), tuple(changed))
+        return self.loaded
+
+    def _look_at(self, path: Path, code: bool, changed: list[Path]) -> Driver | Broken:
+        try:
+            stamp = _stamp(path)
+        except OSError as error:
+            return Broken(path, f"cannot be read ({error.strerror})")
+        seen = self._seen.get(path)
+        if seen is not None and path.suffix == ".py" and isinstance(seen.result, Driver):
+            if seen.stamp != stamp:
+                changed.append(path)
+            return seen.result
+        if seen is None or seen.stamp != stamp:
+            try:
+                result: Driver | Broken = _read(path, code=code)
+            except Unreadable as unreadable:
+                result = Broken(path, unreadable.problems[0], unreadable.problems)
+            seen = self._seen[path] = _Seen(stamp, result)
+        return seen.result
+
+
+def _candidates(folder: Path) -> list[Path]:
+    """Files that want to be drivers; the table beside a plugin belongs to the plugin."""
+    try:
+        names = sorted(
+            path for path in folder.iterdir() if path.suffix in (".toml", ".py") and path.name[0] not in "._"
+        )
+    except OSError:
+        return []
+    plugins = {path.stem for path in names if path.suffix == ".py"}
+    return [path for path in names if path.suffix == ".py" or path.stem not in plugins]
+
+
+def _stamp(path: Path) -> tuple[int, int, int]:
+    found = path.stat()
+    beside = path.with_suffix(".toml")
+    table = beside.stat().st_mtime_ns if path.suffix == ".py" and beside.exists() else 0
+    return (found.st_mtime_ns, found.st_size, table)
+
+
+def _check_name(name: str) -> None:
+    if not NAME.fullmatch(name):
+        raise Unreadable([f"{name}: a driver's file name is small letters, digits and hyphens"])
+
+
+def _read(path: Path, *, code: bool) -> Driver:
+    """Raises: Unreadable."""
+    _check_name(path.stem)
+    text = _text(path)
+    if path.suffix == ".toml":
+        return _from_toml(text, path.stem, path)
+    if path.suffix != ".py":
+        raise Unreadable([f"{path.name}: a driver is a .toml table or a .py plugin"])
+    if not code:
+        raise Unreadable([f"{path.name}: code is not taken from this folder; put plugins into a --drivers folder"])
+    _check_nobody_else_writes(path)
+    return _from_plugin(text, path)
+
+
+def _text(path: Path) -> str:
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise Unreadable([f"{path.name}: is not a plain file"])
+        if path.stat().st_size > LARGEST_FILE:
+            raise Unreadable([f"{path.name}: is larger than {LARGEST_FILE // 1024} KiB, which no driver is"])
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise Unreadable([f"{path.name}: cannot be read ({error.strerror})"]) from error
+    except UnicodeDecodeError as error:
+        raise Unreadable([f"{path.name}: is not UTF-8 text; save it as UTF-8"]) from error
+
+
+def _from_toml(text: str, name: str, path: Path) -> Driver:
+    data = _table(text, path)
+    return _parsed(data, name, path, text, None)
+
+
+def _table(text: str, path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:  # the message ends with the line
+        raise Unreadable([f"{path.name}: {error}"]) from error
+    except RecursionError as error:
+        raise Unreadable([f"{path.name}: is nested too deeply"]) from error
+
+
+def _parsed(data: Mapping[str, Any], name: str, path: Path, text: str, hooks: Mapping[str, type] | None) -> Driver:
+    try:
+        return parse_driver(data, name, path=path, hooks=hooks)
+    except NotADriver as error:
+        raise Unreadable([_sentence(path, text, where, sentence) for where, sentence in error.problems]) from error
+
+
+def _sentence(path: Path, text: str, where: str, sentence: str) -> str:
+    line = line_of(text, where)
+    place = f"{path.name}, line {line}" if line else path.name
+    return f"{place}: {where}: {sentence}" if where else f"{place}: {sentence}"
+
+
+def line_of(text: str, where: str) -> int | None:
+    """The line of a key path in a TOML text, as well as a search can tell; None if it is not there."""
+    keys = [re.sub(r"\[\d+\]$", "", key) for key in where.split(".")]
+    counted = re.search(r"\[(\d+)\]", where)
+    lines = text.splitlines()
+    start, skip = 0, int(counted[1]) - 1 if counted else 0
+    found: int | None = None
+    for key in keys:
+        pattern = re.compile(
+            rf"^\s*\[{{1,2}}\s*(?:[^\]]*\.)?[\"']?{re.escape(key)}[\"']?\s*\]{{1,2}}|(?:^|[{{,]\s*|\s)[\"']?{re.escape(key)}[\"']?\s*="
+        )
+        for number in range(start, len(lines)):
+            if not lines[number].lstrip().startswith("#") and pattern.search(lines[number]):
+                if skip and lines[number].lstrip().startswith("[["):
+                    skip -= 1
+                    continue
+                start, found = number, number + 1
+                break
+        else:
+            return found
+    return found
+
+
+def _check_nobody_else_writes(path: Path) -> None:
+    """Raises: Unreadable if somebody but root and us could have put this code there."""
+    ours = {0, os.geteuid()}
+    for place in (path, path.parent):
+        found = place.stat()
+        if found.st_uid not in ours:
+            raise Unreadable([f"{path.name}: code is not loaded: {place} belongs to another user; chown it to root"])
+        if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            raise Unreadable([f"{path.name}: code is not loaded: others can write {place}; run chmod go-w on it"])
+
+
+def _from_plugin(text: str, path: Path) -> Driver:
+    module = ModuleType(f"charging_manager_driver_{path.stem.replace('-', '_')}")
+    module.__file__ = str(path)
+    try:
+        exec(compile(text, str(path), "exec", dont_inherit=True), module.__dict__)  # noqa: S102 - a plugin is code
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # SystemExit too: a bad plugin hides nobody
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        line = error.lineno if isinstance(error, SyntaxError) else last.lineno
+        raise Unreadable([f"{path.name}, line {line}: {type(error).__name__}: {error}"]) from error
+    hooks = {name: each for name, each in vars(module).items() if isinstance(each, type)}
+    table = vars(module).get("TABLE")
+    if isinstance(table, Mapping):
+        return _parsed(table, path.stem, path, text, hooks)
+    beside = path.with_suffix(".toml")
+    if not beside.is_file():
+        raise Unreadable([f"{path.name}: a plugin needs TABLE = {{...}} in it, or {beside.name} beside it"])
+    table_text = _text(beside)
+    return _parsed(_table(table_text, beside), path.stem, beside, table_text, hooks)
