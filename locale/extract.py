@@ -1,0 +1,159 @@
+#!/usr/bin/env python3
+"""Collect every sentence that people read, and lay it into fr.po and de.po: ``python locale/extract.py``.
+
+English stands in the code. What counts as a sentence for people:
+
+* browser: ``t("…")`` and both forms of ``tn("…", "…", n)`` in web/**/*.js, ``{{t:…}}`` in web/**/*.htm
+* Python: the sentence in ``say(language, "…")``, ``Problem(status, code, "…")``, ``Sentence(code, "…")``,
+  ``ConfigError(where, "…")``, ``TunnelError(code, "…")``, ``Refused(…)``-like errors of ours, ``TestStep``, and every
+  string in a constant or table whose name says ``SENTENCE``
+
+``--check`` writes nothing; it names what is missing and ends with 1 if something is.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from babel.messages.catalog import Catalog
+from babel.messages.pofile import read_po, write_po
+
+HOUSE = Path(__file__).resolve().parent.parent
+LANGUAGES = ("de", "fr")
+# name of what is called -> position of the sentence among its arguments, and its keyword
+CALLS: Mapping[str, tuple[int, str]] = {
+    "say": (1, "sentence"),
+    "Problem": (2, "sentence"),
+    "Sentence": (1, "sentence"),
+    "ConfigError": (1, "sentence"),
+    "TunnelError": (1, "sentence"),
+}
+_STRING = r'"(?:[^"\\\n]|\\.)*"|\'(?:[^\'\\\n]|\\.)*\''
+_SENTENCE = rf"(?:{_STRING})(?:\s*\+\s*(?:{_STRING}))*"
+_T = re.compile(rf"(?<![\w.$])t\(\s*({_SENTENCE})")
+_TN = re.compile(rf"(?<![\w.$])tn\(\s*({_SENTENCE})\s*,\s*({_SENTENCE})")
+_SHELL = re.compile(r"\{\{t:([^}]+)\}\}")
+_FIELD = re.compile(r"\{(\w+)(?:[:!][^}]*)?\}")
+
+Found = dict[str, list[tuple[str, int]]]
+
+
+def fields_of(sentence: str) -> frozenset[str]:
+    """The names of its ``{fields}``."""
+    return frozenset(_FIELD.findall(sentence))
+
+
+def in_script(source: str) -> Iterator[tuple[str, int]]:
+    """Sentences of a browser module, with their lines."""
+    for pattern in (_T, _TN):
+        for match in pattern.finditer(source):
+            for literal in match.groups():
+                parts = [ast.literal_eval(part) for part in re.findall(_STRING, literal)]
+                yield "".join(parts), source.count("\n", 0, match.start()) + 1
+
+
+def in_shell(source: str) -> Iterator[tuple[str, int]]:
+    """Sentences of a page's shell, with their lines."""
+    for match in _SHELL.finditer(source):
+        yield match[1].strip(), source.count("\n", 0, match.start()) + 1
+
+
+def in_python(source: str) -> Iterator[tuple[str, int]]:
+    """Sentences of a Python module, with their lines."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Call):
+            function = node.func
+            name = function.id if isinstance(function, ast.Name) else getattr(function, "attr", "")
+            if name in CALLS:
+                position, keyword = CALLS[name]
+                given = [node.args[position]] if len(node.args) > position else []
+                given += [one.value for one in node.keywords if one.arg == keyword]
+                for argument in given:
+                    yield from _constants(argument)
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            if any(isinstance(target, ast.Name) and "SENTENCE" in target.id for target in targets) and node.value:
+                yield from _table(node.value)
+
+
+def _constants(node: ast.expr) -> Iterator[tuple[str, int]]:
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        if re.search(r"[A-Za-z]", node.value):
+            yield node.value, node.lineno
+    elif isinstance(node, ast.IfExp):
+        yield from _constants(node.body)
+        yield from _constants(node.orelse)
+
+
+def _table(node: ast.expr) -> Iterator[tuple[str, int]]:
+    if isinstance(node, ast.Dict):
+        for value in node.values:
+            yield from _table(value)
+    elif isinstance(node, ast.Tuple | ast.List | ast.Set):
+        for value in node.elts:
+            yield from _table(value)
+    else:
+        yield from _constants(node)
+
+
+def collect(house: Path = HOUSE) -> Found:
+    """Every sentence, with the places where it stands."""
+    found: Found = {}
+    ways = (("web", "*.js", in_script), ("web", "*.htm", in_shell), ("charging_manager", "*.py", in_python))
+    for folder, pattern, read in ways:
+        for path in sorted((house / folder).rglob(pattern)):
+            if "vendor" in path.parts:
+                continue
+            place = path.relative_to(house).as_posix()
+            for sentence, line in read(path.read_text(encoding="utf-8")):
+                found.setdefault(sentence, []).append((place, line))
+    return found
+
+
+def wrong(found: Found, language: str, house: Path = HOUSE) -> list[str]:
+    """What is missing in that language or has other fields than the English sentence, one line each."""
+    with (house / "locale" / f"{language}.po").open("rb") as file:
+        known = {str(message.id): message for message in read_po(file, locale=language) if message.id}
+    complaints = []
+    for sentence, places in sorted(found.items()):
+        message = known.get(sentence)
+        if message is None or not message.string or message.fuzzy:
+            complaints.append(f"{language}: {places[0][0]}:{places[0][1]}: not translated: {sentence}")
+        elif fields_of(str(message.string)) != fields_of(sentence):
+            complaints.append(f"{language}: other fields than in English: {sentence}")
+    return complaints
+
+
+def lay_in(found: Found, language: str, house: Path = HOUSE) -> None:
+    """Write the catalogue anew: what is found, with the translations that are known; nothing else stays."""
+    path = house / "locale" / f"{language}.po"
+    known: dict[str, str] = {}
+    if path.exists():
+        with path.open("rb") as file:
+            known = {str(message.id): str(message.string) for message in read_po(file, locale=language) if message.id}
+    catalog = Catalog(locale=language, project="Charging Manager", charset="utf-8", fuzzy=False)
+    catalog.header_comment = f"# Charging Manager, {language}. Made by locale/extract.py; the translations by people."
+    for sentence, places in found.items():
+        catalog.add(sentence, known.get(sentence, ""), locations=[(place, 0) for place in dict.fromkeys(p for p, _ in places)])
+    with path.open("wb") as file:
+        write_po(file, catalog, width=0, sort_output=True, omit_header=False, include_lineno=False)
+    text = path.read_text(encoding="utf-8")  # dates would make every run a change
+    path.write_text(re.sub(r'^"(POT-Creation|PO-Revision)-Date: .*\n', "", text, flags=re.M), encoding="utf-8")
+
+
+def main(arguments: list[str]) -> int:
+    found = collect()
+    if "--check" not in arguments:
+        for language in LANGUAGES:
+            lay_in(found, language)
+    complaints = [line for language in LANGUAGES for line in wrong(found, language)]
+    print("\n".join(complaints) or f"{len(found)} sentences, all in {', '.join(LANGUAGES)}")
+    return 1 if complaints else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,82 @@
+// Every circuit's limit as used, free and limit per phase; the tightest one is named.
+import { amps, known } from "../common/format.js";
+import { html } from "../common/ui.js";
+import { t } from "../common/words.js";
+
+/** @typedef {import("../common/types.js").Circuit} Circuit */
+
+/** @param {Circuit} circuit */
+export const circuitName = (circuit) => circuit.name || circuit.id;
+
+/**
+ * The phase of a circuit with the least left, or null while nothing is known.
+ * @param {Circuit[]} circuits @returns {{circuit: Circuit, phase: number, free_a: number}|null}
+ */
+export function tightest(circuits) {
+  /** @type {{circuit: Circuit, phase: number, free_a: number}|null} */
+  let found = null;
+  for (const circuit of circuits) {
+    circuit.free_a?.forEach((free, phase) => {
+      const limit = circuit.limit_a[phase];
+      if (known(free) && known(limit) && limit > 0 && (!found || free < found.free_a)) found = { circuit, phase, free_a: free };
+    });
+  }
+  return found;
+}
+
+/** Parents before children, each with its depth. @param {Circuit[]} circuits @returns {[Circuit, number][]} */
+export function asTree(circuits) {
+  const ids = new Set(circuits.map((circuit) => circuit.id));
+  /** @type {[Circuit, number][]} */
+  const rows = [];
+  /** @param {string|null} parent @param {number} depth */
+  const below = (parent, depth) => {
+    for (const circuit of circuits) {
+      const above = circuit.parent && ids.has(circuit.parent) ? circuit.parent : null;
+      if (above === parent && depth < 20) {
+        rows.push([circuit, depth]);
+        below(circuit.id, depth + 1);
+      }
+    }
+  };
+  below(null, 0);
+  return rows;
+}
+
+/** @param {{circuits: Circuit[]}} props */
+export function Circuits({ circuits }) {
+  if (!circuits.length) return null;
+  const tight = tightest(circuits);
+  return html`<section aria-labelledby="circuits">
+    <h2 id="circuits">${t("Circuits")}</h2>
+    ${tight
+      ? html`<p class="binding">${t("Tightest: {circuit}, {phase}, {free} free", {
+          circuit: circuitName(tight.circuit),
+          phase: `L${tight.phase + 1}`,
+          free: amps(tight.free_a),
+        })}</p>`
+      : null}
+    ${asTree(circuits).map(([circuit, depth]) => html`<${OneCircuit} key=${circuit.id} circuit=${circuit} depth=${depth} tight=${tight} />`)}
+  </section>`;
+}
+
+/** @param {{circuit: Circuit, depth: number, tight: ReturnType<typeof tightest>}} props */
+function OneCircuit({ circuit, depth, tight }) {
+  return html`<table class=${`bars circuit depth-${Math.min(depth, 3)}${circuit.stale ? " stale" : ""}`}>
+    <caption>${circuitName(circuit)}${circuit.stale ? html` <span class="tag warn">${t("meter silent, fallback holds")}</span>` : null}</caption>
+    <thead class="unseen"><tr><th scope="col">${t("Phase")}</th><th scope="col">${t("Used of limit")}</th><th scope="col">${t("Free")}</th></tr></thead>
+    <tbody>${[0, 1, 2].map((phase) => {
+      const limit = circuit.limit_a[phase];
+      const used = circuit.used_a?.[phase];
+      const free = circuit.free_a?.[phase];
+      const share = known(used) && known(limit) && limit > 0 ? Math.min(100, Math.max(0, (100 * used) / limit)) : 0;
+      const binds = tight?.circuit.id === circuit.id && tight.phase === phase;
+      return html`<tr key=${phase} class=${binds ? "binds" : ""}>
+        <th scope="row">L${phase + 1}</th>
+        <td class="bar"><span class=${`fill${share >= 97 ? " full" : ""}`} style=${{ inlineSize: `${share}%` }}></span>
+          <span class="value">${known(used) ? amps(used) : t("unknown")} / ${amps(limit, 0)}</span></td>
+        <td class="toward">${known(free) ? t("{amps} free", { amps: amps(free) }) : t("unknown")}</td>
+      </tr>`;
+    })}</tbody>
+  </table>`;
+}

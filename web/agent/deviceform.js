@@ -1,0 +1,131 @@
+// The form for one device.
+import { fieldNumber, typedNumber } from "../common/format.js";
+import { roleName } from "../common/modes.js";
+import { Button, ProblemBox, SelectField, TextField, TickField, useTask } from "../common/parts.js";
+import { Problem } from "../common/api.js";
+import { html, useState } from "../common/ui.js";
+import { t } from "../common/words.js";
+
+/** @typedef {import("./devices.js").Device} Device */
+/** @typedef {import("./devices.js").Driver} Driver */
+
+/** An address as an example, for each way that a driver can be reached. @type {Record<string, string>} */
+const EXAMPLES = {
+  tcp: "tcp://192.168.1.50:502?unit=1",
+  rtu: "rtu:///dev/ttyUSB0?baud=19200&parity=E&stopbits=1&unit=1",
+  rtutcp: "rtutcp://192.168.1.60:4001?unit=1",
+};
+
+const ORDERS = ["1,2,3", "2,3,1", "3,1,2", "1,3,2", "2,1,3", "3,2,1", "1", "2", "3"];
+const ROLES = ["grid", "circuit", "load", "solar", "storage"];
+
+/** A short name for programs, from a name for people. @param {string} name @param {string[]} taken */
+export function idFor(name, taken) {
+  const plain = name
+    .normalize("NFKD")
+    .replace(/[\u0300-\u036f]/g, "")
+    .replace(/ß/g, "ss")
+    .toLowerCase()
+    .replace(/[^a-z0-9]+/g, "-")
+    .replace(/^-+|-+$/g, "")
+    .slice(0, 40);
+  const base = plain || "device";
+  let id = base;
+  for (let n = 2; taken.includes(id); n += 1) id = `${base}-${n}`;
+  return id;
+}
+
+/** @param {string} text @param {string} where */
+function amount(text, where) {
+  const value = typedNumber(text);
+  if (!Number.isFinite(value) || value < 0) throw new Problem(0, "no-number", t("Enter a number, 0 or more."), where);
+  return value;
+}
+
+/**
+ * @param {{device: Device|null, drivers: Driver[], circuits: {id: string, name: string}[], taken: string[],
+ *   onSave: (device: Device, fresh: boolean) => Promise<void>, onNo: () => void}} props
+ */
+export function DeviceForm({ device, drivers, circuits, taken, onSave, onNo }) {
+  const task = useTask();
+  const [driverName, setDriverName] = useState(device?.driver ?? drivers[0]?.name ?? "");
+  const driver = drivers.find((known) => known.name === driverName);
+  const kind = driver?.kind ?? device?.kind ?? "charge-point";
+  const [name, setName] = useState(device?.name ?? "");
+  const [id, setId] = useState(device?.id ?? "");
+  const [address, setAddress] = useState(device?.address ?? "");
+  const [circuit, setCircuit] = useState(device?.circuit ?? circuits[0]?.id ?? "");
+  const [role, setRole] = useState(device?.role ?? "grid");
+  const [order, setOrder] = useState((device?.phases ?? [1, 2, 3]).join(","));
+  const [outOfService, setOutOfService] = useState(device?.out_of_service ?? false);
+  const [priority, setPriority] = useState(fieldNumber(device?.priority ?? 0));
+  const [least, setLeast] = useState(fieldNumber(device?.min_a ?? 6));
+  const [most, setMost] = useState(device?.max_a === undefined || device.max_a === null ? "32" : fieldNumber(device.max_a));
+  const wishedId = device?.id ?? (id || idFor(name, taken));
+  /** @param {Event} event */
+  const submit = (event) => {
+    event.preventDefault();
+    void task.run(async () => {
+      /** @type {any} */
+      const wish = {
+        id: wishedId,
+        name: name.trim(),
+        driver: driverName,
+        address: address.trim(),
+        circuit,
+        phases: order.split(",").map(Number),
+        out_of_service: outOfService,
+      };
+      if (kind === "meter") wish.role = role;
+      else {
+        wish.priority = amount(priority, "priority");
+        wish.min_a = amount(least, "min_a");
+        wish.max_a = amount(most, "max_a");
+      }
+      await onSave(wish, device === null);
+    });
+  };
+  const transports = driver?.transports ?? [];
+  const examples = transports.map((transport) => EXAMPLES[transport]).filter(Boolean);
+  return html`<form class="narrow box" onSubmit=${submit} aria-label=${device ? t("Change device") : t("Add device")}>
+    <h2>${device ? t("Change {name}", { name: device.name }) : t("Add device")}</h2>
+    <${SelectField} label=${t("Driver")} name="driver" value=${driverName} onValue=${setDriverName} problem=${task.problem}
+      options=${[...drivers].sort((a, b) => (a.title || a.name).localeCompare(b.title || b.name)).map((known) => [
+        known.name,
+        `${known.title || known.name} (${known.kind === "meter" ? t("Meter") : t("Charge point")})`,
+      ])} />
+    <${TextField} label=${t("Name")} name="name" required maxlength="80" value=${name} onValue=${setName} problem=${task.problem} />
+    ${device
+      ? null
+      : html`<${TextField} label=${t("Short name for programs")} name="id" value=${id} onValue=${setId} placeholder=${wishedId}
+          maxlength="64" spellcheck=${false} autocapitalize="off" problem=${task.problem} />`}
+    <${TextField} label=${t("Address")} name="address" required value=${address} onValue=${setAddress} spellcheck=${false} autocapitalize="off"
+      help=${examples.length ? t("For example {address}", { address: examples.join(" · ") }) : undefined} problem=${task.problem} />
+    <${SelectField} label=${t("Circuit")} name="circuit" value=${circuit} onValue=${setCircuit} problem=${task.problem}
+      options=${circuits.map((known) => [known.id, known.name || known.id])} />
+    ${kind === "meter"
+      ? html`<${SelectField} label=${t("Measures")} name="role" value=${role} onValue=${setRole} problem=${task.problem}
+          options=${ROLES.map((known) => [known, roleName(known)])} />`
+      : null}
+    <${SelectField} label=${t("Phases of the site on L1, L2, L3 of the device")} name="phases" value=${order} onValue=${setOrder}
+      problem=${task.problem} options=${ORDERS.map((known) => [
+        known,
+        known
+          .split(",")
+          .map((phase) => `L${phase}`)
+          .join(" "),
+      ])} />
+    ${kind === "meter"
+      ? null
+      : html`<div class="three">
+        <${TextField} label=${t("At least, A")} name="min_a" inputmode="decimal" value=${least} onValue=${setLeast} problem=${task.problem} />
+        <${TextField} label=${t("At most, A")} name="max_a" inputmode="decimal" value=${most} onValue=${setMost} problem=${task.problem} />
+        <${TextField} label=${t("Priority")} name="priority" inputmode="numeric" value=${priority} onValue=${setPriority} problem=${task.problem} />
+      </div><p class="help">${t("A higher priority is served first.")}</p>`}
+    <${TickField} label=${t("Out of service (switched off at the site, draws nothing)")} name="out_of_service" checked=${outOfService}
+      onValue=${setOutOfService} />
+    <${ProblemBox} problem=${task.problem} />
+    <div class="buttons"><${Button} onClick=${onNo}>${t("Cancel")}<//>
+      <${Button} type="submit" class="main" busy=${task.busy}>${device ? t("Save") : t("Add device")}<//></div>
+  </form>`;
+}

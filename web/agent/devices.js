@@ -1,0 +1,183 @@
+// Devices: what is there and how it fares, adding, testing, removing; and the drivers, the broken ones with their reason.
+import { get, post, problemFrom, put, remove } from "../common/api.js";
+import { me, start } from "../common/frame.js";
+import { roleName } from "../common/modes.js";
+import { announce, Button, ProblemBox, Question, Table, useTask } from "../common/parts.js";
+import { html, useEffect, useState } from "../common/ui.js";
+import { t } from "../common/words.js";
+import { DeviceForm } from "./deviceform.js";
+
+/** @typedef {{name: string, title: string, kind: "charge-point"|"meter", source?: string, transports: string[],
+ *   defaults?: Record<string, any>}} Driver */
+/** @typedef {{file: string, reason: string}} Broken */
+/** @typedef {{connected: boolean, variant: string|null, fallback: "programmed"|"none"|"unknown"|null,
+ *   last_error: string|null, text: string}} Condition */
+/** @typedef {{id: string, name: string, kind: "charge-point"|"meter", driver: string, address: string, circuit: string,
+ *   role: string|null, phases: number[], out_of_service: boolean, priority?: number, mode?: string, min_a?: number,
+ *   max_a?: number, condition?: Condition}} Device */
+/** @typedef {{name: string, ok: boolean, text: string}} Step */
+
+const TEST_MS = 180_000;
+
+/** @param {Device} device */
+function fallbackText(device) {
+  if (device.kind !== "charge-point") return null;
+  return {
+    programmed: t("Own fallback: programmed and read back"),
+    none: t("Own fallback: none, its highest current is reserved when it falls silent"),
+    unknown: t("Own fallback: not known yet"),
+  }[device.condition?.fallback ?? "unknown"];
+}
+
+/** @param {{device: Device}} props */
+function Condition({ device }) {
+  const condition = device.condition;
+  if (device.out_of_service) return html`<span class="tag">${t("out of service")}</span>`;
+  if (!condition) return html`<span class="tag">${t("unknown")}</span>`;
+  const fallback = fallbackText(device);
+  return html`<span class=${`tag ${condition.connected ? "good" : "bad"}`}>${condition.connected ? t("answers") : t("does not answer")}</span>
+    ${condition.text ? html`<p>${condition.text}</p>` : null}
+    ${condition.last_error && condition.last_error !== condition.text ? html`<p class="fault">${condition.last_error}</p>` : null}
+    ${condition.variant ? html`<p class="help">${t("Variant: {variant}", { variant: condition.variant })}</p>` : null}
+    ${fallback ? html`<p class="help">${fallback}</p>` : null}`;
+}
+
+/** @param {{device: Device, steps: Step[]|null, ok: boolean, busy: boolean, problem: any, onClose: () => void}} props */
+function TestResult({ device, steps, ok, busy, problem, onClose }) {
+  return html`<section class="box" aria-live="polite" aria-labelledby="test" data-test=${busy ? "running" : ok ? "ok" : "bad"}>
+    <h2 id="test">${t("Test of {name}", { name: device.name })}</h2>
+    ${busy ? html`<p class="loading">${t("Testing; this takes up to three minutes. Charging there is interrupted.")}</p><progress></progress>` : null}
+    <${ProblemBox} problem=${problem} />
+    ${steps
+      ? html`<ul class="steps">${steps.map(
+          (step) => html`<li key=${step.name} class=${step.ok ? "ok" : "bad"}><strong>${step.ok ? t("passed") : t("failed")}</strong>${" "}${step.text || step.name}</li>`,
+        )}</ul>
+        <p class=${`box ${ok ? "good" : "bad"}`}>${ok ? t("Everything works.") : t("Something does not work yet: see above.")}</p>`
+      : null}
+    ${busy ? null : html`<div class="buttons"><${Button} onClick=${onClose}>${t("Close")}<//></div>`}
+  </section>`;
+}
+
+/** @param {{drivers: Driver[], broken: Broken[]}} props */
+function Drivers({ drivers, broken }) {
+  const [search, setSearch] = useState("");
+  const wanted = search.trim().toLowerCase();
+  const found = drivers.filter((driver) => `${driver.name} ${driver.title}`.toLowerCase().includes(wanted));
+  return html`<section aria-labelledby="drivers"><h2 id="drivers">${t("Drivers")}</h2>
+    ${broken.length
+      ? html`<div class="box bad" data-broken-drivers><h3>${t("Files that are no drivers")}</h3><dl class="broken">${broken.map(
+          (file) => html`<div key=${file.file}><dt><code>${file.file}</code></dt><dd>${file.reason}</dd></div>`,
+        )}</dl></div>`
+      : null}
+    <div class="narrow field"><label for="driver-search">${t("Search")}</label>
+      <input id="driver-search" type="search" value=${search} onInput=${(/** @type {any} */ e) => setSearch(e.currentTarget.value)} /></div>
+    <${Table} caption=${t("Drivers")} head=${[t("Device"), t("Kind"), t("Connections"), t("Source")]}>
+      ${found.map(
+        (driver) => html`<tr key=${driver.name}><th scope="row">${driver.title || driver.name}${" "}<code>${driver.name}</code></th>
+          <td>${driver.kind === "meter" ? t("Meter") : t("Charge point")}</td><td>${driver.transports.join(", ")}</td>
+          <td class="help">${driver.source ?? ""}</td></tr>`,
+      )}
+    <//>
+  </section>`;
+}
+
+function Devices() {
+  const task = useTask();
+  const testing = useTask();
+  const [devices, setDevices] = useState(/** @type {Device[]|null} */ (null));
+  const [drivers, setDrivers] = useState(/** @type {{drivers: Driver[], broken: Broken[]}} */ ({ drivers: [], broken: [] }));
+  const [circuits, setCircuits] = useState(/** @type {{id: string, name: string}[]} */ ([]));
+  const [problem, setProblem] = useState(/** @type {any} */ (null));
+  const [editing, setEditing] = useState(/** @type {Device|"new"|null} */ (null));
+  const [going, setGoing] = useState(/** @type {Device|null} */ (null));
+  const [tested, setTested] = useState(/** @type {{device: Device, steps: Step[]|null, ok: boolean}|null} */ (null));
+  const load = async () => {
+    try {
+      const [things, known, site] = await Promise.all([get("/devices"), get("/drivers"), get("/site")]);
+      setDevices(things.devices);
+      setDrivers(known);
+      setCircuits(site.circuits);
+      setProblem(null);
+    } catch (error) {
+      setProblem(problemFrom(error));
+    }
+  };
+  useEffect(() => {
+    void load();
+    const timer = setInterval(() => {
+      if (!document.hidden) void load();
+    }, 10_000);
+    return () => clearInterval(timer);
+  }, []);
+  /** @param {Device} device */
+  const test = (device) =>
+    testing.run(async () => {
+      setTested({ device, steps: null, ok: false });
+      const result = await post(`/devices/${encodeURIComponent(device.id)}/test`, {}, TEST_MS);
+      setTested({ device, steps: result.steps, ok: result.ok });
+    });
+  /** @param {Device} wish @param {boolean} fresh */
+  const save = async (wish, fresh) => {
+    if (fresh) await post("/devices", wish);
+    else await put(`/devices/${encodeURIComponent(wish.id)}`, wish);
+    announce(t("{name} is saved.", { name: wish.name }));
+    setEditing(null);
+    await load();
+  };
+  const sure = () =>
+    going &&
+    task.run(async () => {
+      await remove(`/devices/${encodeURIComponent(going.id)}`);
+      announce(t("{name} is removed.", { name: going.name }));
+      setGoing(null);
+      await load();
+    });
+  if (!devices) return problem ? html`<${ProblemBox} problem=${problem} />` : html`<p class="loading">${t("Loading …")}</p>`;
+  /** @param {string} id */
+  const circuitName = (id) => circuits.find((circuit) => circuit.id === id)?.name || id;
+  /** @param {string} name */
+  const driverTitle = (name) => drivers.drivers.find((driver) => driver.name === name)?.title || name;
+  return html`
+    <${ProblemBox} problem=${problem} />
+    ${devices.length === 0
+      ? html`<p>${t("No devices yet.")}</p>`
+      : html`<${Table} caption=${t("Devices")} class="devices" head=${[t("Device"), t("Address"), t("Circuit"), t("Condition"), t("Actions")]}>
+        ${devices.map(
+          (device) => html`<tr key=${device.id} data-device=${device.id}>
+            <th scope="row">${device.name}<p class="help">${driverTitle(device.driver)}</p></th>
+            <td><code>${device.address}</code></td>
+            <td>${circuitName(device.circuit)}<p class="help">${device.kind === "meter" ? roleName(device.role ?? "") : t("Charge point")},
+              ${" "}${device.phases.map((phase) => `L${phase}`).join(" ")}</p></td>
+            <td><${Condition} device=${device} /></td>
+            <td><div class="buttons">
+              <${Button} busy=${testing.busy} onClick=${() => void test(device)}>${t("Test")}<//>
+              <${Button} onClick=${() => setEditing(device)}>${t("Change")}<//>
+              <${Button} class="danger" onClick=${() => setGoing(device)}>${t("Remove")}<//></div></td>
+          </tr>`,
+        )}
+      <//>`}
+    ${tested
+      ? html`<${TestResult} device=${tested.device} steps=${tested.steps} ok=${tested.ok} busy=${testing.busy} problem=${testing.problem}
+          onClose=${() => setTested(null)} />`
+      : null}
+    ${editing === null
+      ? html`<div class="buttons"><${Button} class="main" disabled=${circuits.length === 0} onClick=${() => setEditing("new")}>${t("Add device")}<//></div>
+        ${circuits.length === 0 ? html`<p>${t("Enter the circuits first:")}${" "}<a href="site.htm">${t("Site")}</a></p>` : null}`
+      : html`<${DeviceForm} key=${editing === "new" ? "new" : editing.id} device=${editing === "new" ? null : editing} drivers=${drivers.drivers}
+          circuits=${circuits} taken=${devices.map((device) => device.id)} onSave=${save} onNo=${() => setEditing(null)} />`}
+    <${Drivers} drivers=${drivers.drivers} broken=${drivers.broken} />
+    ${going
+      ? html`<${Question} danger title=${t("Remove {name}?", { name: going.name })} yes=${t("Remove")} busy=${task.busy} problem=${task.problem}
+          onYes=${() => void sure()} onNo=${() => {
+            task.forget();
+            setGoing(null);
+          }}>
+          <p>${going.kind === "meter"
+            ? t("Without this meter its circuit counts as unknown, and charging is held to the fallback.")
+            : t("It is no longer steered. Its sessions stay in the records.")}</p>
+          ${me.value.remote && going.kind === "meter" ? html`<p class="box warn">${t("A meter can be removed at the site only.")}</p>` : null}
+        <//>`
+      : null}`;
+}
+
+await start({ title: () => t("Devices"), view: Devices, needs: "installer" });

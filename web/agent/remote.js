@@ -1,0 +1,142 @@
+// The cloud service, in the reference document's own words: empty fields mean the default server and the serial number.
+import { get, problemFrom, put } from "../common/api.js";
+import { moment, number } from "../common/format.js";
+import { start } from "../common/frame.js";
+import { cloudStateName } from "../common/modes.js";
+import { announce, Button, Copyable, DoneBox, ProblemBox, TextField, TickField, useTask } from "../common/parts.js";
+import { html, useEffect, useRef, useState } from "../common/ui.js";
+import { t } from "../common/words.js";
+
+/** @typedef {{enabled: boolean, server: string, cloud_id: string, serial: string, state: string,
+ *   last_error: string|null, last_error_text?: string|null, last_error_at?: string|null, next_try_s: number|null,
+ *   default_server?: string, password_set?: boolean}} CloudSettings */
+
+const ASK_MS = 2000;
+
+/** The name alone, as it is compared: without scheme, default port and case. @param {string} server */
+export function plainServer(server) {
+  return server.trim().toLowerCase().replace(/^https:\/\//, "").replace(/\/+$/, "").replace(/:4443$/, "");
+}
+
+/** Whether another server than the default one is meant. @param {string} server @param {string|undefined} standard */
+export function isOwnServer(server, standard) {
+  const plain = plainServer(server);
+  return plain !== "" && plain !== plainServer(standard ?? "");
+}
+
+/** @param {{settings: CloudSettings, askedMs: number}} props */
+function State({ settings, askedMs }) {
+  const [now, setNow] = useState(performance.now());
+  useEffect(() => {
+    const timer = setInterval(() => setNow(performance.now()), 1000);
+    return () => clearInterval(timer);
+  }, []);
+  const before = useRef(settings.state);
+  useEffect(() => {
+    if (before.current !== settings.state) announce(cloudStateName(settings.state));
+    before.current = settings.state;
+  }, [settings.state]);
+  const left = settings.next_try_s === null ? null : Math.max(0, settings.next_try_s - (now - askedMs) / 1000);
+  const kind = settings.state === "connected" ? "good" : settings.enabled ? "warn" : "";
+  return html`<section aria-labelledby="state"><h2 id="state">${t("State")}</h2>
+    <div class=${`box ${kind}`}>
+      <p data-cloud-state=${settings.state}><strong>${cloudStateName(settings.state)}</strong></p>
+      ${settings.last_error && settings.state !== "connected"
+        ? html`<p>${t("Last error: {error}", { error: settings.last_error_text || settings.last_error })}
+            ${settings.last_error_at ? html` (${moment(settings.last_error_at)})` : null}</p>
+            <p class="code">${t("Code: {code}", { code: settings.last_error })}</p>`
+        : null}
+      ${left !== null && settings.state !== "connected" && settings.enabled
+        ? html`<p>${t("Next try in {n} s", { n: number(Math.ceil(left)) })}</p>`
+        : null}
+    </div></section>`;
+}
+
+/** @param {{settings: CloudSettings, onSaved: (settings: CloudSettings) => void}} props */
+function Settings({ settings, onSaved }) {
+  const task = useTask();
+  const [enabled, setEnabled] = useState(settings.enabled);
+  const [server, setServer] = useState(settings.server);
+  const [cloudId, setCloudId] = useState(settings.cloud_id);
+  const [password, setPassword] = useState("");
+  const [done, setDone] = useState(/** @type {string|null} */ (null));
+  const own = isOwnServer(server, settings.default_server);
+  /** @param {Event} event */
+  const submit = (event) => {
+    event.preventDefault();
+    setDone(null);
+    void task.run(async () => {
+      /** @type {Record<string, unknown>} */
+      const wish = { enabled, server: server.trim(), cloud_id: own ? cloudId.trim() : "" };
+      if (password !== "") wish.password = password;
+      const saved = await put("/config/cloud", wish);
+      setPassword("");
+      setDone(t("Saved."));
+      onSaved(saved && typeof saved === "object" && "state" in saved ? saved : await get("/config/cloud"));
+    });
+  };
+  return html`<form class="narrow" onSubmit=${submit} autocomplete="off">
+    <p class="box warn" id="operator">${t(
+      "Please note: the operator of the cloud server can see all transmitted data and potentially has access to your installation and charge points.",
+    )}</p>
+    <${TickField} label=${t("Cloud service")} name="enabled" checked=${enabled} onValue=${setEnabled}
+      help=${t("The charging manager keeps an encrypted connection to the cloud server, so that you reach it from anywhere.")} />
+    <${TextField} label=${t("Cloud server")} name="server" value=${server} onValue=${setServer} problem=${task.problem}
+      placeholder=${settings.default_server || ""} inputmode="url" spellcheck=${false} autocapitalize="off"
+      help=${settings.default_server
+        ? t("Leave this empty for the default server {server}.", { server: settings.default_server })
+        : t("No default server in this build, enter one")} />
+    ${own
+      ? html`<${TextField} label=${t("Cloud ID")} name="cloud_id" value=${cloudId} onValue=${setCloudId} problem=${task.problem}
+          required=${enabled} maxlength="64" spellcheck=${false} autocapitalize="off"
+          help=${t("As given to you by the operator of the cloud server.")} />`
+      : null}
+    <${TextField} label=${t("Installation password")} name="password" type="password" autocomplete="new-password" value=${password}
+      onValue=${setPassword} problem=${task.problem} maxlength="128"
+      placeholder=${settings.password_set && own ? t("unchanged") : ""}
+      help=${own ? t("As given to you by the operator of the cloud server.") : t("Leave this empty for the default server.")} />
+    ${own ? null : html`<${Copyable} label=${t("Cloud ID (the serial number of this installation)")} text=${settings.serial} />`}
+    <${ProblemBox} problem=${task.problem} />
+    <${DoneBox} text=${done} />
+    <div class="buttons"><${Button} type="submit" class="main" busy=${task.busy}>${t("Save")}<//></div>
+  </form>`;
+}
+
+function Remote() {
+  const [settings, setSettings] = useState(/** @type {CloudSettings|null} */ (null));
+  const [askedMs, setAskedMs] = useState(0);
+  const [problem, setProblem] = useState(/** @type {import("../common/api.js").Problem|null} */ (null));
+  /** @param {CloudSettings} fresh */
+  const take = (fresh) => {
+    setSettings(fresh);
+    setAskedMs(performance.now());
+    setProblem(null);
+  };
+  useEffect(() => {
+    let stopped = false;
+    /** @type {ReturnType<typeof setTimeout>|undefined} */
+    let timer;
+    const ask = async () => {
+      try {
+        if (!document.hidden) {
+          const fresh = await get("/config/cloud");
+          if (!stopped) take(fresh);
+        }
+      } catch (error) {
+        if (!stopped) setProblem(problemFrom(error));
+      }
+      if (!stopped) timer = setTimeout(() => void ask(), ASK_MS);
+    };
+    void ask();
+    return () => {
+      stopped = true;
+      clearTimeout(timer);
+    };
+  }, []);
+  if (!settings) return problem ? html`<${ProblemBox} problem=${problem} />` : html`<p class="loading">${t("Loading …")}</p>`;
+  return html`<${Settings} settings=${settings} onSaved=${take} />
+    <${ProblemBox} problem=${problem} />
+    <${State} settings=${settings} askedMs=${askedMs} />`;
+}
+
+await start({ title: () => t("Cloud service"), view: Remote });

@@ -1,0 +1,186 @@
+// The electrical tree with its limits. What changes is confirmed old → new before it is sent.
+import { get, Problem, problemFrom, put } from "../common/api.js";
+import { fieldNumber, typedNumber } from "../common/format.js";
+import { me, start } from "../common/frame.js";
+import { Button, DoneBox, ProblemBox, Question, SelectField, TextField, useTask } from "../common/parts.js";
+import { html, useEffect, useState } from "../common/ui.js";
+import { t } from "../common/words.js";
+import { asTree } from "./circuits.js";
+import { idFor } from "./deviceform.js";
+import { changesBetween } from "./sitechanges.js";
+
+/** @typedef {{id: string, name: string, parent: string|null, limit_a: number[], reserve_a: number, fallback_a: number,
+ *   meter: string|null}} Circuit */
+/** @typedef {{name: string, unbalance_a: number|null, language?: string, circuits: Circuit[]}} Site */
+/** A circuit as it is being typed. @typedef {{id: string, name: string, parent: string, limits: string[], reserve: string,
+ *   fallback: string, meter: string}} Draft */
+
+/** @param {Circuit} circuit @returns {Draft} */
+const drafted = (circuit) => ({
+  id: circuit.id,
+  name: circuit.name,
+  parent: circuit.parent ?? "",
+  limits: circuit.limit_a.map((limit) => fieldNumber(limit)),
+  reserve: fieldNumber(circuit.reserve_a),
+  fallback: fieldNumber(circuit.fallback_a),
+  meter: circuit.meter ?? "",
+});
+
+/** @param {string} text @param {string} where */
+function amount(text, where) {
+  const value = typedNumber(text);
+  if (!Number.isFinite(value) || value < 0) {
+    throw new Problem(0, "no-number", t("A limit is a number of amperes, 0 or more: correct the marked field."), where);
+  }
+  return value;
+}
+
+/** @param {Draft} draft @returns {Circuit} */
+const meant = (draft) => ({
+  id: draft.id,
+  name: draft.name.trim() || draft.id,
+  parent: draft.parent || null,
+  limit_a: draft.limits.map((text, phase) => amount(text, `${draft.id}.limit_${phase}`)),
+  reserve_a: amount(draft.reserve, `${draft.id}.reserve_a`),
+  fallback_a: amount(draft.fallback, `${draft.id}.fallback_a`),
+  meter: draft.meter || null,
+});
+
+/**
+ * @param {{draft: Draft, depth: number, others: Draft[], meters: {id: string, name: string}[], problem: any,
+ *   onChange: (draft: Draft) => void, onRemove: () => void}} props
+ */
+function CircuitForm({ draft, depth, others, meters, problem, onChange, onRemove }) {
+  /** @param {keyof Draft} key */
+  const set = (key) => (/** @type {string} */ value) => onChange({ ...draft, [key]: value });
+  return html`<fieldset class=${`circuit-form depth-${Math.min(depth, 3)}`} data-circuit=${draft.id}>
+    <legend>${draft.name || draft.id}</legend>
+    <div class="three">
+      <${TextField} label=${t("Name")} name=${`${draft.id}.name`} value=${draft.name} onValue=${set("name")} problem=${problem} maxlength="80" />
+      <${SelectField} label=${t("Fed by")} name=${`${draft.id}.parent`} value=${draft.parent} onValue=${set("parent")} problem=${problem}
+        options=${[["", t("the grid connection")], ...others.map((other) => [other.id, other.name || other.id])]} />
+      <${SelectField} label=${t("Meter")} name=${`${draft.id}.meter`} value=${draft.meter} onValue=${set("meter")} problem=${problem}
+        options=${[["", t("none")], ...meters.map((meter) => [meter.id, meter.name || meter.id])]} />
+    </div>
+    <div class="three">
+      ${[0, 1, 2].map(
+        (phase) => html`<${TextField} key=${phase} label=${t("Limit L{n}, A", { n: phase + 1 })} name=${`${draft.id}.limit_${phase}`}
+          inputmode="decimal" required value=${draft.limits[phase]} problem=${problem}
+          onValue=${(/** @type {string} */ value) => onChange({ ...draft, limits: draft.limits.map((limit, at) => (at === phase ? value : limit)) })} />`,
+      )}
+    </div>
+    <div class="three">
+      <${TextField} label=${t("Reserve, A")} name=${`${draft.id}.reserve_a`} inputmode="decimal" value=${draft.reserve} onValue=${set("reserve")}
+        problem=${problem} help=${t("Kept free below the limit.")} />
+      <${TextField} label=${t("Fallback, A")} name=${`${draft.id}.fallback_a`} inputmode="decimal" value=${draft.fallback}
+        onValue=${set("fallback")} problem=${problem} help=${t("What charging may draw while the meter is silent.")} />
+      <div class="field end"><${Button} class="danger" onClick=${onRemove}>${t("Remove circuit")}<//></div>
+    </div>
+  </fieldset>`;
+}
+
+function SitePage() {
+  const task = useTask();
+  const [site, setSite] = useState(/** @type {Site|null} */ (null));
+  const [meters, setMeters] = useState(/** @type {{id: string, name: string}[]} */ ([]));
+  const [drafts, setDrafts] = useState(/** @type {Draft[]} */ ([]));
+  const [name, setName] = useState("");
+  const [unbalance, setUnbalance] = useState("");
+  const [problem, setProblem] = useState(/** @type {any} */ (null));
+  const [asked, setAsked] = useState(/** @type {{wish: Site, changes: any[]}|null} */ (null));
+  const [done, setDone] = useState(/** @type {string|null} */ (null));
+  /** @param {Site} fresh */
+  const take = (fresh) => {
+    setSite(fresh);
+    setName(fresh.name);
+    setUnbalance(fieldNumber(fresh.unbalance_a));
+    setDrafts(fresh.circuits.map(drafted));
+  };
+  const load = async () => {
+    try {
+      const [fresh, things] = await Promise.all([get("/site"), get("/devices")]);
+      take(fresh);
+      setMeters(things.devices.filter((/** @type {any} */ device) => device.kind === "meter"));
+      setProblem(null);
+    } catch (error) {
+      setProblem(problemFrom(error));
+    }
+  };
+  useEffect(() => void load(), []);
+  if (!site) return problem ? html`<${ProblemBox} problem=${problem} />` : html`<p class="loading">${t("Loading …")}</p>`;
+  /** @param {Event} event */
+  const review = (event) => {
+    event.preventDefault();
+    setDone(null);
+    setProblem(null);
+    task.forget();
+    try {
+      const wish = {
+        ...site,
+        name: name.trim(),
+        unbalance_a: unbalance.trim() === "" ? null : amount(unbalance, "unbalance_a"),
+        circuits: drafts.map(meant),
+      };
+      const changes = changesBetween(site, wish, meters);
+      if (changes.length) setAsked({ wish, changes });
+      else setDone(t("Nothing has changed."));
+    } catch (error) {
+      setProblem(problemFrom(error));
+    }
+  };
+  const save = () =>
+    asked &&
+    task.run(async () => {
+      const saved = await put("/site", asked.wish);
+      take(saved?.circuits ? saved : await get("/site"));
+      setAsked(null);
+      setDone(t("Saved. The new limits hold from the next cycle on."));
+    });
+  const add = () => {
+    const title = drafts.length ? t("New circuit") : t("Grid connection");
+    const id = idFor(title, drafts.map((draft) => draft.id));
+    const parent = drafts.find((draft) => draft.parent === "")?.id ?? "";
+    setDrafts([...drafts, { id, name: title, parent, limits: ["", "", ""], reserve: "0", fallback: "0", meter: "" }]);
+  };
+  const tree = asTree(/** @type {any} */ (drafts));
+  return html`<form onSubmit=${review}>
+    ${me.value.remote ? html`<p class="box warn">${t("Through the cloud limits can be lowered, but not raised: that is done at the site.")}</p>` : null}
+    <div class="three">
+      <${TextField} label=${t("Name of the site")} name="name" required maxlength="80" value=${name} onValue=${setName} problem=${problem} />
+      <${TextField} label=${t("Unbalance limit, A")} name="unbalance_a" inputmode="decimal" value=${unbalance} onValue=${setUnbalance} problem=${problem}
+        help=${t("Most that charging may differ between two phases; empty for no limit.")} />
+    </div>
+    <h2>${t("Circuits")}</h2>
+    ${drafts.length ? null : html`<p>${t("Begin with the grid connection: the main fuse and its limit on each phase.")}</p>`}
+    ${tree.map(([row, depth]) => {
+      const draft = /** @type {Draft} */ (/** @type {unknown} */ (row));
+      return html`<${CircuitForm} key=${draft.id} draft=${draft} depth=${depth} others=${drafts.filter((other) => other.id !== draft.id)}
+        meters=${meters} problem=${problem ?? task.problem}
+        onChange=${(/** @type {Draft} */ fresh) => setDrafts(drafts.map((old) => (old.id === fresh.id ? fresh : old)))}
+        onRemove=${() => setDrafts(drafts.filter((old) => old.id !== draft.id))} />`;
+    })}
+    <${ProblemBox} problem=${problem} />
+    <${DoneBox} text=${done} />
+    <div class="buttons">
+      <${Button} onClick=${add}>${t("Add circuit")}<//>
+      <${Button} onClick=${() => void load()}>${t("Discard changes")}<//>
+      <${Button} type="submit" class="main">${t("Review and save")}<//>
+    </div>
+  </form>
+  ${asked
+    ? html`<${Question} title=${t("Save these changes?")} yes=${t("Save")} busy=${task.busy} problem=${task.problem}
+        onYes=${() => void save()} onNo=${() => {
+          setAsked(null);
+        }}>
+        <div class="scroll" tabindex="0" role="region" aria-label=${t("Changes")}><table class="changes">
+          <thead><tr><th scope="col">${t("What")}</th><th scope="col">${t("Old")}</th><th scope="col">${t("New")}</th></tr></thead>
+          <tbody>${asked.changes.map(
+            (change, index) => html`<tr key=${index} class=${change.raises ? "raises" : ""}><th scope="row">${change.what}</th><td>${change.old}</td>
+              <td>→ <strong>${change.new}</strong>${change.raises ? html` <span class="tag warn">${t("raised")}</span>` : null}</td></tr>`,
+          )}</tbody></table></div>
+        <p>${t("A limit above what the fuse bears is a fire hazard. Check the new numbers.")}</p>
+      <//>`
+    : null}`;
+}
+
+await start({ title: () => t("Site"), view: SitePage, needs: "installer" });

@@ -1,0 +1,51 @@
+// What differs between the site as it is and as it is wished, one row each, old and new.
+import { amps, DASH } from "../common/format.js";
+import { t } from "../common/words.js";
+
+/** @typedef {import("./site.js").Circuit} Circuit */
+/** @typedef {import("./site.js").Site} Site */
+/** @typedef {{what: string, old: string, new: string, raises: boolean}} Change */
+
+/** @param {Site} old @param {Site} wish @param {{id: string, name: string}[]} meters @returns {Change[]} */
+export function changesBetween(old, wish, meters) {
+  /** @type {Change[]} */
+  const changes = [];
+  /** @param {string} what @param {string} before @param {string} after @param {boolean} [raises] */
+  const note = (what, before, after, raises = false) => {
+    if (before !== after) changes.push({ what, old: before, new: after, raises });
+  };
+  /** @param {Site} site @param {string|null} id */
+  const circuitName = (site, id) => (id ? site.circuits.find((one) => one.id === id)?.name || id : t("the grid connection"));
+  /** @param {string|null} id */
+  const meterName = (id) => (id ? meters.find((meter) => meter.id === id)?.name || id : t("none"));
+  /** @param {string} name @param {string} what @param {number|null} before @param {number|null} after @param {boolean} up */
+  const noteAmps = (name, what, before, after, up) =>
+    note(name ? `${name}: ${what}` : what, before === null ? DASH : amps(before), after === null ? DASH : amps(after), up);
+  note(t("Name of the site"), old.name, wish.name);
+  noteAmps("", t("Unbalance limit"), old.unbalance_a, wish.unbalance_a, higher(old.unbalance_a, wish.unbalance_a));
+  for (const circuit of wish.circuits) {
+    const before = old.circuits.find((one) => one.id === circuit.id);
+    if (!before) {
+      changes.push({ what: circuit.name, old: DASH, new: circuit.limit_a.map((limit) => amps(limit)).join(" / "), raises: false });
+      continue;
+    }
+    note(t("{circuit}: name", { circuit: before.name }), before.name, circuit.name);
+    note(t("{circuit}: fed by", { circuit: circuit.name }), circuitName(old, before.parent), circuitName(wish, circuit.parent));
+    note(t("{circuit}: meter", { circuit: circuit.name }), meterName(before.meter), meterName(circuit.meter));
+    circuit.limit_a.forEach((limit, phase) => {
+      const was = before.limit_a[phase] ?? 0;
+      noteAmps(circuit.name, t("limit L{n}", { n: phase + 1 }), was, limit, limit > was);
+    });
+    noteAmps(circuit.name, t("reserve"), before.reserve_a, circuit.reserve_a, circuit.reserve_a < before.reserve_a);
+    noteAmps(circuit.name, t("fallback"), before.fallback_a, circuit.fallback_a, circuit.fallback_a > before.fallback_a);
+  }
+  for (const circuit of old.circuits) {
+    if (!wish.circuits.some((one) => one.id === circuit.id)) {
+      changes.push({ what: circuit.name, old: circuit.limit_a.map((limit) => amps(limit)).join(" / "), new: t("removed"), raises: false });
+    }
+  }
+  return changes;
+}
+
+/** No limit is the highest. @param {number|null} before @param {number|null} after */
+const higher = (before, after) => before !== null && (after === null || after > before);
