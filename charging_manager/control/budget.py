@@ -1,0 +1,244 @@
+"""What every line (a circuit's phase) can still give to charging.
+
+A line gives its limit, less reserve, less what it is lowered by after an overdraft, less house load. House load is
+measured where the circuit has a meter; without one it is what the circuits below it draw beside charging, and what
+meters of house load alone show. A circuit without any meter is a feeder for charging: nothing else is on it.
+A circuit whose meter is silent gives ``fallback_a`` to all charging below it, and counts as full in its parent.
+"""
+
+from __future__ import annotations
+
+import math
+
+from charging_manager.control.house import history, is_steady, worst_of
+from charging_manager.control.memory import HouseSample, Memory, Overdraft, Watch
+from charging_manager.control.meters import see_frozen, watch_meter
+from charging_manager.control.rules import Rules
+from charging_manager.control.seen import Seen
+from charging_manager.control.wiring import ALL, Wiring
+from charging_manager.model.plan import SiteImage
+from charging_manager.model.units import PhaseAmps
+
+UNSEEN = Watch()
+
+
+class Lines:
+    """Scratch of one decision, by line number; see ``wiring``. Currents are in amperes."""
+
+    __slots__ = ("allowed", "flow", "house", "house_high", "limit", "overdrafts", "rise", "room", "stale", "worst")
+
+    limit: list[float]
+    """As configured."""
+    allowed: list[float]
+    """Limit less reserve and overdraft, or the fallback where stale: for house load and charging together."""
+    house: list[float]
+    """To lower by."""
+    house_high: list[float]
+    """To raise by."""
+    flow: list[float]
+    """All that flows now, by the newest reading; inf where unknown."""
+    stale: list[bool]
+    worst: list[float]
+    """Sum of the worst cases of the charge points below."""
+    room: list[float]
+    """What is left for those charge points that do as they are told."""
+    rise: list[float]
+    """What is free if all below draw their worst: only this may be added anywhere."""
+    overdrafts: dict[tuple[str, int], Overdraft]
+
+
+def up_the_tree(values: list[float], wiring: Wiring) -> None:
+    """Add every circuit's three values to its parent's, lowest circuits first."""
+    parents = wiring.parents
+    for circuit in range(len(parents) - 1, 0, -1):
+        parent = 3 * parents[circuit]
+        at = 3 * circuit
+        values[parent] += values[at]
+        values[parent + 1] += values[at + 1]
+        values[parent + 2] += values[at + 2]
+
+
+def weigh(
+    image: SiteImage, wiring: Wiring, everyone: list[Seen], memory: Memory, rules: Rules
+) -> tuple[Lines, dict[str, Watch], dict[str, tuple[HouseSample, ...]]]:
+    """Every line now, and what to remember of meters and house loads."""
+    count = 3 * len(wiring.circuits)
+    worst, fixed, measured, steady = ([0.0] * count for _ in range(4))
+    changing: list[list[Seen]] = [[] for _ in wiring.circuits]
+    unbalanced = [0.0, 0.0, 0.0]
+    for seen in everyone:
+        outlet = seen.outlet
+        if outlet.point.out_of_service:
+            continue
+        at = 3 * outlet.circuit
+        one, two, three = seen.worst_a
+        worst[at] += one
+        worst[at + 1] += two
+        worst[at + 2] += three
+        if seen.silent:
+            fixed[at] += one
+            fixed[at + 1] += two
+            fixed[at + 2] += three
+            continue
+        one, two, three = seen.measured_a
+        if one or two or three:
+            measured[at] += one
+            measured[at + 1] += two
+            measured[at + 2] += three
+        if seen.bits != outlet.bits or seen.excess_a:
+            _keep(seen, fixed, at)
+        if seen.bits != ALL:
+            unbalanced[0] += one
+            unbalanced[1] += two
+            unbalanced[2] += three
+        if is_steady(seen):
+            steady[at] += one
+            steady[at + 1] += two
+            steady[at + 2] += three
+        else:
+            for circuit in wiring.metered_above[outlet.circuit]:
+                changing[circuit].append(seen)
+    for values in (worst, fixed, measured, steady):
+        up_the_tree(values, wiring)
+    lines = Lines()
+    lines.worst = worst
+    watches = _watch_all(image, wiring, memory, measured, rules)
+    houses = _houses(image, wiring, memory, watches, lines, measured, steady, changing, rules)
+    _limits(image.now_s, wiring, memory, lines, rules)
+    lines.room = [a - h - f for a, h, f in zip(lines.allowed, lines.house, fixed, strict=True)]
+    lines.rise = [a - h - w for a, h, w in zip(lines.allowed, lines.house_high, worst, strict=True)]
+    if wiring.site.unbalance_a is not None:
+        _unbalance(wiring.site.unbalance_a, unbalanced, everyone, lines)
+    return lines, watches, houses
+
+
+def _unbalance(limit_a: float, unbalanced: list[float], everyone: list[Seen], lines: Lines) -> None:
+    """Three more lines, for cars that do not load all phases: no phase may lie further above the lowest."""
+    allowed = limit_a + min(unbalanced)
+    at = len(lines.room)
+    lines.room += [allowed] * 3
+    lines.rise += [allowed] * 3
+    for seen in everyone:
+        if seen.bits != ALL and not seen.outlet.point.out_of_service:
+            for phase in (0, 1, 2):
+                amps = seen.worst_a[phase] if seen.bits >> phase & 1 else 0.0
+                lines.rise[at + phase] -= amps
+                lines.room[at + phase] -= amps if seen.silent else 0.0
+
+
+def _keep(seen: Seen, fixed: list[float], at: int) -> None:
+    """What it draws beside its setpoint: a margin on phases that its car does not use, excess on those it does."""
+    for phase in (0, 1, 2):
+        if seen.bits >> phase & 1:
+            fixed[at + phase] += min(seen.excess_a, max(0.0, seen.worst_a[phase] - seen.last_a))
+        else:
+            fixed[at + phase] += seen.worst_a[phase]
+
+
+def _watch_all(
+    image: SiteImage, wiring: Wiring, memory: Memory, measured: list[float], rules: Rules
+) -> dict[str, Watch]:
+    watches = {}
+    site, now = wiring.site, image.now_s
+    for index, circuit in enumerate(wiring.circuits):
+        through = wiring.meters[index]
+        for meter_id in wiring.loads[index] if through is None else (through,):
+            readings = image.readings.get(meter_id, ())
+            watch = watch_meter(
+                memory.watches.get(meter_id, UNSEEN), site.meters[meter_id], readings, circuit.limit_a, now, rules
+            )
+            if through is not None:
+                at = 3 * index
+                charging = (measured[at], measured[at + 1], measured[at + 2])
+                watch = see_frozen(watch, readings[-1] if readings else None, charging, now, rules)
+            watches[meter_id] = watch
+    return watches
+
+
+def _houses(
+    image: SiteImage,
+    wiring: Wiring,
+    memory: Memory,
+    watches: dict[str, Watch],
+    lines: Lines,
+    measured: list[float],
+    steady: list[float],
+    changing: list[list[Seen]],
+    rules: Rules,
+) -> dict[str, tuple[HouseSample, ...]]:
+    """House load of every circuit, lowest circuits first, and what to remember of it."""
+    count = len(wiring.circuits)
+    lines.house, lines.house_high, lines.flow = [0.0] * 3 * count, [0.0] * 3 * count, [0.0] * 3 * count
+    lines.stale = [False] * 3 * count
+    houses = {}
+    for index in range(count - 1, -1, -1):
+        circuit, at = wiring.circuits[index], 3 * index
+        meter_id = wiring.meters[index]
+        if meter_id is not None:
+            readings = image.readings.get(meter_id, ())
+            if not watches[meter_id].silent and readings:
+                kept = history(memory.houses.get(circuit.id, ()), readings, steady[at : at + 3], changing[index], rules)
+                houses[circuit.id] = kept
+                low, high = worst_of(kept)
+                for phase in (0, 1, 2):
+                    _known(lines, at + phase, low[phase], high[phase], kept[-1].metered_a[phase])
+            else:
+                for phase in (0, 1, 2):
+                    _known(lines, at + phase, math.inf, math.inf, None)
+        else:
+            for load in wiring.loads[index]:
+                watch = watches[load]
+                for phase in (0, 1, 2):
+                    current = watch.currents_a[phase]
+                    if phase in wiring.site.meters[load].phases:
+                        amps = math.inf if watch.silent or current is None else max(0.0, current)
+                        lines.house[at + phase] += amps
+                        lines.house_high[at + phase] += amps
+            for line in range(at, at + 3):
+                lines.stale[line] = math.isinf(lines.house[line])
+                lines.flow[line] = lines.house[line] + measured[line]
+        parent = wiring.parents[index]
+        if parent >= 0 and wiring.meters[parent] is None:
+            _add_to_parent(lines, at, 3 * parent, circuit.limit_a)
+    return houses
+
+
+def _known(lines: Lines, line: int, low: float, high: float, flow: float | None) -> None:
+    lines.house[line], lines.house_high[line] = low, high
+    lines.stale[line] = math.isinf(low)
+    lines.flow[line] = math.inf if flow is None else flow
+
+
+def _add_to_parent(lines: Lines, at: int, parent: int, limit_a: PhaseAmps) -> None:
+    """A parent without a meter sees its children's house load; a child that is not seen counts as full."""
+    for phase in (0, 1, 2):
+        stale = lines.stale[at + phase]
+        lines.house[parent + phase] += limit_a[phase] if stale else lines.house[at + phase]
+        lines.house_high[parent + phase] += limit_a[phase] if stale else lines.house_high[at + phase]
+
+
+def _limits(now: float, wiring: Wiring, memory: Memory, lines: Lines, rules: Rules) -> None:
+    """Limits as they hold now, and overdrafts that still cool."""
+    lines.limit, lines.allowed, lines.overdrafts = [], [], {}
+    for index, circuit in enumerate(wiring.circuits):
+        for phase in (0, 1, 2):
+            line = 3 * index + phase
+            limit = circuit.limit_a[phase]
+            lines.limit.append(limit)
+            allowed = limit - circuit.reserve_a
+            if lines.stale[line]:
+                allowed = min(allowed, circuit.fallback_a)
+                lines.house[line] = lines.house_high[line] = 0.0  # the fallback is for charging alone
+            over = _overdraft(memory.overdrafts.get((circuit.id, phase)), lines.flow[line] - limit, now, rules)
+            if over is not None:
+                lines.overdrafts[circuit.id, phase] = over
+                allowed -= over.current_a
+            lines.allowed.append(allowed)
+
+
+def _overdraft(past: Overdraft | None, over_a: float, now: float, rules: Rules) -> Overdraft | None:
+    if past is not None and now >= past.until_s:
+        past = None
+    if 0.0 < over_a < math.inf and (past is None or over_a >= past.current_a):
+        return Overdraft(round(over_a, 3), now + rules.overdraft_s)
+    return past

@@ -1,0 +1,93 @@
+"""What one decision leaves to the next: frozen, and control's own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from attrs import field, frozen
+
+from charging_manager.control.wiring import Wiring
+from charging_manager.model.units import NO_AMPS, MaybePhaseAmps, PhaseAmps
+
+
+@frozen
+class Past:
+    """What is remembered of one charge point, from plug-in on."""
+
+    plugged_s: float | None = None
+    paused_s: float | None = None
+    """Since when it is at 0 for want of current."""
+    turn_s: float | None = None
+    """When its turn began; None: it has none now."""
+    turn_used_s: float = 0.0
+    """Of a turn that was cut short: how much of it is used up."""
+    turn_start_wh: float = 0.0
+    turn_ended_s: float | None = None
+    turn_wh: float = 0.0
+    """Energy of its last turn."""
+    lowered_s: float | None = None
+    raised_s: float | None = None
+    phases: int = 0
+    """Bits of the site's phases that its car is known to use; 0: not known yet."""
+    pattern: int = 0
+    """Bits that carry current now, and since when they are the same."""
+    pattern_s: float = 0.0
+    less_s: float | None = None
+    """Since when it takes less than it was offered."""
+    idle_s: float | None = None
+    """Since when it takes nothing although it may."""
+    wants_a: float | None = None
+    """The most that it seems to want; None: not known."""
+
+
+@frozen
+class Watch:
+    """What is remembered of one meter."""
+
+    seen_s: float = float("-inf")
+    good_s: float | None = None
+    silent: bool = True
+    goods: int = 0
+    hold_until_s: float = float("-inf")
+    back_s: float = float("-inf")
+    currents_a: MaybePhaseAmps = (None, None, None)
+    """Of the last good reading."""
+    values: tuple[object, ...] = ()
+    charging_a: PhaseAmps = NO_AMPS
+    """What charging below drew when ``values`` were first seen."""
+    differs_s: float | None = None
+    """Since when charging differs from that while the values stay exactly the same."""
+    frozen: bool = False
+
+
+@frozen
+class HouseSample:
+    """House load by one reading of a circuit's meter: surely at least ``low_a``, at most ``high_a``."""
+
+    taken_s: float
+    metered_a: MaybePhaseAmps
+    low_a: PhaseAmps
+    high_a: PhaseAmps
+    settled: bool
+    """Every charge point below was read before and after."""
+
+
+@frozen
+class Overdraft:
+    """A line that carried more than its limit gets so much less until it has cooled."""
+
+    current_a: float
+    until_s: float
+
+
+@frozen
+class Memory:
+    """All of it."""
+
+    wiring: Wiring
+    pasts: Mapping[str, Past] = field(factory=dict)
+    watches: Mapping[str, Watch] = field(factory=dict)
+    houses: Mapping[str, tuple[HouseSample, ...]] = field(factory=dict)
+    overdrafts: Mapping[tuple[str, int], Overdraft] = field(factory=dict)
+    starving: Mapping[str, int] = field(factory=dict)
+    """Cycles for which a waiting car could have had its minimum: the monitor's count for I3."""

@@ -1,0 +1,98 @@
+"""Watching meters: fresh, silent or frozen. What cannot be seen is not handed out.
+
+A reading is good when every phase of the meter has a plausible current. A meter is silent when its last good reading
+is too old, and comes back after three good ones. It is frozen when it repeats itself to the last digit although the
+charging below it has changed; then no reading is good until one differs.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from attrs import evolve
+
+from charging_manager.control.memory import Watch
+from charging_manager.control.rules import Rules
+from charging_manager.model.reading import Reading
+from charging_manager.model.site import Meter
+from charging_manager.model.units import PhaseAmps
+
+IMPLAUSIBLE = 20.0
+"""Times the circuit's limit: no fuse lets that pass for the time between two readings."""
+
+
+def watch_meter(
+    past: Watch, meter: Meter, readings: Sequence[Reading], limit_a: PhaseAmps, now: float, rules: Rules
+) -> Watch:
+    """The meter after its newest readings; ``see_frozen`` comes after it."""
+    news = []
+    for reading in reversed(readings):
+        if reading.taken_s <= past.seen_s:
+            break
+        news.append(reading)
+    watch = past
+    if news:
+        good_s, goods, currents = watch.good_s, watch.goods, watch.currents_a
+        for reading in reversed(news):
+            if _good(reading, meter, limit_a) and not (watch.frozen and _values(reading) == watch.values):
+                good_s, goods, currents = reading.taken_s, goods + 1, reading.current_a
+            else:
+                goods = 0
+        watch = Watch(
+            news[0].taken_s,
+            good_s,
+            watch.silent,
+            goods,
+            watch.hold_until_s,
+            watch.back_s,
+            currents,
+            watch.values,
+            watch.charging_a,
+            watch.differs_s,
+            watch.frozen and good_s == watch.good_s,
+        )
+    fresh = watch.good_s is not None and now - watch.good_s <= rules.stale_after_s
+    if watch.silent:
+        needed = 1 if past.good_s is None else rules.good_readings
+        if fresh and watch.goods >= needed and now >= watch.hold_until_s:
+            watch = evolve(watch, silent=False, back_s=now)
+    elif not fresh:
+        watch = fall_silent(watch, now, rules)
+    return watch
+
+
+def fall_silent(watch: Watch, now: float, rules: Rules) -> Watch:
+    """From now on its circuit is held to the fallback; a meter that flaps stays out longer."""
+    flapped = now - watch.back_s < rules.flap_s
+    return evolve(watch, silent=True, goods=0, hold_until_s=now + rules.flap_s if flapped else now)
+
+
+def see_frozen(watch: Watch, newest: Reading | None, charging_a: PhaseAmps, now: float, rules: Rules) -> Watch:
+    """Notice a meter that repeats itself exactly while the charging that it should see has changed."""
+    if newest is None or watch.frozen:
+        return watch
+    values = _values(newest)
+    if values != watch.values:
+        return evolve(watch, values=values, charging_a=charging_a, differs_s=None)
+    one, two, three = watch.charging_a
+    delta = max(abs(one - charging_a[0]), abs(two - charging_a[1]), abs(three - charging_a[2]))
+    if delta < rules.frozen_delta_a:
+        return watch if watch.differs_s is None else evolve(watch, differs_s=None)
+    if watch.differs_s is None:
+        return evolve(watch, differs_s=now)
+    if now - watch.differs_s < rules.frozen_after_s:
+        return watch
+    return fall_silent(evolve(watch, frozen=True), now, rules)
+
+
+def _good(reading: Reading, meter: Meter, limit_a: PhaseAmps) -> bool:
+    for phase in meter.phases:
+        current = reading.current_a[phase]
+        if current is None or not math.isfinite(current) or abs(current) > IMPLAUSIBLE * max(limit_a[phase], 10.0):
+            return False
+    return True
+
+
+def _values(reading: Reading) -> tuple[object, ...]:
+    return (reading.current_a, reading.power_w, reading.energy_wh, reading.voltage_v)

@@ -1,0 +1,87 @@
+"""Whether a decision kept the invariants (SAFETY), worked out once more and simply: for the log, and for the tests.
+
+I1: on every line, house load and what each charge point may draw once it has obeyed fit the limit less the reserve,
+or every charge point below that answers is at 0; and no setpoint was raised on a line that is full by worst case.
+I3: no waiting car that could have its minimum by worst case is left at 0 for more than three cycles.
+I4: a setpoint is 0, or lies between the lowest and the highest of its box, on a step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from charging_manager.control.budget import Lines, up_the_tree
+from charging_manager.control.rules import Rules
+from charging_manager.control.seen import Seen
+from charging_manager.control.turns import pause_left_s
+from charging_manager.control.wiring import Wiring, floor_step
+
+SLACK_A = 0.001
+CYCLES = 3
+
+
+def check(
+    everyone: list[Seen],
+    wiring: Wiring,
+    lines: Lines,
+    free_a: list[float],
+    starving: Mapping[str, int],
+    now: float,
+    rules: Rules,
+) -> tuple[tuple[str, ...], dict[str, int]]:
+    """Sentences for what is broken, and the cycles for which waiting cars could have been served."""
+    violations: list[str] = []
+    count = 3 * len(wiring.circuits)
+    obeyed, worst, lit = [0.0] * count, [0.0] * count, [0.0] * count
+    hungry: dict[str, int] = {}
+    for seen in everyone:
+        outlet, amps = seen.outlet, seen.setpoint_a
+        if outlet.point.out_of_service:
+            if amps:
+                violations.append(f"I1: {seen.id} is out of service and got {amps:g} A")
+            continue
+        if amps and not outlet.lowest_a <= amps <= outlet.highest_a + SLACK_A:
+            violations.append(f"I4: {seen.id} got {amps:g} A, outside {outlet.lowest_a:g} to {outlet.highest_a:g} A")
+        elif amps and abs(floor_step(amps, outlet.point.step_a) - amps) > SLACK_A:
+            violations.append(f"I4: {seen.id} got {amps:g} A, not a step of {outlet.point.step_a:g} A")
+        at = 3 * outlet.circuit
+        raised = amps > seen.last_a
+        for phase in (0, 1, 2):
+            line = at + phase
+            used = seen.bits >> phase & 1
+            may = seen.worst_a[phase]
+            worst[line] += max(may, amps) if used else may
+            if seen.silent or not used:
+                obeyed[line] += may
+            else:
+                obeyed[line] += amps + min(seen.excess_a, max(0.0, may - seen.last_a))
+            if amps and used:
+                lit[line] += 1000.0 if raised else 1.0
+        if (
+            not amps
+            and seen.cap_a > 0.0
+            and not seen.barred
+            and not pause_left_s(seen.past, now, rules)
+            and all(free_a[line] >= outlet.lowest_a - seen.worst_a[line % 3] + SLACK_A for line in seen.lines)
+        ):
+            hungry[seen.id] = starving.get(seen.id, 0) + 1
+    for values in (obeyed, worst, lit):
+        up_the_tree(values, wiring)
+    for line in range(count):
+        if not lit[line]:
+            continue
+        name = f"{wiring.circuits[line // 3].id} L{line % 3 + 1}"
+        allowed = lines.allowed[line]
+        if lines.house[line] + obeyed[line] > allowed + SLACK_A:
+            violations.append(f"I1: {name} would carry {lines.house[line] + obeyed[line]:.2f} A of {allowed:.2f} A")
+        if lit[line] >= 1000.0 and lines.house_high[line] + worst[line] > allowed + SLACK_A:
+            risk = lines.house_high[line] + worst[line]
+            violations.append(
+                f"I1: a setpoint on {name} was raised, at worst it carries {risk:.2f} A of {allowed:.2f} A"
+            )
+    served = any(seen.setpoint_a for seen in everyone)
+    if not served:
+        for name, cycles in hungry.items():
+            if cycles > CYCLES:
+                violations.append(f"I3: {name} could have its minimum for {cycles} cycles and nobody charges")
+    return tuple(violations), hungry

@@ -1,0 +1,49 @@
+"""The numbers that decisions follow (SAFETY, "Numbers"); a test or a site may change them."""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+
+@frozen
+class Rules:
+    """Defaults are the product's promises; every ``*_s`` is a duration."""
+
+    stale_after_s: float = 6.0
+    """A meter without a good reading for so long is silent: with a cycle and a write, fallback holds within 10 s."""
+    good_readings: int = 3
+    """So many good readings bring a silent meter back."""
+    flap_s: float = 60.0
+    """A meter that falls silent again sooner than this after coming back stays out for as long."""
+    frozen_after_s: float = 6.0
+    """A meter that repeats itself exactly while charging has changed for so long is frozen."""
+    frozen_delta_a: float = 3.0
+    box_silent_after_s: float = 7.0
+    """A charge point that has not answered for so long is counted at its fallback or hardware maximum."""
+    house_hold_s: float = 1.5
+    """House load counts at its highest over so long."""
+    house_settled_s: float = 12.0
+    """Until a newer one is beyond doubt, the last house load that was beyond doubt counts for at most so long."""
+    ramp_a_per_s: float = 20.0
+    """How fast a car may change its current between two readings, when house load is told apart from charging."""
+    pause_s: float = 300.0
+    turn_s: float = 900.0
+    try_s: float = 120.0
+    """A car that was offered current for so long and took none has had its turn."""
+    raise_after_lowering_s: float = 15.0
+    raise_every_s: float = 5.0
+    raise_margin_a: float = 0.3
+    """A charging car's setpoint rises only when its share lies this far above the new step."""
+    overdraft_s: float = 300.0
+    overload: float = 1.45
+    """At this multiple of a limit the lowest priority below it goes to 0 at once."""
+    settle_s: float = 10.0
+    """Time for a car to follow a lowered setpoint, before what it draws above that counts as excess."""
+    phases_after_s: float = 5.0
+    """A car that loads the same phases for so long is counted on those alone."""
+    phase_margin_a: float = 0.5
+    """What is still kept for it on each of its other phases."""
+    less_after_s: float = 30.0
+    """A car that takes less than offered for so long is offered what it takes and ``headroom_a``."""
+    less_a: float = 1.5
+    headroom_a: float = 2.0

@@ -1,0 +1,247 @@
+"""A charge point as this decision sees it: what it may draw at worst, what its car uses and wants."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from attrs import evolve
+
+from charging_manager.control.memory import Past
+from charging_manager.control.rules import Rules
+from charging_manager.control.wiring import Outlet, ceil_step, floor_step
+from charging_manager.model.plan import Because, SiteImage
+from charging_manager.model.reading import Obedience, Reading, Status
+from charging_manager.model.site import Mode
+from charging_manager.model.units import PHASES
+
+NEW = Past()
+CHARGING_A = 1.0
+"""Less than this on a phase is standby, not charging."""
+
+
+class Seen:
+    """Scratch of one decision; nothing of it outlives ``decide`` but ``past``.
+
+    ``told_a`` is the highest setpoint that the box may be following; ``worst_a`` per phase is that or the measured
+    current, whichever is more. ``last_a`` is what the last plan said.
+    """
+
+    __slots__ = (
+        "barred",
+        "because",
+        "bits",
+        "cap_a",
+        "excess_a",
+        "id",
+        "last_a",
+        "limit_line",
+        "lines",
+        "measured_a",
+        "outlet",
+        "past",
+        "readings",
+        "setpoint_a",
+        "share_a",
+        "silent",
+        "status",
+        "told_a",
+        "unsure",
+        "worst_a",
+    )
+
+    id: str
+    outlet: Outlet
+    readings: tuple[Reading, ...]
+    status: Status
+    measured_a: tuple[float, float, float]
+    """Newest currents; 0 where unknown (``told_a`` still counts then)."""
+    told_a: float
+    worst_a: tuple[float, float, float]
+    excess_a: float
+    """What it draws, or was last known to obey, above ``last_a`` although it had time to follow."""
+    last_a: float
+    past: Past
+    bits: int
+    lines: tuple[int, ...]
+    cap_a: float
+    """The most that it may be given now; 0: nothing, for the reason in ``because``."""
+    share_a: float
+    setpoint_a: float
+    silent: bool
+    """It does not answer and its grace is over."""
+    unsure: bool
+    """It did not answer just now: it keeps what it has and is given nothing more."""
+    barred: bool
+    """Stopped at once, for this decision."""
+    because: Because | None
+    limit_line: int
+
+
+def look(
+    image: SiteImage, outlet: Outlet, paths: tuple[tuple[int, ...], ...], past: Past, last_a: float | None, rules: Rules
+) -> Seen:
+    """One charge point, judged by its newest reading and its obedience."""
+    now = image.now_s
+    point = outlet.point
+    seen = Seen()
+    seen.id, seen.outlet = point.id, outlet
+    seen.share_a = seen.setpoint_a = 0.0
+    seen.because, seen.limit_line, seen.barred = None, -1, False
+    obedience = image.obedience.get(point.id) or Obedience(max(point.max_a, 32.0))
+    readings = seen.readings = image.readings.get(point.id, ())
+    newest = readings[-1] if readings else None
+    if last_a is None:
+        last_a = obedience.confirmed_a or 0.0
+    seen.last_a = last_a
+
+    silent_s = _silent_s(obedience, newest, now, rules)
+    seen.unsure = silent_s > 0.0
+    seen.silent = silent_s > rules.box_silent_after_s
+    status = newest.status if newest is not None else Status.UNKNOWN
+    seen.status = status = Status.UNKNOWN if seen.silent else (Status.PLUGGED if status is None else status)
+
+    told = obedience.confirmed_a
+    commanded = obedience.commanded_a
+    if commanded is not None and (told is None or commanded > told):
+        told = commanded
+    if told is None:
+        told = obedience.hardware_max_a
+    if seen.silent:
+        fallback = obedience.fallback_a
+        told = max(told, obedience.hardware_max_a if fallback is None else fallback)
+    obeyed = told
+    seen.told_a = told = max(told, last_a)
+
+    if newest is None:
+        seen.measured_a = measured = (0.0, 0.0, 0.0)
+    else:
+        one, two, three = newest.current_a
+        seen.measured_a = measured = (one or 0.0, two or 0.0, three or 0.0)
+    one, two, three = measured
+    most = max(one, two, three)
+
+    past = _plug(past, status, now)
+    past = _phases(past, seen, newest, most, outlet.bits, now, rules)
+    if past.plugged_s is not None:
+        past = _appetite(past, seen, most, now, rules)
+    seen.past = past
+    seen.bits = bits = past.phases or outlet.bits
+    seen.lines = paths[bits]
+    margin = 0.0 if bits == outlet.bits else rules.phase_margin_a
+    all_bits = outlet.bits
+    seen.worst_a = (
+        max(one, told if bits & 1 else margin if all_bits & 1 else 0.0),
+        max(two, told if bits & 2 else margin if all_bits & 2 else 0.0),
+        max(three, told if bits & 4 else margin if all_bits & 4 else 0.0),
+    )
+    excess = max(most, obeyed) - last_a
+    if excess > 0.0 and (past.lowered_s is None or now - past.lowered_s >= rules.settle_s):
+        seen.excess_a = excess
+    else:
+        seen.excess_a = 0.0
+    seen.cap_a = _cap(seen, image.overrides)
+    return seen
+
+
+def _silent_s(obedience: Obedience, newest: Reading | None, now: float, rules: Rules) -> float:
+    """For how long it has been silent; 0 while it answers. A box that answers without a fresh reading is silent too."""
+    if newest is None:
+        return float("inf")
+    age = now - newest.taken_s
+    if obedience.answering:
+        return age if age > 2 * rules.box_silent_after_s else 0.0
+    return max(age if obedience.silent_s is None else obedience.silent_s, 1e-3)
+
+
+def _plug(past: Past, status: Status, now: float) -> Past:
+    """Forget the last car when it leaves, note when one comes."""
+    if status is Status.FREE:
+        return NEW if past.plugged_s is not None or past.pattern else past
+    if past.plugged_s is None and status in (Status.PLUGGED, Status.CHARGING):
+        return evolve(past, plugged_s=now)
+    return past
+
+
+def _phases(past: Past, seen: Seen, newest: Reading | None, most: float, wired: int, now: float, rules: Rules) -> Past:
+    """Learn which phases the car loads; unlearn as soon as that is in doubt."""
+    if wired.bit_count() == 1:
+        return past
+    known = past.phases
+    if (
+        newest is None
+        or seen.unsure
+        or seen.last_a <= 0
+        or most < 3.0
+        or newest.status is not Status.CHARGING
+        or None in newest.current_a
+    ):
+        return evolve(past, phases=0, pattern=0) if known or past.pattern else past
+    currents = seen.measured_a
+    pattern = 0
+    for phase in PHASES:
+        if currents[phase] >= CHARGING_A:
+            pattern |= 1 << phase
+    pattern &= wired
+    if pattern != past.pattern:
+        return evolve(past, pattern=pattern, pattern_s=now, phases=known if not pattern & ~known else 0)
+    if known != pattern and now - past.pattern_s >= rules.phases_after_s:
+        return evolve(past, phases=pattern)
+    return past
+
+
+def _appetite(past: Past, seen: Seen, most: float, now: float, rules: Rules) -> Past:
+    """Learn what the car takes of what it was offered."""
+    offered = seen.last_a
+    if offered <= 0:
+        if past.less_s is not None or past.wants_a is not None or past.idle_s is not None:
+            return evolve(past, less_s=None, wants_a=None, idle_s=None)
+        return past
+    less, idle, wants = past.less_s, past.idle_s, past.wants_a
+    if wants is not None and most >= wants - 1.0:
+        less = wants = None
+    elif most >= offered - rules.less_a and wants is None:
+        less = None
+    elif less is None:
+        less = now
+    elif now - less >= rules.less_after_s and (wants is None or most + 2 * rules.headroom_a < wants):
+        step = seen.outlet.point.step_a
+        wants = max(seen.outlet.lowest_a, ceil_step(most + rules.headroom_a, step))
+    if most >= CHARGING_A:
+        idle = None
+    elif idle is None:
+        idle = now
+    if less == past.less_s and idle == past.idle_s and wants == past.wants_a:
+        return past
+    return evolve(past, less_s=less, idle_s=idle, wants_a=wants)
+
+
+def _cap(seen: Seen, overrides: Mapping[str, float]) -> float:
+    """The most that this charge point may be given, or 0 and why."""
+    point = seen.outlet.point
+    code = ""
+    if point.out_of_service:
+        code = "out-of-service"
+    elif point.mode is Mode.OFF:
+        code = "mode-off"
+    elif point.mode is not Mode.FAST:
+        code = "mode-not-available"
+    elif seen.silent:
+        code = "silent"
+    elif seen.status is Status.FREE:
+        code = "no-car"
+    elif seen.status is Status.FAULT:
+        code = "fault"
+    elif seen.status is Status.UNKNOWN:
+        code = "status-unknown"
+    if code:
+        seen.because = Because(code)
+        return 0.0
+    cap = seen.outlet.highest_a
+    override = overrides.get(point.id) if overrides else None
+    if override is not None and override < cap:
+        cap = floor_step(override, point.step_a)
+        if cap < seen.outlet.lowest_a:
+            seen.because = Because("override", {"amps": override})
+            return 0.0
+    wants = seen.past.wants_a
+    return cap if wants is None or wants > cap else wants
