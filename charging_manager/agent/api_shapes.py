@@ -1,0 +1,153 @@
+"""The JSON of the API's bodies, as attrs classes: the route table checks input by them and describes them.
+
+A field that may be left out on a change is None then, and the stored value stays.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from attrs import field, frozen
+
+LEFT_OUT: Final = -1e9
+"""Stands for a number that was not in the body, where null means something."""
+
+
+@frozen
+class LoginBody:
+    """One of both."""
+
+    password: str | None = None
+    user_id: str | None = None
+
+
+@frozen
+class PasswordBody:
+    """``old`` is empty while no password was ever set."""
+
+    new: str
+    old: str = ""
+
+
+@frozen
+class CloudBody:
+    """``password`` is only written, never read; left out or empty, the stored one stays."""
+
+    enabled: bool
+    server: str = ""
+    cloud_id: str = ""
+    password: str | None = None
+
+
+@frozen
+class DeviceBody:
+    """A new device; ``id`` is made from the name if it is left out."""
+
+    name: str
+    driver: str
+    address: str
+    circuit: str | None = None
+    id: str | None = None
+    role: str | None = None
+    phases: list[int] | None = None
+    out_of_service: bool = False
+    priority: int = 0
+    mode: str = "fast"
+    min_a: float | None = None
+    max_a: float | None = None
+    settings: dict[str, bool] | None = None
+    kind: str | None = None
+    """Accepted because ``GET`` shows it, like ``condition``; the driver decides."""
+    condition: dict[str, Any] | None = None
+
+
+@frozen
+class DeviceChange:
+    """What is to be different; all else stays."""
+
+    name: str | None = None
+    driver: str | None = None
+    address: str | None = None
+    circuit: str | None = None
+    id: str | None = None
+    role: str | None = None
+    phases: list[int] | None = None
+    out_of_service: bool | None = None
+    priority: int | None = None
+    mode: str | None = None
+    min_a: float | None = None
+    max_a: float | None = None
+    settings: dict[str, bool] | None = None
+    kind: str | None = None
+    condition: dict[str, Any] | None = None
+
+
+@frozen
+class CircuitBody:
+    """A circuit. What is left out stays as it was, except that without a parent it is the root."""
+
+    name: str
+    limit_a: list[float]
+    """Three numbers: L1, L2, L3."""
+    id: str | None = None
+    parent: str | None = None
+    reserve_a: float | None = None
+    fallback_a: float | None = None
+    meter: str | None = ""
+    """Null: none; left out or empty: as it was."""
+
+
+@frozen
+class SiteChange:
+    """What is to be different; ``circuits``, where given, is the whole tree; ``unbalance_a`` null: no such limit."""
+
+    name: str | None = None
+    language: str | None = None
+    unbalance_a: float | None = LEFT_OUT
+    circuits: list[CircuitBody] | None = None
+    serial: str | None = None
+    """Accepted because ``GET`` shows it; it cannot be changed."""
+
+
+@frozen
+class UserBody:
+    """A new user; the secret ID is made here and shown once."""
+
+    name: str
+    id: str | None = None
+    remote: bool = False
+    charge_points: list[str] = field(factory=list)
+    language: str = "en"
+
+
+@frozen
+class UserChange:
+    """What is to be different; all else stays."""
+
+    name: str | None = None
+    id: str | None = None
+    remote: bool | None = None
+    charge_points: list[str] | None = None
+    language: str | None = None
+
+
+@frozen
+class ModeBody:
+    """off, solar, min-solar, fast or plan; what this build can do is in ``features``."""
+
+    mode: str
+
+
+@frozen
+class OverrideBody:
+    """Until the car is unplugged: at most this current (0 pauses), or another mode. Null ends it."""
+
+    current_a: float | None = None
+    mode: str | None = None
+
+
+@frozen
+class LevelBody:
+    """1 errors, 2 warnings, 3 information, 4 data."""
+
+    level: int

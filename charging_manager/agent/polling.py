@@ -1,0 +1,159 @@
+"""One poller per device: it reads at the device's own pace, and brings it the newest setpoint.
+
+A slow or silent device delays nobody: each has its own loop, and a setpoint that arrives while another is on its way
+replaces the one that waits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+
+from charging_manager.errors import DeviceError
+from charging_manager.model.reading import Obedience, Reading
+
+_PREPARE_AGAIN_S = (1.0, 2.0, 5.0, 10.0, 30.0)
+
+
+class Polled(Protocol):
+    """What we need of devices.Device."""
+
+    async def prepare(self) -> None: ...
+
+    async def read(self) -> Reading: ...
+
+    async def apply(self, setpoint_a: float) -> None: ...
+
+    def obedience(self, now_s: float) -> Obedience: ...
+
+
+class Poller:
+    """Keeps one device read and obeying."""
+
+    log = Logger()
+
+    def __init__(
+        self,
+        name: str,
+        device: Polled,
+        sink: Callable[[Reading], None],
+        clock: IReactorTime,
+        every_s: float = 1.0,
+        first_after_s: float = 0.0,
+    ) -> None:
+        self.name = name
+        self.device = device
+        self._sink = sink
+        self._clock = clock
+        self._every_s = every_s
+        self._first_after_s = first_after_s
+        self._loop = LoopingCall(self._poll_once)
+        self._loop.clock = clock
+        self._polling: Deferred[None] | None = None
+        self._prepared = False
+        self._attempts = 0
+        self._not_before_s = 0.0
+        self._wanted_a: float | None = None
+        self._applying = False
+        self._silent_since_s: float | None = None
+        self._stopped = False
+
+    @property
+    def answering(self) -> bool:
+        """The last poll brought a reading."""
+        return self._prepared and self._silent_since_s is None
+
+    def start(self) -> None:
+        """Begin to poll, after a moment of its own, so that many devices do not speak at once."""
+
+        def begin() -> None:
+            if not self._stopped and not self._loop.running:
+                self._loop.start(self._every_s).addErrback(
+                    lambda failure: self.log.failure("polling of {device} ended", failure=failure, device=self.name)
+                )
+
+        self._clock.callLater(self._first_after_s, begin)
+
+    def stop(self) -> None:
+        """Poll no more; what is on the wire may finish."""
+        self._stopped = True
+        if self._loop.running:
+            self._loop.stop()
+
+    def want(self, setpoint_a: float) -> None:
+        """Bring the device this setpoint as soon as it takes one. Never waits."""
+        self._wanted_a = setpoint_a
+        if self._prepared and not self._applying and not self._stopped:
+            self._applying = True
+            Deferred.fromCoroutine(self._apply_newest())
+
+    async def leave_at(self, setpoint_a: float) -> None:
+        """Stop polling, and leave the device on this setpoint if it still answers."""
+        self.stop()
+        self._wanted_a = None
+        if not self._prepared:
+            return
+        try:
+            await self.device.apply(setpoint_a)
+        except DeviceError as error:
+            self.log.warn(
+                "{device} could not be left on {amps} A: {reason}", device=self.name, amps=setpoint_a, reason=str(error)
+            )
+        except Exception:
+            self.log.failure("{device} could not be left on {amps} A", device=self.name, amps=setpoint_a)
+
+    async def _apply_newest(self) -> None:
+        try:
+            while self._wanted_a is not None and not self._stopped:
+                wanted_a, self._wanted_a = self._wanted_a, None
+                try:
+                    await self.device.apply(wanted_a)
+                except DeviceError as error:
+                    self.log.debug(
+                        "{device} did not take {amps} A: {reason}", device=self.name, amps=wanted_a, reason=str(error)
+                    )
+        except Exception:
+            self.log.failure("setting {device} failed; the next cycle tries again", device=self.name)
+        finally:
+            self._applying = False
+
+    async def _poll_once(self) -> None:
+        try:
+            if not self._prepared:
+                if self._clock.seconds() < self._not_before_s:
+                    return
+                await self.device.prepare()
+                self._prepared = True
+                self._attempts = 0
+            reading = await self.device.read()
+        except DeviceError as error:
+            self._went_wrong(error)
+            return
+        except Exception:
+            self._delay_preparation()
+            self.log.failure("poll of {device} failed; the loop goes on", device=self.name)
+            return
+        if self._stopped:
+            return
+        if self._silent_since_s is not None:
+            self.log.info("{device} answers again", device=self.name)
+            self._silent_since_s = None
+        with self.log.failuresHandled("a reading of {device} could not be used", device=self.name):
+            self._sink(reading)
+
+    def _went_wrong(self, error: DeviceError) -> None:
+        if self._silent_since_s is None:
+            self._silent_since_s = self._clock.seconds()
+            self.log.warn("{device} does not answer as it should: {reason}", device=self.name, reason=str(error))
+        if not self._prepared:
+            self._delay_preparation()
+
+    def _delay_preparation(self) -> None:
+        wait_s = _PREPARE_AGAIN_S[min(self._attempts, len(_PREPARE_AGAIN_S) - 1)]
+        self._attempts += 1
+        self._not_before_s = self._clock.seconds() + wait_s

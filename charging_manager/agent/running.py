@@ -1,0 +1,238 @@
+"""The site as it runs: devices, decisions, records and the picture of it all, in line with the configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from attrs import evolve
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+
+from charging_manager.agent.config import Configuration
+from charging_manager.agent.events import EventHub
+from charging_manager.agent.fallbacks import fallback_currents
+from charging_manager.agent.fleet import Fleet, MakeDevice, OpenBus
+from charging_manager.agent.picture import Facts, Picture, Sentence, draw
+from charging_manager.agent.readings import Readings
+from charging_manager.agent.records import Records
+from charging_manager.agent.sessions import SessionBook, Step
+from charging_manager.agent.steering import Cycle, Steering
+from charging_manager.agent.store import Change, ConfigStore
+from charging_manager.clocks import UtcNow
+from charging_manager.control.because import SENTENCES
+from charging_manager.devices.driver import Driver
+from charging_manager.devices.loader import DriverShelf
+from charging_manager.errors import ChargingManagerError
+from charging_manager.model.plan import Because, Plan, SiteImage
+from charging_manager.model.reading import Reading
+from charging_manager.model.site import Site
+
+_SHELF_EVERY_S = 5.0
+
+
+class CloudView(Protocol):
+    """What is shown of the uplink."""
+
+    @property
+    def state(self) -> str: ...
+
+    @property
+    def next_try_s(self) -> float | None: ...
+
+    @property
+    def error(self) -> Sentence | None: ...
+
+
+class RunningSite:
+    """Owns everything that moves; ``start`` and ``stop`` in an order that leaves every charger safe."""
+
+    log = Logger()
+
+    def __init__(
+        self,
+        *,
+        clock: IReactorTime,
+        now: UtcNow,
+        serial: str,
+        config: ConfigStore,
+        records: Records,
+        shelf: DriverShelf,
+        hub: EventHub,
+        open_bus: OpenBus,
+        make_device: MakeDevice,
+        decide: Callable[[SiteImage], Plan],
+        every_s: float = 1.0,
+    ) -> None:
+        self.clock, self.now, self.serial = clock, now, serial
+        self.config, self.records, self.shelf, self.hub = config, records, shelf, hub
+        self.cloud: CloudView | None = None
+        self.readings = Readings()
+        self.book = SessionBook(self._owner)
+        self.fleet = Fleet(clock, self._read, open_bus, make_device, every_s)
+        self.steering = Steering(
+            clock, decide, self._situation, self.readings.recent, self.fleet, self._publish, every_s
+        )
+        self._site = config.current.site(serial)
+        self._fallbacks: Mapping[str, float] = {}
+        self._shelf_loop = LoopingCall(self.look_at_drivers)
+        self._shelf_loop.clock = clock
+
+    async def start(self) -> None:
+        """Take up open sessions, start the devices and decide for the first time."""
+        self.book.resume(await self.records.open_sessions())
+        self.config.listen(self._configured)
+        self.shelf.scan()
+        self._arrange(self.config.current)
+        for charge_point in self.book.charge_points() - self._site.charge_points.keys():
+            self._note(self.book.end(charge_point))
+        self.records.start()
+        self.hub.start()
+        self.steering.start()
+        self._shelf_loop.start(_SHELF_EVERY_S, now=False)
+
+    async def stop(self) -> None:
+        """Decide no more, leave every charger on its fallback, write down what waits."""
+        if self._shelf_loop.running:
+            self._shelf_loop.stop()
+        self.steering.stop()
+        self.hub.stop()
+        await self.fleet.stop()
+        await self.records.stop()
+
+    @property
+    def drivers(self) -> Mapping[str, Driver]:
+        return self.shelf.loaded.drivers
+
+    def look_at_drivers(self) -> None:
+        """Scan the driver folders; what is new may bring a device to life."""
+        with self.log.failuresHandled("the driver folders could not be looked at"):
+            before = dict(self.drivers)
+            if dict(self.shelf.scan().drivers) != before:
+                self._arrange(self.config.current)
+
+    def picture(self) -> Picture:
+        """The whole site now."""
+        cloud = self.cloud
+        return draw(
+            Facts(
+                config=self.config.current,
+                serial=self.serial,
+                cycle=self.steering.last,
+                last=self.readings.last,
+                answering=self.fleet.answering,
+                session_wh=self._session_wh,
+                because=_reason,
+                cloud_state=cloud.state if cloud else "off",
+                cloud_error=cloud.error if cloud else None,
+                cloud_next_try_s=cloud.next_try_s if cloud else None,
+                alarms=tuple(self._alarms()),
+                now_s=self.clock.seconds(),
+                now_at=self.now(),
+            )
+        )
+
+    def _situation(self) -> tuple[Site, Mapping[str, float], Mapping[str, float]]:
+        return self._site, self.config.current.current_overrides(), self._fallbacks
+
+    def _configured(self, change: Change) -> None:
+        """The configuration has changed: only what differs is touched."""
+        self._arrange(change.after)
+        for charge_point in self.book.charge_points() - self._site.charge_points.keys():
+            self._note(self.book.end(charge_point))
+        before, after = change.before.users, change.after.users
+        other = {
+            name
+            for name in before
+            if name not in after or set(before[name].charge_points) != set(after[name].charge_points)
+        }
+        if other:
+            self.hub.drop(lambda caller: caller.user in other)
+
+    def _arrange(self, config: Configuration) -> None:
+        site = config.site(self.serial)
+        if site != self._site:  # control keeps what it worked out for this very object
+            self._site = site
+        self._fallbacks = fallback_currents(self._site)
+        for name in self.fleet.update(config.devices, self.drivers, self._fallbacks):
+            self.readings.forget(name)
+        for name in self.readings.devices() - config.devices.keys():
+            self.readings.forget(name)
+
+    def _read(self, reading: Reading) -> None:
+        """A device has answered."""
+        self.readings.add(reading)
+        if reading.device in self._site.charge_points:
+            self._note(self.book.see(reading, self.now()))
+
+    def _note(self, steps: list[Step]) -> None:
+        for step in steps:
+            self.records.note(step)
+            if step.opened:
+                self.log.info("a car was plugged in at {charge_point}", charge_point=step.session.charge_point)
+            if step.closed:
+                self.log.info(
+                    "the car at {charge_point} has gone, {energy_wh:.0f} Wh",
+                    charge_point=step.session.charge_point,
+                    energy_wh=step.session.energy_wh,
+                )
+                self._end_override(step.session.charge_point)
+
+    def _end_override(self, charge_point: str) -> None:
+        if charge_point not in self.config.current.overrides:
+            return
+
+        def without(config: Configuration) -> Configuration:
+            return evolve(config, overrides={k: v for k, v in config.overrides.items() if k != charge_point})
+
+        Deferred.fromCoroutine(self.config.change(without)).addErrback(
+            lambda failure: (
+                self.log.warn("an override could not be ended: {reason}", reason=str(failure.value))
+                if failure.check(ChargingManagerError)
+                else self.log.failure("an override could not be ended", failure=failure)
+            )
+        )
+
+    def _owner(self, charge_point: str) -> str | None:
+        """A charge point assigned to one user alone is that user's."""
+        owners = self.config.current.owners(charge_point)
+        return owners[0] if len(owners) == 1 else None
+
+    def _session_wh(self, charge_point: str) -> float | None:
+        running = self.book.running(charge_point)
+        return running.energy_wh if running else None
+
+    def _publish(self, cycle: Cycle) -> None:
+        self.hub.publish(self.picture())
+
+    def _alarms(self) -> list[Sentence]:
+        alarms = []
+        if self.records.trouble is not None:
+            alarms.append(
+                Sentence(
+                    "records-waiting",
+                    "The disk takes no records now ({code}); {count} wait in memory. Charging goes on.",
+                    {"code": self.records.trouble, "count": self.records.waiting},
+                )
+            )
+        devices = self.config.current.devices
+        for name, reason in self.fleet.not_running.items():
+            if name in devices:
+                alarms.append(
+                    Sentence(
+                        "device-not-running",
+                        "{name} cannot run: {reason}",
+                        {"name": devices[name].name, "reason": reason},
+                    )
+                )
+        if self.steering.failing:
+            alarms.append(
+                Sentence("steering-failed", "Deciding fails; every charge point is held to its fallback. See the log.")
+            )
+        return alarms
+
+
+def _reason(because: Because) -> Sentence:
+    return Sentence(because.code, SENTENCES.get(because.code, because.code), because.fields)

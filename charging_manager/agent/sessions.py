@@ -1,0 +1,147 @@
+"""Charging sessions from plug-in to plug-out, told from the readings. No I/O: records.py makes them durable."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterable
+from datetime import datetime
+
+from attrs import evolve, frozen
+
+from charging_manager.model.reading import Reading, Status
+from charging_manager.model.session import ChargingSession
+
+_PRESENT = (Status.PLUGGED, Status.CHARGING)
+_LONGEST_GAP_S = 60.0
+"""Power is integrated over no more than this; beyond it nobody knows."""
+
+
+@frozen
+class Open:
+    """A session that runs, and what we need to carry it on."""
+
+    session: ChargingSession
+    seen_at: datetime
+    last_total_wh: float | None = None
+    last_session_wh: float | None = None
+    last_power_w: float | None = None
+    last_s: float | None = None
+
+
+@frozen
+class Step:
+    """What a reading did to the sessions of a charge point."""
+
+    session: ChargingSession
+    seen_at: datetime
+    opened: bool = False
+    closed: bool = False
+
+
+class SessionBook:
+    """The open session of each charge point. ``see`` takes readings in order and says what must be written down.
+
+    ``who`` names the user to whom a session at a charge point belongs, as far as that is known.
+    """
+
+    def __init__(self, who: Callable[[str], str | None]) -> None:
+        self._who = who
+        self._open: dict[str, Open] = {}
+
+    def resume(self, sessions: Iterable[tuple[ChargingSession, datetime]]) -> None:
+        """Take up what was open when the program ended."""
+        for session, seen_at in sessions:
+            by_box = session.energy_wh if session.end_wh is None else None
+            self._open[session.charge_point] = Open(session, seen_at, session.end_wh, by_box)
+
+    def running(self, charge_point: str) -> ChargingSession | None:
+        """The open session there."""
+        found = self._open.get(charge_point)
+        return found.session if found else None
+
+    def charge_points(self) -> set[str]:
+        """Where a session is open."""
+        return set(self._open)
+
+    def see(self, reading: Reading, now_at: datetime) -> list[Step]:
+        """What this reading changes. An unknown status or a fault changes nothing: the car may still be there."""
+        found = self._open.get(reading.device)
+        if reading.status is Status.FREE:
+            return [self._close(found, reading, now_at)] if found is not None else []
+        if reading.status not in _PRESENT:
+            return []
+        if found is not None and found.last_s is None and _other_car(found, reading):
+            return [self._close(found, None, found.seen_at), self._begin(reading, now_at)]
+        if found is None:
+            return [self._begin(reading, now_at)]
+        grown = _grow(found, reading, max(now_at, found.seen_at))
+        self._open[reading.device] = grown
+        return [Step(grown.session, grown.seen_at)]
+
+    def end(self, charge_point: str) -> list[Step]:
+        """The charge point is no longer ours: its session ends with what was last known."""
+        found = self._open.get(charge_point)
+        return [self._close(found, None, found.seen_at)] if found is not None else []
+
+    def _begin(self, reading: Reading, now_at: datetime) -> Step:
+        session = ChargingSession(
+            id=secrets.token_hex(8),
+            charge_point=reading.device,
+            user=self._who(reading.device),
+            started_at=now_at,
+            ended_at=None,
+            start_wh=reading.energy_wh,
+            end_wh=reading.energy_wh,
+            energy_wh=0.0,
+        )
+        self._open[reading.device] = Open(
+            session, now_at, reading.energy_wh, reading.session_wh, reading.power_w, reading.taken_s
+        )
+        return Step(session, now_at, opened=True)
+
+    def _close(self, found: Open, reading: Reading | None, now_at: datetime) -> Step:
+        """With a reading of the freed box, energy since the last one counts, but not over an absence of ours."""
+        if reading is not None and found.last_s is not None:
+            found = _grow(found, evolve(reading, session_wh=None, power_w=None), max(now_at, found.seen_at))
+        ended_at = max(found.seen_at, found.session.started_at)  # the wall clock may have been set back
+        session = evolve(
+            found.session, ended_at=ended_at, user=found.session.user or self._who(found.session.charge_point)
+        )
+        del self._open[session.charge_point]
+        return Step(session, ended_at, closed=True)
+
+
+def _other_car(found: Open, reading: Reading) -> bool:
+    """After a restart of ours: does the box's own count say that this is a new session?"""
+    if reading.session_wh is None:
+        return False
+    return reading.session_wh + 50.0 < found.session.energy_wh
+
+
+def _grow(found: Open, reading: Reading, now_at: datetime) -> Open:
+    """The session with the energy of this reading: by the total register, else the box's session, else its power."""
+    session = found.session
+    energy_wh = session.energy_wh
+    total_wh = reading.energy_wh
+    if total_wh is not None:
+        if found.last_total_wh is not None and total_wh >= found.last_total_wh:
+            energy_wh += total_wh - found.last_total_wh
+        if session.start_wh is None:
+            session = evolve(session, start_wh=total_wh)
+    elif found.last_total_wh is not None:
+        pass  # it will say again; what came meanwhile is counted then
+    elif reading.session_wh is not None:
+        if found.last_session_wh is not None and reading.session_wh >= found.last_session_wh:
+            energy_wh += reading.session_wh - found.last_session_wh
+    elif found.last_power_w is not None and found.last_s is not None:
+        gap_s = min(reading.taken_s - found.last_s, _LONGEST_GAP_S)
+        energy_wh += max(0.0, found.last_power_w) * max(0.0, gap_s) / 3600
+    end_wh = total_wh if total_wh is not None else session.end_wh
+    return Open(
+        evolve(session, energy_wh=max(energy_wh, session.energy_wh), end_wh=end_wh),
+        now_at,
+        total_wh if total_wh is not None else found.last_total_wh,
+        reading.session_wh if reading.session_wh is not None else found.last_session_wh,
+        reading.power_w if reading.power_w is not None else found.last_power_w,
+        reading.taken_s,
+    )

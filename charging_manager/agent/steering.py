@@ -1,0 +1,132 @@
+"""Every second: freeze what is known, decide, tell the boxes. The one loop that must never stop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from attrs import frozen
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+
+from charging_manager.model.plan import Plan, SiteImage
+from charging_manager.model.reading import Obedience, Reading
+from charging_manager.model.site import Site
+
+_FAILURES_BEFORE_FALLBACK = 3
+
+
+class Steered(Protocol):
+    """What steering needs of the fleet."""
+
+    def obedience(self, site: Site, now_s: float) -> Mapping[str, Obedience]: ...
+
+    def want(self, charge_point: str, setpoint_a: float) -> None: ...
+
+
+@frozen
+class Cycle:
+    """One turn of the loop. ``duration_s`` is deciding and handing out, without the devices' own time."""
+
+    number: int
+    duration_s: float
+    image: SiteImage
+    plan: Plan
+
+
+class Steering:
+    """Decides once a cycle on a frozen image and hands the setpoints out; publishes each cycle.
+
+    ``situation`` gives the site, the overrides and the fallback currents as they are configured now.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self,
+        clock: IReactorTime,
+        decide: Callable[[SiteImage], Plan],
+        situation: Callable[[], tuple[Site, Mapping[str, float], Mapping[str, float]]],
+        recent: Callable[[float], Mapping[str, tuple[Reading, ...]]],
+        fleet: Steered,
+        publish: Callable[[Cycle], None],
+        every_s: float = 1.0,
+    ) -> None:
+        self._clock = clock
+        self._decide = decide
+        self._situation = situation
+        self._recent = recent
+        self._fleet = fleet
+        self._publish = publish
+        self._every_s = every_s
+        self._loop = LoopingCall(self.run_once)
+        self._loop.clock = clock
+        self._violations: frozenset[str] = frozenset()
+        self._failures = 0
+        self.number = 0
+        self.last: Cycle | None = None
+
+    @property
+    def failing(self) -> bool:
+        """Deciding failed so often that the fallback holds."""
+        return self._failures >= _FAILURES_BEFORE_FALLBACK
+
+    def start(self) -> None:
+        """Begin; the first cycle runs at once."""
+        self._loop.start(self._every_s).addErrback(
+            lambda failure: self.log.failure("the steering loop ended", failure=failure)
+        )
+
+    def stop(self) -> None:
+        """Decide no more."""
+        if self._loop.running:
+            self._loop.stop()
+
+    def run_once(self) -> None:
+        """One cycle, which survives whatever goes wrong in it."""
+        self.number += 1
+        started_s = self._clock.seconds()
+        try:
+            cycle = self._cycle(started_s)
+        except Exception:
+            self._failures += 1
+            self.log.failure("cycle {number} could not be decided", number=self.number)
+            if self.failing:
+                self._all_to_fallback()
+            return
+        self._failures = 0
+        self.last = cycle
+        with self.log.failuresHandled("cycle {number} could not be shown", number=self.number):
+            self._watch(cycle.plan)
+            self._publish(cycle)
+
+    def _cycle(self, now_s: float) -> Cycle:
+        site, overrides, _fallbacks = self._situation()
+        image = SiteImage(
+            now_s=now_s,
+            number=self.number,
+            site=site,
+            readings=self._recent(now_s),
+            obedience=self._fleet.obedience(site, now_s),
+            last_plan=self.last.plan if self.last else None,
+            overrides=overrides,
+        )
+        plan = self._decide(image)
+        for charge_point, setpoint in plan.setpoints.items():
+            self._fleet.want(charge_point, setpoint.current_a)
+        return Cycle(self.number, self._clock.seconds() - now_s, image, plan)
+
+    def _all_to_fallback(self) -> None:
+        """Nobody decides: what was decided last does not hold for ever."""
+        with self.log.failuresHandled("fallback currents could not be set"):
+            site, _overrides, fallbacks = self._situation()
+            for charge_point in site.charge_points:
+                self._fleet.want(charge_point, fallbacks.get(charge_point, 0.0))
+
+    def _watch(self, plan: Plan) -> None:
+        """The monitor of the invariants: a violation is an error, said when it begins."""
+        now = frozenset(plan.violations)
+        for violation in sorted(now - self._violations):
+            self.log.error("cycle {number} broke an invariant: {violation}", number=plan.number, violation=violation)
+        self._violations = now

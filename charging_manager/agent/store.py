@@ -1,0 +1,201 @@
+"""The configuration in the database: read as a whole, changed as a whole, and told to whoever runs by it."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from typing import Protocol, TypeVar
+
+from attrs import frozen
+from twisted.internet.defer import Deferred, DeferredLock
+
+from charging_manager.agent.config import (
+    CloudSettings,
+    Configuration,
+    DeviceSettings,
+    Kind,
+    Override,
+    UserSettings,
+    check_configuration,
+    first_configuration,
+)
+from charging_manager.errors import ConfigError
+from charging_manager.model.site import Circuit, MeterRole, Mode
+
+T = TypeVar("T")
+
+
+class Storage(Protocol):
+    """What we need of storage.Database."""
+
+    def write(self, function: Callable[[sqlite3.Connection], T]) -> Deferred[T]: ...
+
+    def read(self, function: Callable[[sqlite3.Connection], T]) -> Deferred[T]: ...
+
+
+@frozen
+class Change:
+    """What a listener gets: the configuration before and after."""
+
+    before: Configuration
+    after: Configuration
+
+
+class ConfigStore:
+    """The one place where the configuration changes. A failed change leaves everything as it was."""
+
+    def __init__(self, storage: Storage, current: Configuration) -> None:
+        self._storage = storage
+        self._current = current
+        self._one_at_a_time = DeferredLock()
+        self._listeners: list[Callable[[Change], None]] = []
+
+    @classmethod
+    async def load(cls, storage: Storage) -> ConfigStore:
+        """The stored configuration, or a first one. Raises: ConfigError if the stored one makes no sense."""
+        found = await storage.read(read_configuration)
+        if found is None:
+            first = check_configuration(first_configuration())
+            await storage.write(lambda connection: write_configuration(connection, first))
+            found = first
+        return cls(storage, check_configuration(found))
+
+    @property
+    def current(self) -> Configuration:
+        return self._current
+
+    def listen(self, listener: Callable[[Change], None]) -> None:
+        """Call this after each change is durable."""
+        self._listeners.append(listener)
+
+    async def change(self, function: Callable[[Configuration], Configuration]) -> Configuration:
+        """Apply a pure function to the configuration. Raises: ConfigError, or what the function raises; nothing
+        happened then."""
+        await self._one_at_a_time.acquire()
+        try:
+            before = self._current
+            after = check_configuration(function(before))
+            if after == before:
+                return after
+            await self._storage.write(lambda connection: write_configuration(connection, after))
+            self._current = after
+        finally:
+            self._one_at_a_time.release()
+        for listener in self._listeners:
+            listener(Change(before, after))
+        return after
+
+
+def read_configuration(connection: sqlite3.Connection) -> Configuration | None:
+    """None: a fresh database. Raises: ConfigError when a row holds what no version of ours writes."""
+    rows = connection.execute
+    site = rows("SELECT name, language, unbalance_a FROM site").fetchone()
+    if site is None:
+        return None
+    boxes: dict[str, list[str]] = {}
+    for user, charge_point in rows("SELECT user, charge_point FROM user_charge_point ORDER BY user, charge_point"):
+        boxes.setdefault(user, []).append(charge_point)
+    try:
+        return Configuration(
+            name=site[0],
+            language=site[1],
+            unbalance_a=site[2],
+            circuits={row[0]: _circuit(row) for row in rows(_CIRCUITS)},
+            devices={row[0]: _device(row) for row in rows(_DEVICES)},
+            users={
+                row[0]: UserSettings(row[0], row[1], bool(row[2]), tuple(boxes.get(row[0], ())), row[3], row[4])
+                for row in rows("SELECT id, name, remote, language, id_hash FROM user ORDER BY position")
+            },
+            cloud=next(
+                (
+                    CloudSettings(bool(row[0]), row[1], row[2], row[3])
+                    for row in rows("SELECT enabled, server, cloud_id, password FROM cloud")
+                ),
+                CloudSettings(),
+            ),
+            overrides={
+                row[0]: Override(Mode(row[1]) if row[1] is not None else None, row[2])
+                for row in rows("SELECT charge_point, mode, current_a FROM override")
+            },
+        )
+    except ValueError as error:
+        raise ConfigError("database", f"holds a configuration that cannot be read ({error})") from error
+
+
+_CIRCUITS = """SELECT id, name, parent, limit_l1_a, limit_l2_a, limit_l3_a, reserve_a, fallback_a, meter
+ FROM circuit ORDER BY position"""
+_DEVICES = """SELECT id, name, kind, driver, address, circuit, role, phases, out_of_service, priority, mode,
+ min_a, max_a, step_a, settings FROM device ORDER BY position"""
+
+
+def _circuit(row: sqlite3.Row) -> Circuit:
+    id_, name, parent, l1, l2, l3, reserve_a, fallback_a, meter = row
+    return Circuit(id_, name, parent, (l1, l2, l3), reserve_a, fallback_a, meter)
+
+
+def _device(row: sqlite3.Row) -> DeviceSettings:
+    id_, name, kind, driver, address, circuit, role, phases, out, priority, mode, min_a, max_a, step_a, settings = row
+    return DeviceSettings(
+        id_,
+        name,
+        Kind(kind),
+        driver,
+        address,
+        circuit,
+        MeterRole(role) if role is not None else None,
+        tuple(int(phase) for phase in str(phases).split(",")),
+        bool(out),
+        priority,
+        Mode(mode),
+        min_a,
+        max_a,
+        step_a,
+        tuple(str(settings).split(",")) if settings else (),
+    )
+
+
+def write_configuration(connection: sqlite3.Connection, config: Configuration) -> None:
+    """Put the whole configuration in place of the old one; the caller's transaction makes it all or nothing."""
+    for table in ("site", "circuit", "device", "user", "user_charge_point", "cloud", "override"):
+        connection.execute(f"DELETE FROM {table}")  # noqa: S608 (the names stand above)
+    many = connection.executemany
+    connection.execute("INSERT INTO site VALUES (1, ?, ?, ?)", (config.name, config.language, config.unbalance_a))
+    many(
+        "INSERT INTO circuit VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        [
+            (one.id, position, one.name, one.parent, *one.limit_a, one.reserve_a, one.fallback_a, one.meter)
+            for position, one in enumerate(config.circuits.values())
+        ],
+    )
+    many(
+        "INSERT INTO device VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        [
+            (
+                *(one.id, position, one.name, one.kind.value, one.driver, one.address, one.circuit),
+                one.role.value if one.role is not None else None,
+                ",".join(map(str, one.phases)),
+                *(one.out_of_service, one.priority, one.mode.value, one.min_a, one.max_a, one.step_a),
+                ",".join(one.settings),
+            )
+            for position, one in enumerate(config.devices.values())
+        ],
+    )
+    many(
+        "INSERT INTO user VALUES (?, ?, ?, ?, ?, ?)",
+        [
+            (one.id, position, one.name, one.remote, one.language, one.id_hash)
+            for position, one in enumerate(config.users.values())
+        ],
+    )
+    many(
+        "INSERT INTO user_charge_point VALUES (?, ?)",
+        [(one.id, box) for one in config.users.values() for box in one.charge_points],
+    )
+    cloud = config.cloud
+    connection.execute(
+        "INSERT INTO cloud VALUES (1, ?, ?, ?, ?)", (cloud.enabled, cloud.server, cloud.cloud_id, cloud.password)
+    )
+    many(
+        "INSERT INTO override VALUES (?, ?, ?)",
+        [(key, one.mode.value if one.mode else None, one.current_a) for key, one in config.overrides.items()],
+    )
