@@ -67,7 +67,10 @@ class TcpFrames:
     def _check_beginning(self) -> None:
         """A header that is wrong already needs no seventh byte."""
         tail = self._tail
-        if (len(tail) > 2 and tail[2]) or (len(tail) > 3 and tail[3]) or (len(tail) > 4 and tail[4]):
+        if not tail:
+            return
+        lies = any(tail[2:5]) or (len(tail) >= 6 and tail[5] not in TCP_LENGTHS)
+        if lies:
             self._tail = b""
             raise OutOfSync(f"no Modbus TCP header: {tail[:8].hex()}")
 

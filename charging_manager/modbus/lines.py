@@ -178,12 +178,13 @@ class TcpLine:
             return
         self._wire = self._transport = None
         self.up = False
-        (why, blame), self._aborted = self._aborted or (f"the connection was lost ({_reason(reason)})", False), None
+        lost_early = (f"the connection was lost ({_reason(reason)})", not self._answered)
+        (why, blame), self._aborted = self._aborted or lost_early, None
         if self._closed is not None:
             if not self._closed.called:
                 self._closed.callback(None)
             return
-        if blame or not self._answered:
+        if blame:
             self._reopening.failed(why)
         self.listener.line_down(why)
 

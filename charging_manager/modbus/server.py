@@ -139,16 +139,13 @@ class TcpServer(Wire):
     factory: Any
 
     def connectionMade(self) -> None:
-        if not self.factory.admit(self):
-            self.transport.abortConnection()  # type: ignore[union-attr]
-            return
-        set_no_delay = getattr(self.transport, "setTcpNoDelay", None)
-        if set_no_delay is not None:
-            set_no_delay(True)
         self._frames = TcpFrames()
         self._answering = _Answering(self.factory.slave, self._answer, self.factory.absent)
+        self._answering.gone = not self.factory.admit(self)
 
     def dataReceived(self, data: bytes) -> None:
+        if self._answering.gone:
+            return
         try:
             frames = self._frames.feed(data)
         except OutOfSync:
@@ -181,11 +178,15 @@ class _Clients(Factory):
         self.clients: list[Wire] = []
 
     def admit(self, client: Wire) -> bool:
-        """Whether this one may stay."""
+        """Whether this one may stay; if not, its connection ends."""
         if self.most_clients is not None and len(self.clients) >= self.most_clients:
             self.refused_clients += 1
+            client.transport.abortConnection()  # type: ignore[union-attr]
             return False
         self.clients.append(client)
+        set_no_delay = getattr(client.transport, "setTcpNoDelay", None)
+        if set_no_delay is not None:
+            set_no_delay(True)
         return True
 
     def left(self, client: Wire) -> bool:
@@ -281,12 +282,7 @@ class RtuTcpServer(RtuServer):
     factory: Any
 
     def connectionMade(self) -> None:
-        if not self.factory.admit(self):
-            self.transport.abortConnection()  # type: ignore[union-attr]
-            return
-        set_no_delay = getattr(self.transport, "setTcpNoDelay", None)
-        if set_no_delay is not None:
-            set_no_delay(True)
+        self._answering.gone = not self.factory.admit(self)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         super().connectionLost(reason)
