@@ -1,0 +1,150 @@
+"""The cloud's end of all tunnels: who is connected, who displaces whom, and how all are sent home."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from typing import Any
+
+from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.protocol import Factory
+from twisted.logger import Logger
+
+from charging_manager import VERSION
+from charging_manager.errors import TunnelError
+from charging_manager.tunnel import bounds
+from charging_manager.tunnel.cloud_side import Link
+from charging_manager.tunnel.link import CloudEnd
+from charging_manager.tunnel.reasons import trouble
+
+_STRANGERS = 1024
+"""Connections that have not logged in yet: more than a storm of agents needs, within 50 MiB."""
+_COMING_BACK_PER_S = 100
+
+
+class Links:
+    """Installation to live link; Cloud IDs are compared without case."""
+
+    def __init__(self) -> None:
+        self._links: dict[str, Link] = {}
+
+    def get(self, cloud_id: str) -> Link | None:
+        return self._links.get(cloud_id.lower())
+
+    def need(self, cloud_id: str) -> Link:
+        """Raises: TunnelError ``offline``."""
+        link = self.get(cloud_id)
+        if link is None:
+            raise trouble("offline")
+        return link
+
+    def __iter__(self) -> Iterator[Link]:
+        return iter(list(self._links.values()))
+
+    def __len__(self) -> int:
+        return len(self._links)
+
+    def close(self, cloud_id: str, reason: str) -> None:
+        """End an installation's tunnel within a second: it was ``deleted``, ``disabled``, its password changed."""
+        link = self._links.get(cloud_id.lower())
+        if link is not None:
+            _close(link, reason)
+
+    def put(self, link: Link) -> Link | None:
+        """The newest wins; the one that it displaces is returned."""
+        older = self._links.get(link.cloud_id.lower())
+        self._links[link.cloud_id.lower()] = link
+        return older
+
+    def remove(self, link: Link) -> bool:
+        """Whether this link was the installation's live one."""
+        if self._links.get(link.cloud_id.lower()) is not link:
+            return False
+        del self._links[link.cloud_id.lower()]
+        return True
+
+
+class TunnelFactory(Factory):
+    """Makes a ``Link`` for each connection that chose ``cm-tunnel/1``; TLS is the listener's.
+
+    ``salt_key`` makes the fake salts of unknown IDs: 32 secret bytes that stay the same over restarts.
+    """
+
+    noisy = False
+    log = Logger()
+
+    def __init__(
+        self,
+        clock: IReactorTime,
+        end: CloudEnd,
+        *,
+        salt_key: bytes,
+        open_enrolment: bool = False,
+        links: Links | None = None,
+        chance: random.Random | None = None,
+        program: str = f"charging-manager {VERSION}",
+    ) -> None:
+        self._clock = clock
+        self._chance = chance or random.SystemRandom()
+        self.end = end
+        self.program = program
+        self.open_enrolment = open_enrolment
+        self.salt_key = salt_key
+        self.links = links if links is not None else Links()
+        self._strangers: set[Link] = set()
+        self._draining = False
+
+    def buildProtocol(self, addr: Any) -> Link | None:
+        if self._draining or len(self._strangers) >= _STRANGERS:
+            return None
+        link = Link(self._clock, self)
+        self._strangers.add(link)
+        return link
+
+    def admitted(self, link: Link) -> None:
+        """Called by a link whose login is complete."""
+        self._strangers.discard(link)
+        if self._draining:
+            _close(link, "restart")
+            return
+        older = self.links.put(link)
+        if older is not None:
+            self.log.warn("{name} logged in again; its older tunnel is closed", name=link.name())
+            _close(older, "displaced")
+        else:
+            self.log.info("tunnel of {name} is up", name=link.name())
+        self._tell("connected", lambda: self.end.connected(link))
+
+    def gone(self, link: Link, reason: str) -> None:
+        """Called by a link whose connection has ended."""
+        self._strangers.discard(link)
+        if not link.admitted:
+            return
+        if self.links.remove(link):
+            self.log.info("tunnel of {name} is down: {reason}", name=link.name(), reason=reason)
+        self._tell("lost", lambda: self.end.lost(link, reason))
+
+    def _tell(self, what: str, call: Any) -> None:
+        try:
+            call()
+        except Exception:
+            self.log.failure("the cloud could not take in that a tunnel was {what}", what=what)
+
+    async def drain(self) -> None:
+        """Before shutdown: finish what is asked (5 s at most), tell every agent when to come back, close."""
+        self._draining = True
+        for stranger in list(self._strangers):
+            stranger.hang_up("restart", now=True)
+        spread_s = max(8.0, len(self.links) / _COMING_BACK_PER_S)
+        closings = [
+            Deferred.fromCoroutine(link.close("restart", 2.0 + self._chance.uniform(0, spread_s), bounds.DRAIN_S))
+            for link in self.links
+        ]
+        if closings:
+            await DeferredList(closings, consumeErrors=True)
+
+
+def _close(link: Link, reason: str) -> None:
+    closing = Deferred.fromCoroutine(link.close(reason, drain_s=0.0))
+    closing.addErrback(lambda f: f.trap(TunnelError))

@@ -1,0 +1,251 @@
+"""The agent's end of one connection: proves who it is, checks who the cloud is, then answers.
+
+Before the login is complete it answers to nothing at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from attrs import field, frozen
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IHandshakeListener, IReactorTime
+from twisted.internet.protocol import connectionDone
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from charging_manager.errors import TunnelError
+from charging_manager.tunnel import bounds, commands
+from charging_manager.tunnel.bodies import body_stream, whole_body
+from charging_manager.tunnel.identity import AgentKey
+from charging_manager.tunnel.link import AgentEnd, RemoteAnswer, RemoteLogin, RemoteRequest, RemoteStream
+from charging_manager.tunnel.reasons import Refusal, Violation, trouble
+from charging_manager.tunnel.scram import ScramLogin
+from charging_manager.tunnel.tls import Channel, ClientTls, TlsChannel
+from charging_manager.tunnel.wire import Wire, verbs
+
+InThread = Callable[[Callable[[], bytes]], Deferred[bytes]]
+
+
+@frozen
+class Credentials:
+    """A Cloud ID with its password, or else the agent's own key."""
+
+    key: AgentKey
+    cloud_id: str = ""
+    password: str = field(default="", repr=False)
+
+    @property
+    def own_key(self) -> bool:
+        return not self.cloud_id
+
+    @property
+    def name(self) -> str:
+        return self.key.serial if self.own_key else self.cloud_id
+
+
+@implementer(IHandshakeListener)
+class AgentSide(Wire):
+    """One connection to a cloud server.
+
+    ``entered`` fires with the cloud's program version when the login is complete, or with TunnelError; ``gone`` fires
+    with a reason code when the connection is no more. ``farewell`` is what the cloud said last, if it did.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self, clock: IReactorTime, end: AgentEnd, credentials: Credentials, program: str, in_thread: InThread
+    ) -> None:
+        super().__init__(clock, agent=True)
+        self._end = end
+        self._credentials = credentials
+        self._program = program
+        self._in_thread = in_thread
+        self.farewell: tuple[str, float] | None = None
+        self.entered: Deferred[str] = Deferred(lambda _: self.hang_up("stopping", now=True))
+        self.gone: Deferred[str] = Deferred()
+        self.tls: ClientTls | None = None
+        self.shaken: Callable[[], None] = lambda: None
+        """Called when TLS stands and the login begins."""
+
+    # -- coming in
+
+    def handshakeCompleted(self) -> None:
+        """TLS stands: judge the server, then log in."""
+        try:
+            if self.tls is not None:
+                self.tls.judge(self.transport, must_be_trusted=self._credentials.own_key)
+        except TunnelError as error:
+            self._not_entered(error)
+            return
+        self.begin(TlsChannel(self.transport, client=True))
+
+    def begin(self, channel: Channel) -> None:
+        """Log in on this connection."""
+        self.shaken()
+        done = Deferred.fromCoroutine(self._enter(channel))
+        done.addCallbacks(self._is_entered, lambda f: self._not_entered(f.value))
+
+    async def _enter(self, channel: Channel) -> str:
+        if self._credentials.own_key:
+            return await self._prove_key(channel)
+        return await self._prove_password(channel)
+
+    async def _prove_password(self, channel: Channel) -> str:
+        login = ScramLogin(self._credentials.cloud_id, self._credentials.password, channel.binding())
+        answer = await self._step(commands.SCRAM, login.first())
+        login.challenged(answer["message"])
+        answer = await self._step(commands.SCRAM, await self._in_thread(login.final))
+        login.verified(answer["message"])
+        return str(answer["program"])
+
+    async def _prove_key(self, channel: Channel) -> str:
+        key = self._credentials.key
+        exporter = channel.exporter()
+        answer = await self._step(commands.OWN_KEY, key.public)
+        answer = await self._step(commands.OWN_KEY, key.prove(answer["message"], exporter))
+        return str(answer["program"])
+
+    async def _step(self, method: str, message: bytes) -> dict[str, Any]:
+        answer = await self.ask(
+            commands.Enter,
+            bounds.ENTER_TIMEOUT_S,
+            versions=list(commands.VERSIONS),
+            program=self._program,
+            cloud_id=self._credentials.name,
+            method=method,
+            message=message,
+        )
+        if answer["version"] not in commands.VERSIONS:
+            raise trouble("versions")
+        return answer
+
+    def _is_entered(self, program: str) -> None:
+        if self.transport is None or self.closing is not None:
+            self._not_entered(trouble(self.closing or "lost"))
+            return
+        self.admit(
+            verbs(
+                (commands.Login, self._login),
+                (commands.Logout, self._logout),
+                (commands.Request, self._request),
+                (commands.Goodbye, self._goodbye),
+            )
+        )
+        self.entered.callback(program)
+
+    def _not_entered(self, error: BaseException) -> None:
+        if not isinstance(error, TunnelError):
+            self.log.failure("the login at the cloud server failed", Failure(error))
+            error = trouble("failed")
+        self.hang_up(error.code, now=True)
+        if not self.entered.called:
+            self.entered.errback(Failure(error))
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        super().connectionLost(reason)
+        if not self.entered.called:
+            self.entered.errback(Failure(trouble(self.closing or tls_code(reason))))
+        farewell = self.farewell[0] if self.farewell else None
+        self.gone.callback(farewell or self.closing or "lost")
+
+    # -- what the cloud asks
+
+    async def _login(
+        self, secret: str, admin: bool, language: str, source: str, trusted_device: bool | None
+    ) -> dict[str, Any]:
+        grant = await self._end.login(RemoteLogin(secret, admin, language, source, bool(trusted_device)))
+        return {"token": grant.token, "role": grant.role, "language": grant.language}
+
+    async def _logout(self, token: str) -> dict[str, Any]:
+        await self._end.logout(token)
+        return {}
+
+    async def _request(
+        self,
+        token: str,
+        method: str,
+        path: str,
+        query: str | None,
+        content_type: str | None,
+        headers: str | None,
+        body: bytes | None,
+        body_stream: int | None,
+        body_bytes: int | None,
+    ) -> dict[str, Any]:
+        if self.closing is not None:
+            raise Refusal("draining")
+        if body_stream is not None:
+            stream = self.streams.incoming(body_stream)
+            if stream is None or stream.sink is not None or body_bytes is None:
+                raise Violation("body of no stream")
+            body = await whole_body(stream, body_bytes)
+        request = RemoteRequest(method, path, query or "", content_type or "", body or b"", unpack_headers(headers))
+        return self._packed(await self._end.request(token, request))
+
+    def _packed(self, answer: RemoteAnswer | RemoteStream) -> dict[str, Any]:
+        fields: dict[str, Any] = {"status": answer.status, "content_type": answer.content_type}
+        if answer.filename is not None:
+            fields["filename"] = answer.filename
+        if isinstance(answer, RemoteStream):
+            fields["stream"] = self.streams.send(answer)
+        elif self._fits(len(answer.body)):
+            fields["body"] = answer.body
+        else:
+            fields["stream"] = self.streams.send(body_stream(answer.body))
+        return fields
+
+    def _fits(self, size: int) -> bool:
+        """Into the answer itself; when much waits unsent already, only small ones do."""
+        return size <= (bounds.INLINE_BODY if self.queued_bytes < bounds.WINDOW_BYTES else bounds.KIB)
+
+    async def _goodbye(self, reason: str, come_back_s: int | None) -> dict[str, Any]:
+        self.farewell = (reason, float(min(max(come_back_s or 0, 0), 3600)))
+        return {}
+
+    # -- going
+
+    async def leave(self, reason: str) -> None:
+        """Answer what is being asked, say goodbye, close: within five seconds and two."""
+        if self.transport is None or self.closing is not None:
+            return
+        if self.admitted:
+            idle = self.when_idle().addTimeout(bounds.DRAIN_S, self.clock)
+            idle.addErrback(lambda _: None)
+            await idle
+            with suppress(TunnelError):  # it will notice
+                await self.ask(commands.Goodbye, bounds.GOODBYE_TIMEOUT_S, reason=reason)
+        self.hang_up(reason)
+
+
+def unpack_headers(lines: str | None) -> dict[str, str]:
+    """``name: value`` lines. Raises: Violation."""
+    headers: dict[str, str] = {}
+    for line in (lines or "").splitlines():
+        name, colon, value = line.partition(": ")
+        if not colon or len(headers) == bounds.HEADERS:
+            raise Violation("malformed headers")
+        headers[name] = value
+    return headers
+
+
+def pack_headers(headers: Any) -> str:
+    """The other way; a value with a line break cannot be sent."""
+    lines = [f"{name.lower()}: {value}" for name, value in headers.items()]
+    if len(lines) > bounds.HEADERS or any(len(line.splitlines()) != 1 for line in lines):
+        raise trouble("protocol")
+    return "\n".join(lines)
+
+
+def tls_code(reason: Failure) -> str:
+    """Why a connection ended before its login did."""
+    text = str(reason.value)
+    if "certificate verify failed" in text:
+        return "certificate-not-trusted"
+    if reason.type.__module__.startswith("OpenSSL"):
+        return "not-a-tunnel" if "alert no application protocol" in text.lower() else "tls-failed"
+    return "lost"

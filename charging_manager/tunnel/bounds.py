@@ -1,0 +1,48 @@
+"""How much one end may ask of the other; both ends enforce the same numbers (docs/tunnel.md, "Bounds")."""
+
+from __future__ import annotations
+
+KIB = 1024
+
+KEYS = 16
+"""Keys in a box."""
+KEY_BYTES = 255
+BOX_BYTES = 128 * KIB
+BOXES_IN_FLIGHT = 64
+"""Questions whose answer has not come, each way."""
+
+BOX_BYTES_BEFORE_LOGIN = 4 * KIB
+LOGIN_WITHIN_S = 10.0
+
+AGENT_STREAMS = 48
+CLOUD_STREAMS = 16
+"""Open streams by who sends on them: together 64."""
+QUEUED_BYTES = 1024 * KIB
+"""What one tunnel may have lying at one end: unread stream data, and apart from that unsent boxes."""
+SHARE_BYTES = 16 * KIB
+"""A stream's window is never smaller, a new stream may send so much at once, and so much is kept for control."""
+WINDOW_BYTES = 256 * KIB
+SHARED_CHUNK = 16 * KIB
+"""A data box while anything else is going on; on the wire exactly one TLS record."""
+ALONE_CHUNK = 60 * KIB
+STALLED_S = 55.0
+"""A stream whose reader does not read is reset after this, looked at every ``STALL_LOOK_S``: within 60 s."""
+STALL_LOOK_S = 5.0
+
+INLINE_BODY = 32 * KIB
+"""Larger bodies travel as streams."""
+REQUEST_BODY = 1024 * KIB
+HEADERS = 8
+
+KEEP_ALIVE_S = 15.0
+KEEP_ALIVE_MISSES = 3
+DRAIN_S = 5.0
+
+ENTER_TIMEOUT_S = 10.0
+LOGIN_TIMEOUT_S = 2.5
+REQUEST_TIMEOUT_S = 30.0
+LOGOUT_TIMEOUT_S = 5.0
+GOODBYE_TIMEOUT_S = 2.0
+
+MIN_ITERATIONS = 100_000
+MAX_ITERATIONS = 1_000_000

@@ -1,0 +1,278 @@
+"""The cloud's end of one connection: admits an agent, then asks it on behalf of browsers."""
+
+from __future__ import annotations
+
+import secrets
+from contextlib import suppress
+from datetime import datetime
+from typing import Any, Protocol
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.protocol import connectionDone
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from charging_manager.clocks import utc_now
+from charging_manager.errors import TunnelError
+from charging_manager.tunnel import bounds, commands
+from charging_manager.tunnel.agent_side import pack_headers
+from charging_manager.tunnel.bodies import body_stream
+from charging_manager.tunnel.identity import is_serial, proof_is_good, serial_of
+from charging_manager.tunnel.link import (
+    CloudEnd,
+    RemoteAnswer,
+    RemoteGrant,
+    RemoteLogin,
+    RemoteRequest,
+    RemoteStream,
+)
+from charging_manager.tunnel.reasons import Refusal, Violation, trouble
+from charging_manager.tunnel.scram import ScramCheck, ScramVerifier, fake_verifier
+from charging_manager.tunnel.tls import Channel, TlsChannel
+from charging_manager.tunnel.wire import Wire, verbs
+
+_LONGEST_QUEUE = bounds.QUEUED_BYTES - 4 * bounds.INLINE_BODY
+
+
+class Door(Protocol):
+    """What a link needs of the listening side."""
+
+    end: CloudEnd
+    program: str
+    open_enrolment: bool
+    salt_key: bytes
+
+    def admitted(self, link: Link) -> None: ...
+
+    def gone(self, link: Link, reason: str) -> None: ...
+
+
+class Link(Wire):
+    """One connection of an agent; after its login the way to one installation."""
+
+    log = Logger()
+
+    def __init__(self, clock: IReactorTime, door: Door) -> None:
+        super().__init__(clock, agent=False)
+        self._door = door
+        self._deadline: IDelayedCall | None = None
+        self._proof: _ScramProof | _KeyProof | None = None
+        self._refused = False
+        self._stepping = False
+        self._draining = False
+        self.channel: Channel | None = None
+        """Of this TLS connection, unless a test says otherwise."""
+        self.cloud_id = ""
+        self.own_key = False
+        self.program = ""
+        """The agent's version."""
+        self.source = ""
+        self.connected_at: datetime | None = None
+        self.farewell: str | None = None
+        self._verbs = verbs((commands.Enter, self._enter))
+
+    # -- the login
+
+    def connectionMade(self) -> None:
+        super().connectionMade()
+        peer = self.transport.getPeer()
+        self.source = getattr(peer, "host", "").removeprefix("::ffff:")
+        self._deadline = self.clock.callLater(bounds.LOGIN_WITHIN_S, self.hang_up, "timeout", now=True)
+
+    def name(self) -> str:
+        return f"{self.cloud_id} ({self.source})" if self.cloud_id else self.source
+
+    async def _enter(
+        self, versions: list[int], program: str, cloud_id: str, method: str, message: bytes
+    ) -> dict[str, Any]:
+        if self._refused or self._stepping or self.admitted:
+            raise Violation("two logins at once, or one after the other")
+        self._stepping = True
+        common = [v for v in versions if v in commands.VERSIONS]
+        try:
+            if not common:
+                raise Refusal("versions")
+            if not self._door.end.ready():
+                raise Refusal("not-ready")
+            reply = await self._step(program[:64], cloud_id, method, message)
+        except Refusal as refusal:
+            code = refusal.code
+            self._refused = True
+            self._after_answer = lambda: self.hang_up(code)
+            self.log.debug("login of {name} from {source} refused", name=cloud_id[:64], source=self.source)
+            raise
+        finally:
+            self._stepping = False
+        return {"version": max(common), "program": self._door.program, "message": reply}
+
+    async def _step(self, program: str, cloud_id: str, method: str, message: bytes) -> bytes:
+        channel = self.channel or TlsChannel(self.transport, client=False)
+        if self._proof is None:
+            if method == commands.SCRAM and not is_serial(cloud_id):
+                self._proof = _ScramProof(self._door, cloud_id, channel.binding())
+            elif method == commands.OWN_KEY:
+                self._proof = _KeyProof(self._door, cloud_id, channel.exporter())
+            else:
+                raise Refusal("refused")
+            return await self._proof.challenge(message)
+        proof = self._proof
+        if (cloud_id, method) != (proof.cloud_id, proof.method):
+            raise Violation("login changed its name")
+        reply = await proof.verify(message)
+        if self.transport is None or self.closing is not None:
+            raise Refusal("timeout")
+        self.cloud_id = cloud_id.lower() if method == commands.SCRAM else cloud_id.upper()
+        self.own_key = method == commands.OWN_KEY
+        self.program = program
+        self._after_answer = self._is_admitted
+        return reply
+
+    def _is_admitted(self) -> None:
+        """The answer is on its way; from now on we may ask."""
+        self._proof = None
+        if self.transport is None or self.closing is not None:
+            return
+        if self._deadline is not None and self._deadline.active():
+            self._deadline.cancel()
+        self.connected_at = utc_now()
+        self.admit(verbs((commands.Goodbye, self._goodbye)))
+        self._door.admitted(self)
+
+    async def _goodbye(self, reason: str, come_back_s: int | None) -> dict[str, Any]:
+        self.farewell = reason[:32]
+        return {}
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        if self._deadline is not None and self._deadline.active():
+            self._deadline.cancel()
+        super().connectionLost(reason)
+        self._door.gone(self, self.closing or self.farewell or "lost")
+
+    # -- what the cloud asks
+
+    @property
+    def quiet_s(self) -> float:
+        """How long ago something came from the agent."""
+        return self.clock.seconds() - self.heard_s
+
+    async def login(self, login: RemoteLogin, timeout_s: float = bounds.LOGIN_TIMEOUT_S) -> RemoteGrant:
+        """Ask the agent to let somebody in. Raises: TunnelError, ``refused`` or why no answer came."""
+        self._still_open()
+        answer = await self.ask(
+            commands.Login,
+            timeout_s,
+            secret=login.secret,
+            admin=login.admin,
+            language=login.language,
+            source=login.source,
+            trusted_device=login.trusted_device,
+        )
+        return RemoteGrant(answer["token"], answer["role"], answer["language"])
+
+    def _still_open(self) -> None:
+        if self._draining:
+            raise trouble("draining")
+
+    async def logout(self, token: str) -> None:
+        """Raises: TunnelError."""
+        await self.ask(commands.Logout, bounds.LOGOUT_TIMEOUT_S, token=token)
+
+    async def request(
+        self, token: str, request: RemoteRequest, timeout_s: float = bounds.REQUEST_TIMEOUT_S
+    ) -> RemoteAnswer | RemoteStream:
+        """Carry a browser's request to the agent. A stream must be started, or it is reset after a minute.
+
+        Raises: TunnelError (``timeout``, ``busy``, ``draining``, ``lost``, ``offline``, ``failed``).
+        """
+        self._still_open()
+        if len(request.body) > bounds.REQUEST_BODY or self.queued_bytes > _LONGEST_QUEUE:
+            raise trouble("busy")
+        fields: dict[str, Any] = {"token": token, "method": request.method, "path": request.path}
+        if request.query:
+            fields["query"] = request.query
+        if request.content_type:
+            fields["content_type"] = request.content_type
+        if request.headers:
+            fields["headers"] = pack_headers(request.headers)
+        if len(request.body) > bounds.INLINE_BODY:
+            fields["body_stream"] = self.streams.send(body_stream(request.body))
+            fields["body_bytes"] = len(request.body)
+        elif request.body:
+            fields["body"] = request.body
+        answer = await self.ask(commands.Request, timeout_s, **fields)
+        status, content_type, filename = answer["status"], answer["content_type"], answer.get("filename")
+        if answer.get("stream") is None:
+            return RemoteAnswer(status, content_type, answer.get("body") or b"", filename)
+        incoming = self.streams.incoming(answer["stream"])
+        if incoming is None:  # already broken off
+            raise trouble("failed")
+        return RemoteStream(incoming.start, content_type, filename, status)
+
+    async def close(self, reason: str, come_back_s: float = 0.0, drain_s: float = bounds.DRAIN_S) -> None:
+        """Let what is under way finish, say goodbye and why, close. Nothing new is asked from now on."""
+        if self.transport is None or self.closing is not None:
+            return
+        self._draining = True
+        if drain_s > 0:
+            idle: Deferred[None] = self.when_idle().addTimeout(drain_s, self.clock)
+            idle.addErrback(lambda _: None)
+            await idle
+        with suppress(TunnelError):  # it is gone, or will notice
+            await self.ask(commands.Goodbye, 0.5, reason=reason, come_back_s=round(come_back_s))
+        self.hang_up(reason)
+
+
+class _ScramProof:
+    """By password; the cloud has a verifier of it, or makes as if."""
+
+    method = commands.SCRAM
+
+    def __init__(self, door: Door, cloud_id: str, binding: bytes) -> None:
+        self._door = door
+        self.cloud_id = cloud_id
+        self._binding = binding
+        self._verifier: ScramVerifier | None = None
+        self._check: ScramCheck | None = None
+
+    async def challenge(self, message: bytes) -> bytes:
+        self._verifier = await self._door.end.verifier(self.cloud_id)
+        fake = fake_verifier(self.cloud_id, self._door.salt_key)
+        self._check = ScramCheck(self.cloud_id, self._verifier or fake, self._binding)
+        return self._check.challenge(message)
+
+    async def verify(self, message: bytes) -> bytes:
+        if self._check is None:
+            raise Violation("proof before the challenge")
+        reply = self._check.verify(message)
+        if self._verifier is None or await self._door.end.verifier(self.cloud_id) != self._verifier:
+            raise Refusal("refused")  # deleted meanwhile
+        return reply
+
+
+class _KeyProof:
+    """By the agent's own key, if this cloud admits those."""
+
+    method = commands.OWN_KEY
+
+    def __init__(self, door: Door, cloud_id: str, exporter: bytes) -> None:
+        self._door = door
+        self.cloud_id = cloud_id
+        self._exporter = exporter
+        self._nonce = secrets.token_bytes(32)
+        self._public = b""
+
+    async def challenge(self, message: bytes) -> bytes:
+        if not self._door.open_enrolment:
+            raise Refusal("enrolment-closed")
+        if len(message) != 32 or serial_of(message) != self.cloud_id:
+            raise Refusal("refused")
+        self._public = message
+        return self._nonce
+
+    async def verify(self, message: bytes) -> bytes:
+        if not proof_is_good(self._public, message, self._nonce, self._exporter):
+            raise Refusal("refused")
+        if not await self._door.end.admits(self.cloud_id):
+            raise Refusal("refused")
+        return b""

@@ -1,0 +1,142 @@
+"""Everything that is said in the tunnel, version 1. Add optional arguments; never rename or reuse one.
+
+Before login there is one verb, ``Enter``, spoken by the agent. Afterwards the cloud asks, the agent answers, and stream
+boxes (one-letter names, no answer) go both ways. A value holds 65,535 bytes. The only declared error is ``Refusal``,
+whose description is a code of ``reasons``.
+"""
+
+from __future__ import annotations
+
+from twisted.protocols import amp
+
+from charging_manager.tunnel.reasons import Refusal
+
+ALPN = b"cm-tunnel/1"
+VERSIONS = (1,)
+
+SCRAM = "SCRAM-SHA-256-PLUS"
+OWN_KEY = "CM-ED25519-EXPORTER"
+
+
+class Enter(amp.Command):
+    """Agent to cloud, twice: the steps of a login. The first exchange carries the versions.
+
+    SCRAM: client-first / server-first, client-final / server-final. Own key: public key / nonce, signature / empty.
+    """
+
+    commandName = b"Enter"
+    arguments = [
+        (b"versions", amp.ListOf(amp.Integer())),
+        (b"program", amp.Unicode()),
+        (b"cloud_id", amp.Unicode()),
+        (b"method", amp.Unicode()),
+        (b"message", amp.String()),
+    ]
+    response = [(b"version", amp.Integer()), (b"program", amp.Unicode()), (b"message", amp.String())]
+    errors = {Refusal: b"REFUSED"}
+
+
+class Ping(amp.Command):
+    """Either way, after 15 s of hearing nothing."""
+
+    commandName = b"Ping"
+    errors = {Refusal: b"REFUSED"}
+
+
+class Goodbye(amp.Command):
+    """Either way: this connection ends now, for this reason; come back after so many seconds."""
+
+    commandName = b"Goodbye"
+    arguments = [(b"reason", amp.Unicode()), (b"come_back_s", amp.Integer(optional=True))]
+    errors = {Refusal: b"REFUSED"}
+
+
+class Login(amp.Command):
+    """Cloud to agent: somebody typed this secret. The agent alone knows why it refuses."""
+
+    commandName = b"Login"
+    arguments = [
+        (b"secret", amp.Unicode()),
+        (b"admin", amp.Boolean()),
+        (b"language", amp.Unicode()),
+        (b"source", amp.Unicode()),
+        (b"trusted_device", amp.Boolean(optional=True)),
+    ]
+    response = [(b"token", amp.Unicode()), (b"role", amp.Unicode()), (b"language", amp.Unicode())]
+    errors = {Refusal: b"REFUSED"}
+
+
+class Logout(amp.Command):
+    """Cloud to agent: forget this token."""
+
+    commandName = b"Logout"
+    arguments = [(b"token", amp.Unicode())]
+    errors = {Refusal: b"REFUSED"}
+
+
+class Request(amp.Command):
+    """Cloud to agent: one request of a logged-in browser, as fields.
+
+    ``headers`` are lines ``name: value``. A body over 32 KiB is the stream ``body_stream`` of ``body_bytes`` bytes.
+    """
+
+    commandName = b"Request"
+    arguments = [
+        (b"token", amp.Unicode()),
+        (b"method", amp.Unicode()),
+        (b"path", amp.Unicode()),
+        (b"query", amp.Unicode(optional=True)),
+        (b"content_type", amp.Unicode(optional=True)),
+        (b"headers", amp.Unicode(optional=True)),
+        (b"body", amp.String(optional=True)),
+        (b"body_stream", amp.Integer(optional=True)),
+        (b"body_bytes", amp.Integer(optional=True)),
+    ]
+    response = [
+        (b"status", amp.Integer()),
+        (b"content_type", amp.Unicode()),
+        (b"filename", amp.Unicode(optional=True)),
+        (b"body", amp.String(optional=True)),
+        (b"stream", amp.Integer(optional=True)),
+    ]
+    errors = {Refusal: b"REFUSED"}
+
+
+class StreamOpen(amp.Command):
+    """Sender: stream ``s`` exists from now on. The agent's are odd, the cloud's even, each larger than the last."""
+
+    commandName = b"o"
+    arguments = [(b"s", amp.Integer())]
+    requiresAnswer = False
+
+
+class StreamData(amp.Command):
+    """Sender: these bytes; they use up as much credit."""
+
+    commandName = b"d"
+    arguments = [(b"p", amp.String()), (b"s", amp.Integer())]
+    requiresAnswer = False
+
+
+class StreamCredit(amp.Command):
+    """Reader: so many bytes more may be sent."""
+
+    commandName = b"c"
+    arguments = [(b"n", amp.Integer()), (b"s", amp.Integer())]
+    requiresAnswer = False
+
+
+class StreamEnd(amp.Command):
+    """Sender: that was all. The stream exists until the reader has read it and closes it."""
+
+    commandName = b"f"
+    arguments = [(b"s", amp.Integer())]
+    requiresAnswer = False
+
+
+class StreamClose(amp.Command):
+    """Reader: read to the end, or not interested. Sender: broken off, drop what is there."""
+
+    commandName = b"x"
+    arguments = [(b"s", amp.Integer())]
+    requiresAnswer = False

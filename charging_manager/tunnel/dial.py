@@ -1,0 +1,106 @@
+"""From a server's name, as somebody typed it, to a TLS connection: name, addresses, connection, one step each."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from attrs import frozen
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint
+from twisted.internet.error import ConnectError
+from twisted.internet.interfaces import IResolutionReceiver
+from twisted.internet.protocol import Factory
+from twisted.protocols.tls import TLSMemoryBIOFactory
+from zope.interface import implementer
+
+from charging_manager.errors import ConfigError
+from charging_manager.tunnel.agent_side import AgentSide
+from charging_manager.tunnel.reasons import trouble
+from charging_manager.tunnel.tls import ClientTls
+
+DEFAULT_PORT = 4443
+_CONNECT_WITHIN_S = 8.0
+_SERVER = re.compile(r"(?:https://)?(?P<host>\[[0-9a-f:.]+\]|[a-z0-9]([a-z0-9.-]*[a-z0-9])?)(?::(?P<port>\d+))?/?")
+
+
+@frozen
+class ServerName:
+    """A cloud server: host name or address, and port."""
+
+    host: str
+    port: int = DEFAULT_PORT
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == DEFAULT_PORT else f"{host}:{self.port}"
+
+
+def parse_server(text: str) -> ServerName | None:
+    """``host[:port]`` or ``https://host[:port]``; None when empty. Raises: ConfigError for the field ``server``."""
+    text = text.strip().lower()
+    if not text:
+        return None
+    try:
+        text = text.encode("idna").decode() if not text.isascii() else text
+    except UnicodeError:
+        text = ""
+    match = _SERVER.fullmatch(text)
+    port = int(match["port"] or DEFAULT_PORT) if match and len(match["port"] or "") <= 5 else 0
+    if match is None or not 0 < port < 65536 or len(match["host"]) > 253 or ".." in match["host"]:
+        raise ConfigError("server", "Enter the cloud server as a name or address, with a port if it is not 4443.")
+    return ServerName(match["host"].strip("[]"), port)
+
+
+@implementer(IResolutionReceiver)
+class _Addresses:
+    def __init__(self, done: Deferred[list[Any]]) -> None:
+        self._done = done
+        self._found: list[Any] = []
+
+    def resolutionBegan(self, resolutionInProgress: Any) -> None:
+        pass
+
+    def addressResolved(self, address: Any) -> None:
+        self._found.append(address)
+
+    def resolutionComplete(self) -> None:
+        if not self._done.called:
+            self._done.callback(self._found)
+
+
+async def resolve(reactor: Any, server: ServerName) -> list[IPv4Address | IPv6Address]:
+    """The server's addresses, in the resolver's order. Raises: TunnelError."""
+    done: Deferred[list[Any]] = Deferred()
+    reactor.nameResolver.resolveHostName(_Addresses(done), server.host, portNumber=server.port)
+    addresses = await done
+    if not addresses:
+        raise trouble("name-not-found")
+    return addresses
+
+
+async def connect(reactor: Any, addresses: list[IPv4Address | IPv6Address], tls: ClientTls, side: AgentSide) -> None:
+    """Connect ``side`` to the first address that answers. Raises: TunnelError when none does."""
+    side.tls = tls
+    code = "unreachable"
+    for address in addresses:
+        endpoint = TCP6ClientEndpoint if isinstance(address, IPv6Address) else TCP4ClientEndpoint
+        factory = TLSMemoryBIOFactory(tls, True, _OneSide(side), reactor)
+        try:
+            await endpoint(reactor, address.host, address.port, timeout=_CONNECT_WITHIN_S).connect(factory)
+        except ConnectError as error:
+            code = "timeout" if "timeout" in type(error).__name__.lower() else "unreachable"
+        else:
+            return
+    raise trouble(code)
+
+
+class _OneSide(Factory):
+    noisy = False
+
+    def __init__(self, side: AgentSide) -> None:
+        self._side = side
+
+    def buildProtocol(self, addr: Any) -> AgentSide:
+        return self._side

@@ -1,0 +1,143 @@
+"""SCRAM-SHA-256-PLUS (RFC 5802, RFC 7677) bound to the TLS certificate (RFC 5929), over the ``scramp`` library.
+
+The cloud keeps a verifier, never a password. The costly step is the agent's; ``ScramLogin.final`` and
+``make_verifier`` belong in a thread.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import secrets
+
+from attrs import field, frozen
+from scramp import ScramClient, ScramException, ScramMechanism
+
+from charging_manager.tunnel.bounds import MAX_ITERATIONS, MIN_ITERATIONS
+from charging_manager.tunnel.commands import SCRAM
+from charging_manager.tunnel.reasons import Refusal, trouble
+
+BINDING = "tls-server-end-point"
+ITERATIONS = 200_000
+_SALT_BYTES = 16
+
+
+@frozen
+class ScramVerifier:
+    """What the cloud keeps of an installation's password."""
+
+    salt: bytes
+    stored_key: bytes = field(repr=False)
+    server_key: bytes = field(repr=False)
+    iterations: int
+
+    def to_text(self) -> str:
+        """For the database: ``SCRAM-SHA-256$iterations:salt$stored:server``."""
+        salt, stored, server = (base64.b64encode(b).decode() for b in (self.salt, self.stored_key, self.server_key))
+        return f"SCRAM-SHA-256${self.iterations}:{salt}${stored}:{server}"
+
+    @classmethod
+    def from_text(cls, text: str) -> ScramVerifier:
+        """What ``to_text`` wrote. Raises: ValueError."""
+        try:
+            mechanism, costs, keys = text.split("$")
+            iterations, salt = costs.split(":")
+            stored, server = keys.split(":")
+            verifier = cls(
+                base64.b64decode(salt, validate=True),
+                base64.b64decode(stored, validate=True),
+                base64.b64decode(server, validate=True),
+                int(iterations),
+            )
+        except (ValueError, binascii.Error) as error:
+            raise ValueError("not a SCRAM verifier") from error
+        if mechanism != "SCRAM-SHA-256" or not MIN_ITERATIONS <= verifier.iterations <= MAX_ITERATIONS:
+            raise ValueError("not a SCRAM-SHA-256 verifier of accepted cost")
+        return verifier
+
+
+def make_verifier(password: str, iterations: int = ITERATIONS) -> ScramVerifier:
+    """Takes about a tenth of a second: call it in a thread. Raises: ValueError for a password SASLprep forbids."""
+    try:
+        salt, stored, server, count = ScramMechanism("SCRAM-SHA-256").make_auth_info(
+            password, iteration_count=iterations, salt=secrets.token_bytes(_SALT_BYTES)
+        )
+    except ScramException as error:
+        raise ValueError("this password has characters that cannot be used") from error
+    return ScramVerifier(salt, stored, server, count)
+
+
+def fake_verifier(cloud_id: str, key: bytes) -> ScramVerifier:
+    """For an ID that nobody has: a salt that stays the same, and keys that no password fits."""
+
+    def derive(what: bytes, size: int) -> bytes:
+        return hmac.digest(key, what + b"\0" + cloud_id.lower().encode(), hashlib.sha256)[:size]
+
+    return ScramVerifier(derive(b"salt", _SALT_BYTES), derive(b"stored", 32), derive(b"server", 32), ITERATIONS)
+
+
+class ScramLogin:
+    """The agent's side of one login. Raises TunnelError with the code that a person is shown."""
+
+    def __init__(self, cloud_id: str, password: str, binding: bytes) -> None:
+        try:
+            self._client = ScramClient([SCRAM], cloud_id, password, channel_binding=(BINDING, binding))
+        except ScramException as error:
+            raise trouble("refused") from error
+
+    def first(self) -> bytes:
+        """The client-first message."""
+        return str(self._client.get_client_first()).encode()
+
+    def challenged(self, server_first: bytes) -> None:
+        """Check the cloud's challenge. Cheap iterations would help whoever guesses, dear ones would stall us."""
+        try:
+            self._client.set_server_first(server_first.decode())
+        except (ScramException, UnicodeDecodeError) as error:
+            raise trouble("server-not-genuine") from error
+        if not MIN_ITERATIONS <= int(self._client.iterations) <= MAX_ITERATIONS:
+            raise trouble("weak-login")
+
+    def final(self) -> bytes:
+        """The client-final message: hundreds of thousands of hashes, for a thread."""
+        return str(self._client.get_client_final()).encode()
+
+    def verified(self, server_final: bytes) -> None:
+        """Check the cloud's own proof: whoever has no verifier of our password cannot make it."""
+        try:
+            self._client.set_server_final(server_final.decode())
+        except (ScramException, UnicodeDecodeError) as error:
+            raise trouble("server-not-genuine") from error
+
+
+class ScramCheck:
+    """The cloud's side of one login. Raises Refusal: one code for all causes, but for a foreign certificate."""
+
+    def __init__(self, cloud_id: str, verifier: ScramVerifier, binding: bytes) -> None:
+        def keys_of(name: str) -> tuple[bytes, bytes, bytes, int] | None:
+            if name.lower() != cloud_id.lower():
+                return None
+            return (verifier.salt, verifier.stored_key, verifier.server_key, verifier.iterations)
+
+        self._server = ScramMechanism(SCRAM).make_server(keys_of, channel_binding=(BINDING, binding))
+
+    def challenge(self, client_first: bytes) -> bytes:
+        """The server-first message."""
+        try:
+            self._server.set_client_first(client_first.decode())
+            return str(self._server.get_server_first()).encode()
+        except (ScramException, UnicodeDecodeError) as error:
+            raise Refusal("refused") from error
+
+    def verify(self, client_final: bytes) -> bytes:
+        """The server-final message, if the proof is right and bound to this connection's certificate."""
+        try:
+            self._server.set_client_final(client_final.decode())
+            return str(self._server.get_server_final()).encode()
+        except ScramException as error:
+            foreign = getattr(error.server_error, "value", "") == "channel-bindings-dont-match"
+            raise Refusal("man-in-the-middle" if foreign else "refused") from error
+        except UnicodeDecodeError as error:
+            raise Refusal("refused") from error
