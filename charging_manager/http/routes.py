@@ -68,7 +68,7 @@ class Call:
     query: Mapping[str, str] = field(factory=dict)
     body: Any = None
     headers: Mapping[str, str] = field(factory=dict)
-    """Only the few that a route may see: ``last-event-id``, ``authorization``; lower case."""
+    """Only the few that a route may see: ``last-event-id``, ``authorization``, ``accept-language``; lower case."""
 
 
 @frozen
@@ -84,6 +84,10 @@ class Answer:
     """A newly minted login token: the web side makes its cookie of it; it never crosses the tunnel."""
     logout: bool = False
     """The web side clears its cookies."""
+    device: str | None = None
+    """A fresh device cookie (guard.DeviceCookies), to be kept by the browser."""
+    allow: str | None = None
+    """The methods of a 405, for its ``Allow`` header."""
 
 
 class Sink(Protocol):
@@ -133,6 +137,7 @@ class Route:
     """One way in. ``path`` has ``{name}`` parts; ``site_only`` routes are refused to remote callers.
 
     ``body`` and ``answer`` are attrs classes (or dict/list for free JSON): they check input and fill the OpenAPI file.
+    ``body=bytes`` takes an upload as it comes. A function that returns None answers 204, a bare value ``statuses[0]``.
     """
 
     method: str
