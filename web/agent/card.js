@@ -33,7 +33,7 @@ function ModeChoice({ point }) {
     });
   const shown = task.busy && wish ? wish : point.mode;
   return html`<fieldset class="choice" disabled=${task.busy}>
-      <legend>${t("Mode")}</legend>
+      <legend class="unseen">${t("Mode")}</legend>
       ${modesOf(point).map(
         (mode) => html`<label key=${mode} class=${mode === shown ? "chosen" : ""}>
           <input type="radio" name=${name} value=${mode} checked=${mode === shown} onChange=${() => choose(mode)} />
@@ -94,10 +94,11 @@ export class Card extends Component {
       <p class="status"><span class="dot" aria-hidden="true"></span>${statusName(point.status)}</p>
       <dl class="values">
         <div class="lead"><dt>${t("Power")}</dt><dd data-value="power">${power(gone ? null : point.power_w)}</dd></div>
-        <div><dt>${t("Current")}</dt><dd data-value="current">${phases
-          .map((phase) => html`<span key=${phase}><abbr>L${phase}</abbr>${" "}${amps(gone ? null : point.current_a?.[phase - 1])}</span>`)}</dd></div>
         <div><dt>${t("Allowed")}</dt><dd data-value="setpoint">${point.setpoint_a === 0 ? t("paused") : amps(point.setpoint_a)}</dd></div>
         <div><dt>${t("This session")}</dt><dd data-value="session">${energy(point.session_wh)}</dd></div>
+        <div class="wide"><dt class="unseen">${t("Current")}</dt><dd data-value="current">${phases.map(
+          (phase) => html`<span key=${phase}><abbr>L${phase}</abbr>${" "}${amps(gone ? null : point.current_a?.[phase - 1])}</span>`,
+        )}</dd></div>
       </dl>
       <p class="because" data-value="because">${said(point.because)}</p>
       <${ModeChoice} point=${point} />

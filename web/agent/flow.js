@@ -4,7 +4,7 @@ import { html } from "../common/ui.js";
 import { t } from "../common/words.js";
 
 /** @typedef {import("../common/types.js").State} State */
-/** @typedef {{key: string, name: string, watts: number|null, toward: string}} Flow */
+/** @typedef {{key: string, name: string, watts: number|null, toward: string, partly?: boolean}} Flow */
 
 /** @param {(number|null|undefined)[]} values */
 const sum = (values) => (values.every(known) ? values.reduce((a, b) => Number(a) + Number(b), 0) : null);
@@ -25,7 +25,10 @@ export function flows(picture) {
   const gridW = grid.length ? watts(grid) : null;
   const solarW = watts(solar);
   const storageW = watts(storage);
-  const chargingW = sum(picture.charge_points.map((point) => (point.status === "offline" ? null : point.power_w)));
+  const heard = picture.charge_points.filter((point) => point.status !== "offline" && known(point.power_w));
+  const heardW = sum(heard.map((point) => point.power_w));
+  const partly = heard.length < picture.charge_points.length;
+  const chargingW = partly ? null : heardW;
   const load = of("load");
   const houseW = load.length
     ? watts(load)
@@ -41,7 +44,7 @@ export function flows(picture) {
   if (storage.length) {
     rows.push({ key: "storage", name: t("Battery"), watts: storageW, toward: known(storageW) && storageW < 0 ? t("discharging") : t("charging") });
   }
-  if (picture.charge_points.length) rows.push({ key: "charging", name: t("Cars"), watts: chargingW, toward: t("used") });
+  if (picture.charge_points.length) rows.push({ key: "charging", name: t("Cars"), watts: heard.length ? heardW : null, partly, toward: t("used") });
   if (grid.length || load.length) rows.push({ key: "house", name: t("House"), watts: houseW, toward: t("used") });
   return rows;
 }
@@ -60,7 +63,7 @@ export function PowerFlow({ picture }) {
           (row) => html`<tr key=${row.key} class=${`flow-${row.key}`}>
             <th scope="row">${row.name}</th>
             <td class="bar"><span class="fill" style=${{ inlineSize: `${(100 * Math.abs(row.watts ?? 0)) / most}%` }}></span>
-              <span class="value">${power(known(row.watts) ? Math.abs(row.watts) : null)}</span></td>
+              <span class="value">${row.partly && known(row.watts) ? "≥ " : ""}${power(known(row.watts) ? Math.abs(row.watts) : null)}</span></td>
             <td class="toward">${known(row.watts) && Math.abs(row.watts) >= 5 ? row.toward : ""}</td>
           </tr>`,
         )}

@@ -3,7 +3,7 @@ import { Banner } from "../common/banner.js";
 import { amps, duration, known, power } from "../common/format.js";
 import { go, isAdmin, me, start } from "../common/frame.js";
 import { follow, heardMs, line, nowMs, state, trouble } from "../common/live.js";
-import { roleName, statusName } from "../common/modes.js";
+import { roleName, said, statusName } from "../common/modes.js";
 import { announce, ProblemBox, Table } from "../common/parts.js";
 import { effect, html } from "../common/ui.js";
 import { t } from "../common/words.js";
@@ -23,7 +23,7 @@ function Meters({ picture, sinceS }) {
     <${Table} caption=${t("Meters")} class="meters" head=${[t("Name"), t("Measures"), t("Power"), t("Current L1 / L2 / L3"), t("Age")]}>
       ${picture.meters.map((meter) => {
         const ageS = known(meter.age_s) ? meter.age_s + sinceS : null;
-        const stale = meter.stale || ageS === null || ageS > 10;
+        const stale = meter.stale || meter.answering === false || ageS === null || ageS > 10;
         return html`<tr key=${meter.id} class=${stale ? "stale" : ""}>
           <th scope="row">${meter.name || meter.id}</th>
           <td>${roleName(meter.role)}</td>
@@ -58,6 +58,9 @@ function Overview() {
   return html`<div class=${old ? "overview old" : "overview"}>
     <p class="where">${picture.site.name}${me.value.user ? html` · ${me.value.name || me.value.user}` : null}
       ${old ? html` <span class="tag warn">${t("last heard {age} ago", { age: duration(sinceS) })}</span>` : null}</p>
+    ${picture.alarms.length
+      ? html`<ul class="box warn alarms">${picture.alarms.map((alarm) => html`<li key=${alarm.code}>${said(alarm)}${" "}<span class="code">${alarm.code}</span></li>`)}</ul>`
+      : null}
     <${FirstSteps} picture=${picture} />
     <${PowerFlow} picture=${picture} />
     <section aria-labelledby="points" class="points">

@@ -82,20 +82,21 @@ function Settings({ settings, onSaved }) {
     <${TickField} label=${t("Cloud service")} name="enabled" checked=${enabled} onValue=${setEnabled}
       help=${t("The charging manager keeps an encrypted connection to the cloud server, so that you reach it from anywhere.")} />
     <${TextField} label=${t("Cloud server")} name="server" value=${server} onValue=${setServer} problem=${task.problem}
-      placeholder=${settings.default_server || ""} inputmode="url" spellcheck=${false} autocapitalize="off"
+      placeholder=${settings.default_server || ""} inputmode="url" spellcheck=${false} autocapitalize="off" autocomplete="off"
       help=${settings.default_server
         ? t("Leave this empty for the default server {server}.", { server: settings.default_server })
         : t("No default server in this build, enter one")} />
     ${own
       ? html`<${TextField} label=${t("Cloud ID")} name="cloud_id" value=${cloudId} onValue=${setCloudId} problem=${task.problem}
-          required=${enabled} maxlength="64" spellcheck=${false} autocapitalize="off"
+          required=${enabled} maxlength="64" spellcheck=${false} autocapitalize="off" autocomplete="off"
           help=${t("As given to you by the operator of the cloud server.")} />`
       : null}
     <${TextField} label=${t("Installation password")} name="password" type="password" autocomplete="new-password" value=${password}
       onValue=${setPassword} problem=${task.problem} maxlength="128"
       placeholder=${settings.password_set && own ? t("unchanged") : ""}
       help=${own ? t("As given to you by the operator of the cloud server.") : t("Leave this empty for the default server.")} />
-    ${own ? null : html`<${Copyable} label=${t("Cloud ID (the serial number of this installation)")} text=${settings.serial} />`}
+    ${own ? null : html`<${Copyable} label=${t("Cloud ID")} text=${settings.serial}
+          help=${t("With the default server this is the serial number of this installation.")} />`}
     <${ProblemBox} problem=${task.problem} />
     <${DoneBox} text=${done} />
     <div class="buttons"><${Button} type="submit" class="main" busy=${task.busy}>${t("Save")}<//></div>

@@ -62,7 +62,7 @@ function CircuitForm({ draft, depth, others, meters, problem, onChange, onRemove
       <${SelectField} label=${t("Meter")} name=${`${draft.id}.meter`} value=${draft.meter} onValue=${set("meter")} problem=${problem}
         options=${[["", t("none")], ...meters.map((meter) => [meter.id, meter.name || meter.id])]} />
     </div>
-    <div class="three">
+    <div class="phases">
       ${[0, 1, 2].map(
         (phase) => html`<${TextField} key=${phase} label=${t("Limit L{n}, A", { n: phase + 1 })} name=${`${draft.id}.limit_${phase}`}
           inputmode="decimal" required value=${draft.limits[phase]} problem=${problem}
@@ -136,6 +136,14 @@ function SitePage() {
       setAsked(null);
       setDone(t("Saved. The new limits hold from the next cycle on."));
     });
+  /** What the server names by place or id is marked at its field here. @param {any} fault */
+  const placed = (fault) => {
+    const match = /^circuits\.([^.]+)(?:\.(\w+))?/.exec(fault?.where ?? "");
+    if (!match) return fault;
+    const id = drafts[Number(match[1])]?.id ?? match[1];
+    const key = match[2] === "limit_a" ? "limit_0" : (match[2] ?? "name");
+    return new Problem(fault.status, fault.code, fault.message, `${id}.${key}`);
+  };
   const add = () => {
     const title = drafts.length ? t("New circuit") : t("Grid connection");
     const id = idFor(title, drafts.map((draft) => draft.id));
@@ -155,7 +163,7 @@ function SitePage() {
     ${tree.map(([row, depth]) => {
       const draft = /** @type {Draft} */ (/** @type {unknown} */ (row));
       return html`<${CircuitForm} key=${draft.id} draft=${draft} depth=${depth} others=${drafts.filter((other) => other.id !== draft.id)}
-        meters=${meters} problem=${problem ?? task.problem}
+        meters=${meters} problem=${placed(problem ?? task.problem)}
         onChange=${(/** @type {Draft} */ fresh) => setDrafts(drafts.map((old) => (old.id === fresh.id ? fresh : old)))}
         onRemove=${() => setDrafts(drafts.filter((old) => old.id !== draft.id))} />`;
     })}

@@ -29,7 +29,7 @@ export async function problemOf(answer) {
       answer.status,
       String(said.code || answer.status),
       said.detail || said.title || sentenceFor(answer.status),
-      said.where || undefined,
+      said.field || said.where || undefined,
     );
   } catch {
     return new Problem(answer.status, `http-${answer.status}`, sentenceFor(answer.status));

@@ -8,7 +8,7 @@ import { me } from "./frame.js";
 /** Names of what does not answer at the site. @param {import("./types.js").State} picture */
 function silent(picture) {
   const points = picture.charge_points.filter((point) => point.status === "offline");
-  const meters = picture.meters.filter((meter) => meter.stale);
+  const meters = picture.meters.filter((meter) => meter.answering === false || meter.stale);
   return [...points, ...meters].map((thing) => thing.name || thing.id);
 }
 

@@ -5,7 +5,7 @@
 // (some proxies hold them back), the picture is polled for a while instead. A page that nobody sees closes its
 // stream after 30 s and opens it again at once when it is looked at.
 import { call, problemFrom, problemOf } from "./api.js";
-import { withDelta } from "./merge.js";
+import { pictureOf, withDelta } from "./merge.js";
 import { EventCutter } from "./sse.js";
 import { signal } from "./ui.js";
 import { language } from "./words.js";
@@ -63,7 +63,7 @@ function heard() {
 /** @param {import("./sse.js").StreamEvent} event */
 function take(event) {
   const data = JSON.parse(event.data);
-  if (event.event === "snapshot") state.value = data;
+  if (event.event === "snapshot") state.value = pictureOf(data);
   else if (event.event === "delta" && state.value) state.value = withDelta(state.value, data);
   if (event.id) lastId = event.id;
 }
@@ -109,7 +109,7 @@ async function readStream() {
 /** Ask for the whole picture every few seconds for about a minute. */
 async function pollAWhile() {
   for (let turn = 0; turn < 20 && !hidden; turn += 1) {
-    state.value = await call("GET", "/state");
+    state.value = pictureOf(await call("GET", "/state"));
     line.value = "polling";
     lastId = "";
     heard();

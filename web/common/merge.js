@@ -16,6 +16,21 @@ function laidOver(items, changes) {
 }
 
 /**
+ * The picture as the pages expect it, whatever a newer agent adds.
+ * @param {any} said @returns {State}
+ */
+export function pictureOf(said) {
+  const circuits = said.site?.circuits ?? said.circuits ?? [];
+  return {
+    ...said,
+    site: { ...said.site, circuits },
+    charge_points: said.charge_points ?? [],
+    meters: said.meters ?? [],
+    alarms: said.alarms ?? [],
+  };
+}
+
+/**
  * The picture after a delta. Raises: RangeError when the delta does not fit; then a new snapshot is needed.
  * @param {State} state @param {any} delta @returns {State}
  */
@@ -26,6 +41,7 @@ export function withDelta(state, delta) {
     site: delta.site || circuits !== state.site.circuits ? { ...state.site, ...delta.site, circuits } : state.site,
     charge_points: laidOver(state.charge_points, delta.charge_points),
     meters: laidOver(state.meters, delta.meters),
+    alarms: delta.alarms ?? state.alarms,
     cloud: delta.cloud ? { ...state.cloud, ...delta.cloud } : state.cloud,
     cycle: delta.cycle ? { ...state.cycle, ...delta.cycle } : state.cycle,
   };

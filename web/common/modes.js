@@ -1,4 +1,5 @@
 // The words for modes, states and roles: one table each, so that no page invents its own.
+import { number } from "./format.js";
 import { t } from "./words.js";
 
 /** @param {string} mode */
@@ -62,5 +63,11 @@ export function cloudStateName(state) {
 /** What was told as code and fields, else the sentence that came along. @param {import("./types.js").Because|undefined} because */
 export function said(because) {
   if (!because) return "";
-  return because.sentence ? t(because.sentence, because.fields ?? {}) : because.text || because.code;
+  if (!because.sentence) return because.text || because.code;
+  /** @type {Record<string, unknown>} */
+  const fields = {};
+  for (const [name, value] of Object.entries(because.fields ?? {})) {
+    fields[name] = typeof value === "number" ? number(value, Number.isInteger(value) ? 0 : 1) : value;
+  }
+  return t(because.sentence, fields);
 }

@@ -134,8 +134,8 @@ export function Question({ title, yes, danger, busy, problem, onYes, onNo, no, c
   </dialog>`;
 }
 
-/** A value to take along. @param {{text: string, label: string}} props */
-export function Copyable({ text, label }) {
+/** A value to take along. @param {{text: string, label: string, help?: string}} props */
+export function Copyable({ text, label, help }) {
   const [copied, setCopied] = useState(false);
   const field = useRef(/** @type {HTMLInputElement|null} */ (null));
   const id = useId();
@@ -154,6 +154,7 @@ export function Copyable({ text, label }) {
       <input id=${id} ref=${field} type="text" readonly value=${text} onFocus=${(/** @type {any} */ e) => e.currentTarget.select()} />
       <${Button} onClick=${copy}>${copied ? t("Copied") : t("Copy")}<//>
     </div>
+    ${help ? html`<p class="help">${help}</p>` : null}
   </div>`;
 }
 

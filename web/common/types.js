@@ -8,10 +8,10 @@
  *   power_w: number|null, session_wh: number|null, because?: Because, circuit?: string, phases?: number[],
  *   override_a?: number|null, min_a?: number, max_a?: number, step_a?: number}} ChargePoint */
 /** @typedef {{id: string, name?: string, role: string, power_w: number|null, current_a: Phases, age_s: number|null,
- *   stale?: boolean, circuit?: string}} Meter */
+ *   stale?: boolean, answering?: boolean, circuit?: string}} Meter */
 /** @typedef {{name: string, serial: string, version: string, time: string, circuits: Circuit[]}} SiteState */
 /** @typedef {{site: SiteState, charge_points: ChargePoint[], meters: Meter[],
- *   cloud: {state: string, last_error?: string|null}, cycle: {number: number, duration_s: number},
+ *   alarms: Because[], cloud: {state: string, last_error?: string|null}, cycle: {number: number, duration_s: number},
  *   api: {major: number, features: string[]}}} State */
 /** @typedef {{role: "nobody"|"user"|"installer"|"admin", user: string|null, name?: string|null, remote: boolean,
  *   language: string, setup?: boolean, cloud_admin?: boolean, api: {major: number, features: string[]}}} Me */
