@@ -10,8 +10,6 @@ from collections import abc
 from collections.abc import Callable, Mapping, Set
 from datetime import datetime
 from enum import Enum
-from functools import partial
-from operator import is_
 from typing import Any, get_args, get_origin
 
 import attrs
@@ -110,7 +108,9 @@ def _blame(error: BaseException) -> Problem:
 
 
 def _strict(kind: type, sentence: str) -> Callable[[Any, Any], Any]:
-    def structure(value: Any, _: Any) -> Any:
+    def structure(value: Any, wanted: Any) -> Any:
+        if _is_enum(wanted):  # cattrs takes a StrEnum for a str, an IntEnum for an int
+            return _enum(value, wanted)
         if type(value) is not kind:
             raise Unfit(sentence)
         return value
@@ -138,6 +138,10 @@ def _moment(value: Any, _: Any) -> datetime:
     if moment.tzinfo is None:
         raise Unfit("must be a date and time such as 2026-01-31T12:00:00Z")
     return moment
+
+
+def _is_enum(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, Enum)
 
 
 def _enum(value: Any, kind: type[Enum]) -> Enum:
@@ -231,16 +235,12 @@ def _is_object(kind: Any) -> bool:
 
 def _converter() -> Converter:
     converter = Converter(detailed_validation=False)
-    plain: dict[type, Callable[[Any, Any], Any]] = {
-        str: _strict(str, "must be a text"),
-        int: _strict(int, "must be a whole number"),
-        bool: _strict(bool, "must be true or false"),
-        float: _float,
-        datetime: _moment,
-    }
-    for kind, structure in plain.items():  # by identity: a StrEnum is a str too, and must not be taken for one
-        converter.register_structure_hook_func(partial(is_, kind), structure)
-    converter.register_structure_hook_func(lambda kind: isinstance(kind, type) and issubclass(kind, Enum), _enum)
+    converter.register_structure_hook(str, _strict(str, "must be a text"))
+    converter.register_structure_hook(int, _strict(int, "must be a whole number"))
+    converter.register_structure_hook(bool, _strict(bool, "must be true or false"))
+    converter.register_structure_hook(float, _float)
+    converter.register_structure_hook(datetime, _moment)
+    converter.register_structure_hook_func(_is_enum, _enum)
     converter.register_structure_hook_factory(_is_listing)(_listing)
     converter.register_structure_hook_factory(_is_object)(_object)
     converter.register_structure_hook_factory(attrs.has)(_attrs)

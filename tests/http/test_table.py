@@ -35,6 +35,7 @@ class Colour(StrEnum):
 class Handle:
     length_mm: float = field(validator=between(1, 100))
     colour: Colour = Colour.RED
+    inside: Colour | None = None
 
 
 @frozen
@@ -120,7 +121,7 @@ def test_a_typed_body_comes_back_as_json_with_the_declared_status() -> None:
     assert answer.status == 201
     assert said(answer) == {
         "name": "Tom",
-        "handles": [{"length_mm": 5.0, "colour": "red"}],
+        "handles": [{"length_mm": 5.0, "colour": "red", "inside": None}],
         "volume_ml": 250,
         "code": None,
         "dents": {},
@@ -145,6 +146,7 @@ def test_a_typed_body_comes_back_as_json_with_the_declared_status() -> None:
         ({"name": "Tom", "handles": {"a": 1}}, "handles"),
         ({"name": "Tom", "handles": [{"length_mm": 5}, {"length_mm": 500}]}, "handles.1.length_mm"),
         ({"name": "Tom", "handles": [{"length_mm": 5, "colour": "green"}]}, "handles.0.colour"),
+        ({"name": "Tom", "handles": [{"length_mm": 5, "inside": "green"}]}, "handles.0.inside"),
         ({"name": "Tom", "handles": [7]}, "handles.0"),
         ({"name": "Tom", "dents": {"left": "big"}}, "dents.left"),
         ({"name": "Tom", "dents": [1]}, "dents"),
