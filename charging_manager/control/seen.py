@@ -90,8 +90,9 @@ def look(
     obedience = image.obedience.get(point.id) or Obedience(max(point.max_a, 32.0))
     readings = seen.readings = image.readings.get(point.id, ())
     newest = readings[-1] if readings else None
-    if last_a is None:
+    if last_a is None:  # our first decision: it has had no time yet to confirm anything
         last_a = obedience.confirmed_a or 0.0
+        past = evolve(past, lowered_s=now)
     seen.last_a = last_a
 
     silent_s = _silent_s(obedience, newest, now, rules)

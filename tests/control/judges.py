@@ -1,0 +1,119 @@
+"""What must hold in a simulated site, worked out independently of control, from what SAFETY.md says."""
+
+from __future__ import annotations
+
+from charging_manager.model.plan import Plan, SiteImage
+from charging_manager.model.reading import Status
+from tests.control.world import World
+
+TOLERANCE_A = 0.11
+"""House load counts in tenths of an ampere."""
+GRACE_S = 15.0
+"""Worst time from a step of the house load to the car's reaction: readings, decision, 5 s between writes, ramp."""
+
+
+class Broken(AssertionError):
+    """A promise was broken."""
+
+
+def no_violations(world: World, image: SiteImage, plan: Plan) -> None:
+    """The monitor in control itself has nothing to say."""
+    if plan.violations:
+        raise Broken(f"{world.now_s}: {plan.violations}")
+
+
+def steps_hold(world: World, image: SiteImage, plan: Plan) -> None:
+    """I4: 0, or at least the minimum, at most the maximum, on a step."""
+    for name, setpoint in plan.setpoints.items():
+        point, amps = world.site.charge_points[name], setpoint.current_a
+        steps = amps / point.step_a
+        if amps and not (point.min_a - 1e-6 <= amps <= point.max_a + 1e-6 and abs(steps - round(steps)) < 1e-6):
+            raise Broken(f"{world.now_s}: {name} got {amps}")
+        if amps and world.boxes[name].silent_since_s is None and image.readings[name][-1].status is Status.FREE:
+            raise Broken(f"{world.now_s}: {name} got {amps} without a car")
+
+
+def worst_case_a(world: World, name: str, setpoint_a: float) -> tuple[float, float, float]:
+    """What SAFETY.md (I1) counts for a charge point, on the site's phases."""
+    box = world.boxes[name]
+    known = [amps for amps in (box.commanded_a, box.confirmed_a) if amps is not None]
+    told = max(known) if known else box.hardware_max_a
+    if box.silent_since_s is not None:
+        gone_s = world.now_s - (box.answered_s or 0.0)
+        if gone_s > 10.0 and box.fallback_a is None:
+            told = box.hardware_max_a
+        elif gone_s > max(10.0, box.fallback_after_s or 0.0) and box.fallback_a is not None:
+            told = max(told, box.fallback_a)
+    told = max(told, setpoint_a)
+    flows = box.flows()
+    amps = [0.0, 0.0, 0.0]
+    for own, phase in enumerate(box.point.phases):
+        # a car that has shown its phases for long is counted on those alone; until then on all
+        used = box.car is None or box.current_a < 3.0 or own in box.car.phases
+        amps[phase] = max(told if used else 0.0, flows[phase])
+    return amps[0], amps[1], amps[2]
+
+
+def raises_fit_the_worst_case(world: World, image: SiteImage, plan: Plan) -> None:
+    """I1 with the true house load: where a setpoint was raised, everybody's worst case fits."""
+    before = image.last_plan.setpoints if image.last_plan is not None else {}
+    raised = {
+        name
+        for name, setpoint in plan.setpoints.items()
+        if setpoint.current_a > (before[name].current_a if name in before else 0.0)
+    }
+    if not raised:
+        return
+    worst = {name: worst_case_a(world, name, setpoint.current_a) for name, setpoint in plan.setpoints.items()}
+    for circuit in world.site.circuits.values():
+        below = _below(world, circuit.id)
+        if not raised & set(below) or world.now_s - world.last_change_s(circuit.id) < 3.0:
+            continue
+        house = world.flow(circuit.id, house_only=True)
+        for phase in range(3):
+            if not any(phase in world.site.charge_points[name].phases for name in raised & set(below)):
+                continue
+            total = house[phase] + sum(worst[name][phase] for name in below)
+            if total > circuit.limit_a[phase] - circuit.reserve_a + TOLERANCE_A:
+                raise Broken(f"{world.now_s}: {circuit.id} L{phase + 1} {total} of {circuit.limit_a}, raised {raised}")
+
+
+def nothing_overflows(world: World) -> None:
+    """What truly flows stays within the limit, once house load has been still and no box has just come back."""
+    if world.now_s - world.start_s < GRACE_S or world.plan is None:
+        return
+    for circuit in world.site.circuits.values():
+        last_s = max(world.last_change_s(circuit.id), world.woken_s[circuit.id])
+        if world.now_s - last_s < GRACE_S:
+            continue
+        flow = world.flow(circuit.id)
+        ours = [
+            name
+            for name in _below(world, circuit.id)
+            if world.boxes[name].silent_since_s is None and world.boxes[name].current_a > 0.2
+        ]
+        for phase in range(3):
+            over = flow[phase] - (circuit.limit_a[phase] - circuit.reserve_a)
+            if over > TOLERANCE_A and any(world.boxes[name].flows()[phase] > 0.2 for name in ours):
+                raise Broken(f"{world.now_s}: {circuit.id} L{phase + 1} carries {flow}, limit {circuit.limit_a}")
+
+
+def fallback_holds(world: World) -> None:
+    """Ten seconds after a meter fell silent, and the time to obey, charging below is within the fallback."""
+    for circuit in world.site.circuits.values():
+        silent_s = world.meter_silent_s.get(circuit.meter or "")
+        if silent_s is None or world.now_s - max(silent_s, world.woken_s[circuit.id]) < 10.0 + 10.0:
+            continue
+        charging = [0.0, 0.0, 0.0]
+        ours = 0.0
+        for name in _below(world, circuit.id):
+            box = world.boxes[name]
+            for phase, amps in enumerate(box.flows()):
+                charging[phase] += amps
+                ours += amps if box.silent_since_s is None else 0.0
+        if ours > 0.2 and max(charging) > circuit.fallback_a + TOLERANCE_A:
+            raise Broken(f"{world.now_s}: {circuit.id} has a silent meter and draws {charging}")
+
+
+def _below(world: World, circuit: str) -> list[str]:
+    return world.below[circuit]

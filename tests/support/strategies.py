@@ -1,0 +1,84 @@
+"""Hypothesis strategies of the whole test suite: sites, claims and seeds for simulated adventures."""
+
+from __future__ import annotations
+
+import os
+
+from hypothesis import settings
+from hypothesis import strategies as st
+
+from charging_manager.control.share import Claim
+from charging_manager.model.site import ChargePoint, Circuit, Meter, MeterRole, Site, check_site
+
+LONG = bool(os.environ.get("CM_LONG"))
+"""``CM_LONG=1`` looks much longer for counter-examples."""
+
+ROTATIONS = ((0, 1, 2), (1, 2, 0), (2, 0, 1), (0, 2, 1), (0,), (1,), (2,))
+
+
+def examples(short: int, long: int) -> settings:
+    """Settings for a property: few examples in every run, many with CM_LONG."""
+    return settings(max_examples=long if LONG else short, deadline=None, derandomize=not LONG)
+
+
+@st.composite
+def sites(draw: st.DrawFn, max_circuits: int = 5, max_points: int = 6) -> Site:
+    """A tree of any shape, some circuits with meters, boxes on any of them in any rotation."""
+    circuits: dict[str, Circuit] = {}
+    meters: dict[str, Meter] = {}
+    for number in range(draw(st.integers(1, max_circuits))):
+        name = f"c{number}"
+        parent = f"c{draw(st.integers(0, number - 1))}" if number else None
+        metered = number == 0 or draw(st.booleans())
+        if draw(st.booleans()):
+            limit = (draw(st.integers(6, 63)) * 1.0,) * 3
+        else:
+            limit = tuple(draw(st.integers(0, 63)) * 1.0 for _ in range(3))
+        circuits[name] = Circuit(
+            name,
+            name,
+            parent,
+            limit,
+            reserve_a=draw(st.sampled_from([0.0, 0.0, 1.0, 2.5])),
+            fallback_a=draw(st.sampled_from([0.0, 0.0, 6.0, 10.0])),
+            meter=f"m{number}" if metered else None,
+        )
+        if metered:
+            role = MeterRole.CIRCUIT if number else MeterRole.GRID
+            meters[f"m{number}"] = Meter(f"m{number}", f"m{number}", name, role)
+    points = {}
+    for number in range(draw(st.integers(1, max_points))):
+        name = f"p{number}"
+        points[name] = ChargePoint(
+            name,
+            name,
+            f"c{draw(st.integers(0, len(circuits) - 1))}",
+            phases=draw(st.sampled_from(ROTATIONS)),
+            min_a=draw(st.sampled_from([6.0, 6.0, 6.0, 8.0])),
+            max_a=draw(st.sampled_from([16.0, 20.0, 32.0])),
+            step_a=draw(st.sampled_from([1.0, 1.0, 0.1, 0.5, 2.0])),
+            priority=draw(st.sampled_from([0, 0, 0, 1])),
+        )
+    return check_site(Site("any", "none", circuits, points, meters))
+
+
+@st.composite
+def shares_problems(draw: st.DrawFn) -> tuple[list[float], list[Claim]]:
+    """Lines with room, and claims on them whose minimums fit."""
+    lines = draw(st.integers(1, 8))
+    room = [draw(st.integers(0, 6000)) / 100 for _ in range(lines)]
+    left = list(room)
+    claims = []
+    for _ in range(draw(st.integers(0, 7))):
+        on = tuple(sorted(draw(st.sets(st.integers(0, lines - 1), min_size=1))))
+        least = draw(st.sampled_from([6.0, 6.0, 8.0, 1.0]))
+        if all(left[line] >= least for line in on):
+            for line in on:
+                left[line] -= least
+            claims.append(Claim(on, least, least + draw(st.integers(0, 3200)) / 100))
+    return room, claims
+
+
+def seeds() -> st.SearchStrategy[int]:
+    """For ``random.Random``, where a whole adventure is drawn from one number."""
+    return st.integers(0, 2**32 - 1)
