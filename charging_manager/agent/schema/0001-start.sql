@@ -93,3 +93,16 @@ CREATE TABLE audit (
     detail TEXT NOT NULL     -- in words, without secrets
 ) STRICT;
 CREATE INDEX audit_at ON audit (at);
+
+CREATE TABLE login_session (
+    token_hash BLOB PRIMARY KEY,  -- SHA-256 of the token, which is itself never stored
+    handle TEXT NOT NULL UNIQUE,  -- names it in lists, and ends it
+    role TEXT NOT NULL,           -- admin or user
+    user TEXT,                    -- user.id; NULL for an admin
+    remote INTEGER NOT NULL,      -- 1: came through the tunnel
+    language TEXT NOT NULL,       -- en, fr or de
+    source TEXT NOT NULL,         -- peer's address at login
+    about TEXT NOT NULL,          -- JSON, the daemon's own
+    created_at TEXT NOT NULL,     -- when it began
+    seen_at TEXT NOT NULL         -- last use, written at most every 5 minutes
+) STRICT;

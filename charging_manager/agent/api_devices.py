@@ -1,0 +1,329 @@
+"""Devices over the API: add, change, test and remove charge points and meters."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from attrs import evolve, frozen
+
+from charging_manager.agent.api_common import device_problem, known_mode, named
+from charging_manager.agent.api_shapes import DeviceBody, DeviceChange
+from charging_manager.agent.config import (
+    Configuration,
+    DeviceSettings,
+    Kind,
+    id_from_name,
+    with_device,
+    without_device,
+)
+from charging_manager.agent.people import People
+from charging_manager.agent.running import RunningSite
+from charging_manager.devices.driver import Driver
+from charging_manager.devices.driver import Kind as DriverKind
+from charging_manager.errors import ConfigError
+from charging_manager.http.routes import Answer, Call, Caller, Problem, Right, Route
+from charging_manager.modbus.address import parse_address
+from charging_manager.model.site import MeterRole
+from charging_manager.words import say
+
+
+@frozen
+class DevicePages:
+    """The routes under ``/devices``."""
+
+    site: RunningSite
+    people: People
+
+    def routes(self) -> list[Route]:
+        one = "/api/v1/devices/{id}"
+        return [
+            Route("GET", "/api/v1/devices", Right.ADMIN, self.listing, "All devices with their condition", answer=dict),
+            Route(
+                "POST",
+                "/api/v1/devices",
+                Right.ADMIN,
+                self.add,
+                "Add a device",
+                body=DeviceBody,
+                answer=dict,
+                statuses=(201,),
+            ),
+            Route("GET", one, Right.ADMIN, self.show, "One device", answer=dict),
+            Route(
+                "PUT",
+                one,
+                Right.ADMIN,
+                self.change,
+                "Change a device; only at the site: role, phases, circuit, out_of_service, more max_a, a meter's address",
+                body=DeviceChange,
+                answer=dict,
+            ),
+            Route(
+                "DELETE", one, Right.ADMIN, self.remove, "Remove a device; a meter only at the site", statuses=(204,)
+            ),
+            Route("POST", f"{one}/test", Right.ADMIN, self.test, "Try a device step by step", answer=dict),
+        ]
+
+    async def listing(self, call: Call) -> Any:
+        devices = self.site.config.current.devices.values()
+        return {"devices": [self._shown(device, call.caller) for device in devices]}
+
+    async def show(self, call: Call) -> Any:
+        return self._shown(self._found(call), call.caller)
+
+    async def add(self, call: Call) -> Any:
+        body: DeviceBody = call.body
+        driver = self._driver(body.driver)
+        made: list[DeviceSettings] = []
+
+        def added(config: Configuration) -> Configuration:
+            taken = config.devices
+            name = body.id or id_from_name(body.name, taken, "device")
+            if name in taken:
+                raise Problem(409, "duplicate", "There is a device with the ID {id} already.", "id", id=name)
+            device = self._device(name, body, driver, config)
+            self._check_place(device, config)
+            made.append(device)
+            return with_device(config, device)
+
+        await device_problem(self.site.config.change(added))
+        self.people.note(call.caller, "device-added", made[-1].id)
+        return Answer(self._shown(made[-1], call.caller), status=201)
+
+    async def change(self, call: Call) -> Any:
+        body: DeviceChange = call.body
+        before = self._found(call)
+        driver = self._driver(body.driver or before.driver) if body.driver != before.driver else None
+        made: list[DeviceSettings] = []
+
+        def changed(config: Configuration) -> Configuration:
+            old = config.devices.get(before.id)
+            if old is None:
+                raise _unknown(before.id)
+            new = self._changed(old, body, driver)
+            if call.caller.remote:
+                _refuse_from_afar(old, new)
+            self._check_place(new, config)
+            made.append(new)
+            return with_device(config, new)
+
+        await device_problem(self.site.config.change(changed))
+        self.people.note(call.caller, "device-changed", before.id)
+        return self._shown(made[-1], call.caller)
+
+    async def remove(self, call: Call) -> Any:
+        device = self._found(call)
+        if device.kind is Kind.METER and call.caller.remote:
+            raise site_only()
+        await device_problem(self.site.config.change(lambda config: without_device(config, device.id)))
+        self.people.note(call.caller, "device-removed", device.id)
+        return Answer(status=204)
+
+    async def test(self, call: Call) -> Any:
+        device = self._found(call)
+        running = self.site.fleet.device(device.id)
+        language = call.caller.language
+        if running is None:
+            reason = self.site.fleet.not_running.get(device.id, "it is out of service")
+            text = say(language, "The device does not run: {reason}", reason=reason)
+            return {"ok": False, "steps": [{"name": "start", "ok": False, "text": text}]}
+        steps = [
+            {"name": step.name, "ok": step.ok, "text": say(language, step.sentence, **step.fields)}
+            for step in await running.test()
+        ]
+        self.people.note(call.caller, "device-tested", device.id)
+        return {"ok": bool(steps) and all(step["ok"] for step in steps), "steps": steps}
+
+    def _found(self, call: Call) -> DeviceSettings:
+        name = call.params["id"]
+        device = self.site.config.current.devices.get(name)
+        if device is None:
+            raise _unknown(name)
+        return device
+
+    def _driver(self, name: str) -> Driver:
+        driver = self.site.drivers.get(name)
+        if driver is None:
+            raise Problem(
+                422,
+                "unknown-driver",
+                "There is no driver {name}; choose one of the list, or put its file into a drivers folder.",
+                "driver",
+                name=repr(name),
+            )
+        return driver
+
+    def _device(self, name: str, body: DeviceBody, driver: Driver, config: Configuration) -> DeviceSettings:
+        kind = Kind.CHARGE_POINT if driver.kind is DriverKind.CHARGER else Kind.METER
+        setpoint = driver.setpoint
+        lowest_a = max(setpoint.lowest_a, 6.0) if setpoint else 6.0
+        highest_a = setpoint.highest_a if setpoint else 32.0
+        return DeviceSettings(
+            id=name,
+            name=body.name.strip(),
+            kind=kind,
+            driver=driver.name,
+            address=_address(body.address),
+            circuit=body.circuit or config.root or "",
+            role=_role(body.role, kind),
+            phases=_phases(body.phases),
+            out_of_service=body.out_of_service,
+            priority=body.priority,
+            mode=known_mode(body.mode),
+            min_a=body.min_a if body.min_a is not None else lowest_a,
+            max_a=body.max_a if body.max_a is not None else highest_a,
+            step_a=setpoint.step_a if setpoint else 1.0,
+            settings=_settings(body.settings, driver),
+        )
+
+    def _changed(self, old: DeviceSettings, body: DeviceChange, driver: Driver | None) -> DeviceSettings:
+        if body.id is not None and body.id != old.id:
+            raise Problem(422, "id-fixed", "The ID of a device cannot be changed; add a new device instead.", "id")
+        if driver is not None and (driver.kind is DriverKind.CHARGER) != (old.kind is Kind.CHARGE_POINT):
+            raise Problem(
+                422, "other-kind", "A charge point cannot become a meter, nor a meter a charge point.", "driver"
+            )
+        new = old
+        if driver is not None:
+            step_a = driver.setpoint.step_a if driver.setpoint else 1.0
+            new = evolve(new, driver=driver.name, step_a=step_a)
+        if body.settings is not None:
+            new = evolve(new, settings=_settings(body.settings, driver or self._driver(old.driver)))
+        return evolve(
+            new,
+            name=named(body.name, old.name),
+            address=_address(body.address) if body.address is not None else old.address,
+            circuit=body.circuit if body.circuit is not None else old.circuit,
+            role=_role(body.role, old.kind) if body.role is not None else old.role,
+            phases=_phases(body.phases) if body.phases is not None else old.phases,
+            out_of_service=body.out_of_service if body.out_of_service is not None else old.out_of_service,
+            priority=body.priority if body.priority is not None else old.priority,
+            mode=known_mode(body.mode) if body.mode is not None and body.mode != old.mode.value else old.mode,
+            min_a=body.min_a if body.min_a is not None else old.min_a,
+            max_a=body.max_a if body.max_a is not None else old.max_a,
+        )
+
+    def _check_place(self, device: DeviceSettings, config: Configuration) -> None:
+        if device.circuit not in config.circuits:
+            raise Problem(
+                422,
+                "unknown-circuit",
+                "There is no circuit {name}; name one that exists.",
+                "circuit",
+                name=repr(device.circuit),
+            )
+        for other in config.devices.values():
+            if other.id != device.id and other.driver == device.driver and other.address == device.address:
+                raise Problem(
+                    409, "duplicate", "{name} is at this address with this driver already.", "address", name=other.name
+                )
+
+    def _shown(self, device: DeviceSettings, caller: Caller) -> dict[str, Any]:
+        driver = self.site.drivers.get(device.driver)
+        offered = [setting.name for setting in driver.settings] if driver else list(device.settings)
+        return {
+            "id": device.id,
+            "name": device.name,
+            "kind": device.kind.value,
+            "driver": device.driver,
+            "address": device.address,
+            "circuit": device.circuit,
+            "role": device.role.value if device.role else None,
+            "phases": list(device.phases),
+            "out_of_service": device.out_of_service,
+            "priority": device.priority,
+            "mode": device.mode.value,
+            "min_a": device.min_a,
+            "max_a": device.max_a,
+            "settings": {name: name in device.settings for name in offered},
+            "condition": self._condition(device, caller.language),
+        }
+
+    def _condition(self, device: DeviceSettings, language: str) -> dict[str, Any]:
+        running = self.site.fleet.device(device.id)
+        connected = self.site.fleet.answering(device.id)
+        if device.out_of_service:
+            return _condition(False, text=say(language, "Out of service."))
+        if running is None:
+            reason = self.site.fleet.not_running.get(device.id, "")
+            text = say(language, "The device does not run: {reason}", reason=reason)
+            return _condition(False, last_error=reason, text=text)
+        found = running.condition
+        if connected:
+            text = say(language, "Connected.")
+        elif found.last_error:
+            text = say(language, "Not connected: {reason}", reason=found.last_error)
+        else:
+            text = say(language, "Being connected.")
+        return _condition(connected, found.variant, found.fallback, found.last_error, text)
+
+
+def _condition(
+    connected: bool,
+    variant: str | None = None,
+    fallback: str = "unknown",
+    last_error: str | None = None,
+    text: str = "",
+) -> dict[str, Any]:
+    return {
+        "connected": connected,
+        "variant": variant,
+        "fallback": str(fallback),
+        "last_error": last_error or None,
+        "text": text,
+    }
+
+
+def site_only() -> Problem:
+    """What a remote caller gets for what must be done at the site (I2)."""
+    return Problem(403, "site-only", "This can only be done at the site, not through the cloud.")
+
+
+def _refuse_from_afar(old: DeviceSettings, new: DeviceSettings) -> None:
+    """Nothing that comes through the cloud may loosen what the site's limits rest on."""
+    same = (
+        old.circuit == new.circuit
+        and old.role == new.role
+        and old.phases == new.phases
+        and old.out_of_service == new.out_of_service
+        and new.max_a <= old.max_a
+    )
+    if old.kind is Kind.METER:
+        same = same and (old.driver, old.address, old.settings) == (new.driver, new.address, new.settings)
+    if not same:
+        raise site_only()
+
+
+def _unknown(name: str) -> Problem:
+    return Problem(404, "not-found", "There is no device {id}.", id=repr(name))
+
+
+def _address(text: str) -> str:
+    try:
+        parse_address(text)
+    except ConfigError as error:
+        raise Problem(422, "bad-address", "{reason}", "address", reason=error.sentence) from error
+    return text.strip()
+
+
+def _role(text: str | None, kind: Kind) -> MeterRole | None:
+    if kind is Kind.CHARGE_POINT:
+        return None
+    if text in set(MeterRole):
+        return MeterRole(text)
+    raise Problem(422, "bad-role", "Say what the meter measures: grid, circuit, load, solar or storage.", "role")
+
+
+def _phases(phases: list[int] | None) -> tuple[int, ...]:
+    chosen = tuple(phases) if phases is not None else (1, 2, 3)
+    if len(chosen) not in (1, 3) or len(set(chosen)) != len(chosen) or not set(chosen) <= {1, 2, 3}:
+        raise Problem(422, "bad-phases", "Phases are one of 1, 2, 3, or all three, each once.", "phases")
+    return chosen
+
+
+def _settings(chosen: dict[str, bool] | None, driver: Driver) -> tuple[str, ...]:
+    offered = {setting.name for setting in driver.settings}
+    unknown = set(chosen or ()) - offered
+    if unknown:
+        raise Problem(422, "unknown-setting", "This driver has no setting {name}.", "settings", name=repr(min(unknown)))
+    return tuple(sorted(name for name, on in (chosen or {}).items() if on))

@@ -1,0 +1,144 @@
+"""The site over the API: its name, its circuits and their limits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from attrs import evolve, frozen
+
+from charging_manager.agent.api_common import device_problem, named
+from charging_manager.agent.api_devices import site_only
+from charging_manager.agent.api_shapes import LEFT_OUT, CircuitBody, SiteChange
+from charging_manager.agent.config import Configuration, id_from_name
+from charging_manager.agent.people import People
+from charging_manager.agent.running import RunningSite
+from charging_manager.http.routes import Call, Problem, Right, Route
+from charging_manager.model.site import Circuit
+from charging_manager.model.units import phase_amps
+
+
+@frozen
+class SitePages:
+    """The routes of ``/site``."""
+
+    site: RunningSite
+    people: People
+
+    def routes(self) -> list[Route]:
+        path = "/api/v1/site"
+        return [
+            Route("GET", path, Right.ADMIN, self.show, "Name, circuits and limits", answer=dict),
+            Route(
+                "PUT",
+                path,
+                Right.ADMIN,
+                self.change,
+                "Change name, circuits and limits; a higher limit and another parent or meter only at the site",
+                body=SiteChange,
+                answer=dict,
+            ),
+        ]
+
+    async def show(self, call: Call) -> Any:
+        return shown(self.site.config.current, self.site.serial)
+
+    async def change(self, call: Call) -> Any:
+        body: SiteChange = call.body
+
+        def changed(config: Configuration) -> Configuration:
+            new = evolve(
+                config,
+                name=named(body.name, config.name),
+                language=body.language if body.language is not None else config.language,
+                unbalance_a=body.unbalance_a if body.unbalance_a != LEFT_OUT else config.unbalance_a,
+            )
+            if body.circuits is not None:
+                new = evolve(new, circuits=_circuits(body.circuits, config))
+            if call.caller.remote and loosens(config, new):
+                raise site_only()
+            return new
+
+        config = await device_problem(self.site.config.change(changed))
+        self.people.note(call.caller, "site-changed", "", _limits(config))
+        return shown(config, self.site.serial)
+
+
+def shown(config: Configuration, serial: str) -> dict[str, Any]:
+    """The site as JSON; what comes back by PUT changes nothing."""
+    return {
+        "name": config.name,
+        "serial": serial,
+        "unbalance_a": config.unbalance_a,
+        "language": config.language,
+        "circuits": [
+            {
+                "id": circuit.id,
+                "name": circuit.name,
+                "parent": circuit.parent,
+                "limit_a": list(circuit.limit_a),
+                "reserve_a": circuit.reserve_a,
+                "fallback_a": circuit.fallback_a,
+                "meter": circuit.meter,
+            }
+            for circuit in config.circuits.values()
+        ],
+    }
+
+
+def _limits(config: Configuration) -> str:
+    return ", ".join(
+        f"{circuit.id} {'/'.join(f'{a:g}' for a in circuit.limit_a)} A" for circuit in config.circuits.values()
+    )
+
+
+def _circuits(bodies: list[CircuitBody], config: Configuration) -> dict[str, Circuit]:
+    circuits: dict[str, Circuit] = {}
+    named_ids = {body.id for body in bodies if body.id}
+    for number, body in enumerate(bodies):
+        name = body.id or id_from_name(body.name, named_ids | circuits.keys(), "circuit")
+        where = f"circuits.{number}"
+        if name in circuits:
+            raise Problem(409, "duplicate", "There are two circuits with the ID {id}.", f"{where}.id", id=name)
+        try:
+            limit_a = phase_amps(body.limit_a)
+        except ValueError as error:
+            raise Problem(
+                422,
+                "bad-limit",
+                "A limit is three numbers of amperes, one for each of L1, L2 and L3.",
+                f"{where}.limit_a",
+            ) from error
+        old = config.circuits.get(name)
+        circuits[name] = Circuit(
+            id=name,
+            name=body.name.strip(),
+            parent=body.parent or None,
+            limit_a=limit_a,
+            reserve_a=_kept(body.reserve_a, old.reserve_a if old else 0.0),
+            fallback_a=_kept(body.fallback_a, old.fallback_a if old else 0.0),
+            meter=body.meter if body.meter != "" else (old.meter if old else None),
+        )
+    return circuits
+
+
+def _kept(new: float | None, old: float) -> float:
+    return new if new is not None else old
+
+
+def loosens(old: Configuration, new: Configuration) -> bool:
+    """Would this let more current flow, or count it elsewhere, than the old configuration does?"""
+    if old.unbalance_a is not None and (new.unbalance_a is None or new.unbalance_a > old.unbalance_a):
+        return True
+    for circuit in old.circuits.values():
+        after = new.circuits.get(circuit.id)
+        if after is None:
+            return True
+        if (
+            any(b > a for a, b in zip(circuit.limit_a, after.limit_a, strict=True))
+            or after.reserve_a < circuit.reserve_a
+            or after.fallback_a > circuit.fallback_a
+            or after.parent != circuit.parent
+            or (circuit.meter is not None and after.meter != circuit.meter)
+        ):
+            return True
+    return False

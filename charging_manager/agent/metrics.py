@@ -1,0 +1,92 @@
+"""The site's figures in Prometheus' text format (Exposition formats, version 0.0.4)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from charging_manager.agent.running import RunningSite
+
+Sample = tuple[dict[str, str], float | int | None]
+
+
+def metrics(site: RunningSite, version: str) -> str:
+    """All figures; what is unknown is left out."""
+    picture = site.hub.picture or site.picture()
+    state = picture.said("en")
+    boxes, meters = state["charge_points"].values(), state["meters"].values()
+    circuits = state["circuits"].values()
+    cycle = state["cycle"]
+    blocks = [
+        _block("info", "gauge", "Version of the program.", [({"version": version}, 1)]),
+        _block("cycle_number", "counter", "Cycles since the start.", [({}, cycle["number"])]),
+        _block("cycle_duration_seconds", "gauge", "Time that the last decision took.", [({}, cycle["duration_s"])]),
+        _block(
+            "charge_point_setpoint_amperes",
+            "gauge",
+            "Setpoint per phase.",
+            [({"charge_point": box["id"]}, box["setpoint_a"]) for box in boxes],
+        ),
+        _block(
+            "charge_point_power_watts",
+            "gauge",
+            "Power drawn.",
+            [({"charge_point": box["id"]}, box["power_w"]) for box in boxes],
+        ),
+        _block(
+            "charge_point_status",
+            "gauge",
+            "1 for the status that holds.",
+            [({"charge_point": box["id"], "status": box["status"]}, 1) for box in boxes],
+        ),
+        _block(
+            "charge_point_energy_watt_hours_total",
+            "counter",
+            "Energy delivered in all.",
+            [({"charge_point": box["id"]}, box["energy_wh"]) for box in boxes],
+        ),
+        _block(
+            "meter_power_watts",
+            "gauge",
+            "Power; positive is consumption.",
+            [({"meter": meter["id"], "role": meter["role"] or ""}, meter["power_w"]) for meter in meters],
+        ),
+        *(
+            _block(
+                f"circuit_{name}_amperes",
+                "gauge",
+                text,
+                [
+                    ({"circuit": circuit["id"], "phase": f"L{phase + 1}"}, circuit[f"{name}_a"][phase])
+                    for circuit in circuits
+                    for phase in range(3)
+                ],
+            )
+            for name, text in (("limit", "Limit."), ("used", "In use."), ("free", "Still free."))
+        ),
+        _block(
+            "circuit_stale",
+            "gauge",
+            "1 while the circuit's meter is silent.",
+            [({"circuit": circuit["id"]}, int(circuit["stale"])) for circuit in circuits],
+        ),
+        _block("records_waiting", "gauge", "Records not written yet.", [({}, site.records.waiting)]),
+        _block("event_streams", "gauge", "Open event streams.", [({}, site.hub.readers)]),
+        _block(
+            "cloud_connected", "gauge", "1 while the tunnel is up.", [({}, int(state["cloud"]["state"] == "connected"))]
+        ),
+    ]
+    return "".join(blocks)
+
+
+def _block(name: str, kind: str, text: str, samples: Iterable[Sample]) -> str:
+    full = f"charging_manager_{name}"
+    lines = [f"# HELP {full} {text}", f"# TYPE {full} {kind}"]
+    for labels, value in samples:
+        if value is not None:
+            inside = ",".join(f'{key}="{_escaped(label)}"' for key, label in labels.items())
+            lines.append(f"{full}{{{inside}}} {value}" if inside else f"{full} {value}")
+    return "\n".join(lines) + "\n"
+
+
+def _escaped(label: str) -> str:
+    return label.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

@@ -1,0 +1,226 @@
+"""Who comes in: one judgement for the login page here and for the cloud's, login sessions, and what is noted of it.
+
+SECURITY, "Login, exactly": with an empty admin password nobody comes in through the cloud. Each judgement costs one
+Argon2 run and one keyed hash, whatever is asked and whatever comes of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from attrs import frozen
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+from charging_manager.agent.config import UserSettings
+from charging_manager.agent.records import Records
+from charging_manager.agent.store import ConfigStore
+from charging_manager.http.guard import LoginGuard
+from charging_manager.http.passwords import AdminPassword
+from charging_manager.http.routes import Caller, Problem, Role
+from charging_manager.http.sessions import LoginSession, LoginSessions
+
+_REMOTE = "cloud"
+"""The source of whoever comes through the tunnel, as the audit log names it."""
+
+
+class Ids(Protocol):
+    """How secret user IDs become what is stored."""
+
+    def hash_of(self, user_id: str) -> str: ...
+
+
+@frozen
+class Admitted:
+    """Somebody who proved who they are."""
+
+    role: Role
+    user: UserSettings | None = None
+
+    @property
+    def user_id(self) -> str | None:
+        return self.user.id if self.user else None
+
+
+class People:
+    """Judges secrets, keeps logins, writes the audit log."""
+
+    log = Logger()
+
+    def __init__(
+        self,
+        *,
+        clock: IReactorTime,
+        config: ConfigStore,
+        records: Records,
+        password: AdminPassword,
+        logins: LoginSessions,
+        guard: LoginGuard,
+        ids: Ids,
+    ) -> None:
+        self._clock = clock
+        self._config = config
+        self._records = records
+        self.password = password
+        self.logins = logins
+        self._guard = guard
+        self.ids = ids
+
+    def note(self, caller: Caller, action: str, subject: str = "", detail: str = "") -> None:
+        """Write into the audit log what a caller did."""
+        actor = f"user:{caller.user}" if caller.user else caller.role.value
+        self._records.audit(actor, _REMOTE if caller.remote else caller.source, action, subject, detail)
+
+    async def judge(self, secret: str, admin: bool) -> tuple[Admitted | None, str]:
+        """Who that is, or None and the reason for our own log. The cost is the same on every path."""
+        right = await self.password.check(secret)
+        digest = self.ids.hash_of(secret)
+        users = self._config.current.users.values()
+        user = next((one for one in users if one.id_hash == digest), None)
+        if not secret:
+            return None, "empty"
+        if admin:
+            if self.password.state != "set":
+                return None, "no-admin-password"
+            return (Admitted(Role.ADMIN), "") if right else (None, "wrong-password")
+        return (Admitted(Role.USER, user), "") if user is not None else (None, "unknown-user-id")
+
+    async def log_in_here(self, secret: str, admin: bool, caller: Caller, device: str | None) -> tuple[str, Admitted]:
+        """A login token for a browser at the site. Raises: Problem."""
+        wait_s = self._guard.admit(self._clock.seconds(), source=caller.source, device=device)
+        if wait_s > 0:
+            self.note(caller, "login-throttled")
+            raise Problem(
+                429, "too-many-attempts", "Too many attempts; try again in {seconds} s.", seconds=max(1, round(wait_s))
+            )
+        if self.password.state == "unset" or (admin and self.password.state == "emptied"):
+            raise no_admin_password()
+        admitted, reason = await self.judge(secret, admin)
+        if admitted is None:
+            self._guard.failed(self._clock.seconds(), source=caller.source, device=device)
+            self.note(caller, "login-failed", "", reason)
+            self.log.warn("login from {source} failed: {reason}", source=caller.source, reason=reason)
+            raise Problem(401, "login-failed", "This login is not right.")
+        self._guard.succeeded(self._clock.seconds(), source=caller.source, device=device)
+        minted = await self.logins.mint(
+            admitted.role,
+            user=admitted.user_id,
+            remote=False,
+            language=admitted.user.language if admitted.user else caller.language,
+            source=caller.source,
+        )
+        self.note(Caller(admitted.role, admitted.user_id, source=caller.source), "login")
+        return minted.token, admitted
+
+    async def log_in_from_afar(
+        self, secret: str, admin: bool, language: str, source: str, trusted_device: bool
+    ) -> tuple[str, Admitted] | None:
+        """A token for the cloud to send along, or None. The truth table stands in SECURITY, "Login, exactly"."""
+        device = f"cloud:{source}" if trusted_device else None
+        installation = None if trusted_device else _REMOTE
+        caller = Caller(Role.NOBODY, remote=True, language=language, source=source)
+        wait_s = self._guard.admit(self._clock.seconds(), source=source, device=device, installation=installation)
+        if wait_s > 0:
+            self._refused_from_afar(caller, "throttled")
+            return None
+        admitted, reason = await self.judge(secret, admin)
+        if self.password.state != "set":
+            admitted, reason = None, "no-admin-password"
+        elif admitted is not None and admitted.user is not None and not admitted.user.remote:
+            admitted, reason = None, "user-not-remote"
+        if admitted is None:
+            self._guard.failed(self._clock.seconds(), source=source, device=device, installation=installation)
+            self._refused_from_afar(caller, reason)
+            return None
+        self._guard.succeeded(self._clock.seconds(), source=source, device=device, installation=installation)
+        minted = await self.logins.mint(
+            admitted.role,
+            user=admitted.user_id,
+            remote=True,
+            language=admitted.user.language if admitted.user else language,
+            source=source,
+        )
+        self.note(Caller(admitted.role, admitted.user_id, remote=True, source=source), "login", "", source)
+        return minted.token, admitted
+
+    def _refused_from_afar(self, caller: Caller, reason: str) -> None:
+        self.note(caller, "login-failed", "", f"{reason}, {caller.source}")
+        self.log.warn("login through the cloud from {source} refused: {reason}", source=caller.source, reason=reason)
+
+    def caller_of(self, token: str | None, *, remote: bool, language: str, source: str) -> Caller | None:
+        """Whoever holds this token. A token of the tunnel is none for a browser here, and the other way round."""
+        login = self.logins.find(token) if token else None
+        if login is None or bool(login.remote) is not remote:
+            return None
+        if remote and self.password.state != "set":
+            return None
+        if login.user is not None:
+            user = self._config.current.users.get(login.user)
+            if user is None or (remote and not user.remote):
+                return None
+        return Caller(
+            Role(login.role),
+            login.user,
+            remote=remote,
+            language=language or login.language,
+            login=login.handle,
+            source=source,
+        )
+
+    async def log_out(self, caller: Caller) -> None:
+        """End the caller's login."""
+        if caller.login is not None:
+            await self.logins.end(caller.login)
+            self.note(caller, "logout")
+
+    async def end_logins(self, user: str | None = None, remote: bool | None = None) -> None:
+        """End all logins of a user, or all from afar, or all."""
+        await self.logins.end_all(user=user, remote=remote)
+
+    async def set_password(self, caller: Caller, old: str, new: str) -> str:
+        """Set the admin password and end all logins; the caller gets a new one. Raises: Problem, ConfigError."""
+        if self.password.state == "unset":
+            if not caller.loopback:
+                raise no_admin_password()
+        else:
+            wait_s = self._guard.admit(self._clock.seconds(), source=caller.source)
+            if wait_s > 0:
+                raise Problem(
+                    429,
+                    "too-many-attempts",
+                    "Too many attempts; try again in {seconds} s.",
+                    seconds=max(1, round(wait_s)),
+                )
+            if not await self.password.check(old):
+                self._guard.failed(self._clock.seconds(), source=caller.source)
+                self.note(caller, "password-refused")
+                raise Problem(403, "wrong-password", "The old password is not right.", "old")
+        await self.password.set(new)
+        await self.end_logins()
+        self.note(caller, "password-changed")
+        minted = await self.logins.mint(
+            Role.ADMIN, user=None, remote=False, language=caller.language, source=caller.source
+        )
+        return str(minted.token)
+
+    def password_changed_elsewhere(self) -> None:
+        """Somebody ran ``passwd``: all logins end."""
+        self._records.audit("agent", "", "password-changed", "", f"by command, now {self.password.state}")
+        ending: Deferred[Any] = Deferred.fromCoroutine(self.end_logins())
+        ending.addErrback(lambda failure: self.log.failure("logins could not be ended", failure=failure))
+
+    def on_end(self, callback: Callable[[LoginSession], None]) -> None:
+        """Call this for every login that ends."""
+        self.logins.on_end(callback)
+
+
+def no_admin_password() -> Problem:
+    """What everybody but loopback hears while there is no admin password."""
+    return Problem(
+        403,
+        "no-admin-password",
+        "No admin password is set: set one on the device itself with 'charging_manager passwd', "
+        "or in a browser running on it.",
+    )
