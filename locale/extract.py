@@ -32,6 +32,14 @@ CALLS: Mapping[str, tuple[int, str]] = {
     "ConfigError": (1, "sentence"),
     "TunnelError": (1, "sentence"),
 }
+# What only the command line or the log says stays English: a settings file's faults, a folder's, a certificate's.
+AT_THE_TERMINAL = (
+    "charging_manager/cli/",
+    "charging_manager/daemon/",
+    "charging_manager/storage/",
+    "charging_manager/cloud/cert_client.py",
+    "charging_manager/paths.py",
+)
 _STRING = r'"(?:[^"\\\n]|\\.)*"|\'(?:[^\'\\\n]|\\.)*\''
 _SENTENCE = rf"(?:{_STRING})(?:\s*\+\s*(?:{_STRING}))*"
 _T = re.compile(rf"(?<![\w.$])t\(\s*({_SENTENCE})")
@@ -109,6 +117,8 @@ def collect(house: Path = HOUSE) -> Found:
             if "vendor" in path.parts:
                 continue
             place = path.relative_to(house).as_posix()
+            if place.startswith(AT_THE_TERMINAL):
+                continue
             for sentence, line in read(path.read_text(encoding="utf-8")):
                 found.setdefault(sentence, []).append((place, line))
     return found
@@ -135,14 +145,14 @@ def lay_in(found: Found, language: str, house: Path = HOUSE) -> None:
     if path.exists():
         with path.open("rb") as file:
             known = {str(message.id): str(message.string) for message in read_po(file, locale=language) if message.id}
-    catalog = Catalog(locale=language, project="Charging Manager", charset="utf-8", fuzzy=False)
+    catalog = Catalog(locale=language, project="Charging Manager", version="1", charset="utf-8", fuzzy=False)
     catalog.header_comment = f"# Charging Manager, {language}. Made by locale/extract.py; the translations by people."
     for sentence, places in found.items():
         catalog.add(sentence, known.get(sentence, ""), locations=[(place, 0) for place in dict.fromkeys(p for p, _ in places)])
     with path.open("wb") as file:
         write_po(file, catalog, width=0, sort_output=True, omit_header=False, include_lineno=False)
-    text = path.read_text(encoding="utf-8")  # dates would make every run a change
-    path.write_text(re.sub(r'^"(POT-Creation|PO-Revision)-Date: .*\n', "", text, flags=re.M), encoding="utf-8")
+    text = path.read_text(encoding="utf-8")  # dates make every run a change, empty lines help nobody
+    path.write_text(re.sub(r'^"(POT-Creation-Date|PO-Revision-Date|Report-Msgid-Bugs-To|Last-Translator|Language-Team): .*\n', "", text, flags=re.M), encoding="utf-8")
 
 
 def main(arguments: list[str]) -> int:

@@ -64,6 +64,7 @@ export function Circuits({ circuits }) {
 function OneCircuit({ circuit, depth, tight }) {
   return html`<table class=${`bars circuit depth-${Math.min(depth, 3)}${circuit.stale ? " stale" : ""}`}>
     <caption>${circuitName(circuit)}${circuit.stale ? html` <span class="tag warn">${t("meter silent, fallback holds")}</span>` : null}</caption>
+    <colgroup><col class="what" /><col /><col class="side" /></colgroup>
     <thead class="unseen"><tr><th scope="col">${t("Phase")}</th><th scope="col">${t("Used of limit")}</th><th scope="col">${t("Free")}</th></tr></thead>
     <tbody>${[0, 1, 2].map((phase) => {
       const limit = circuit.limit_a[phase];

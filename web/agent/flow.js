@@ -57,6 +57,7 @@ export function PowerFlow({ picture }) {
   return html`<section aria-labelledby="flow">
     <h2 id="flow">${t("Power now")}</h2>
     <table class="bars flow">
+      <colgroup><col class="what" /><col /><col class="side" /></colgroup>
       <thead class="unseen"><tr><th scope="col">${t("Where")}</th><th scope="col">${t("Power")}</th><th scope="col">${t("Direction")}</th></tr></thead>
       <tbody>
         ${rows.map(
