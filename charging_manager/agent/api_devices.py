@@ -54,7 +54,7 @@ class DevicePages:
                 one,
                 Right.ADMIN,
                 self.change,
-                "Change a device; only at the site: role, phases, circuit, out_of_service, more max_a, a meter's address",
+                "Change a device; at the site only: role, phases, circuit, out_of_service, more max_a, meter address",
                 body=DeviceChange,
                 answer=dict,
             ),

@@ -9,10 +9,10 @@ from attrs import evolve, frozen
 from charging_manager.agent.api_common import device_problem, named
 from charging_manager.agent.api_shapes import UserBody, UserChange
 from charging_manager.agent.config import Configuration, UserSettings, id_from_name
-from charging_manager.agent.identity import new_user_id
 from charging_manager.agent.people import People
 from charging_manager.agent.running import RunningSite
 from charging_manager.http.routes import Answer, Call, Problem, Right, Route
+from charging_manager.http.userids import new_user_id
 
 
 @frozen
@@ -70,7 +70,7 @@ class UserPages:
                 remote=body.remote,
                 charge_points=tuple(dict.fromkeys(body.charge_points)),
                 language=body.language,
-                id_hash=self.people.ids.hash_of(secret),
+                id_hash=self.people.hash_of(secret),
             )
             made.append(user)
             return evolve(config, users={**config.users, name: user})
@@ -119,7 +119,7 @@ class UserPages:
         secret = new_user_id()
 
         def changed(config: Configuration) -> Configuration:
-            new = evolve(config.users.get(user.id, user), id_hash=self.people.ids.hash_of(secret))
+            new = evolve(config.users.get(user.id, user), id_hash=self.people.hash_of(secret))
             return evolve(config, users={**config.users, user.id: new})
 
         config = await device_problem(self.site.config.change(changed))

@@ -7,7 +7,7 @@ Argon2 run and one keyed hash, whatever is asked and whatever comes of it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 from attrs import frozen
 from twisted.internet.defer import Deferred
@@ -17,19 +17,17 @@ from twisted.logger import Logger
 from charging_manager.agent.config import UserSettings
 from charging_manager.agent.records import Records
 from charging_manager.agent.store import ConfigStore
-from charging_manager.http.guard import LoginGuard
+from charging_manager.http.guard import DeviceCookies, LoginGuard
 from charging_manager.http.passwords import AdminPassword
 from charging_manager.http.routes import Caller, Problem, Role
 from charging_manager.http.sessions import LoginSession, LoginSessions
+from charging_manager.http.userids import UserIds, normal_user_id
 
 _REMOTE = "cloud"
 """The source of whoever comes through the tunnel, as the audit log names it."""
 
-
-class Ids(Protocol):
-    """How secret user IDs become what is stored."""
-
-    def hash_of(self, user_id: str) -> str: ...
+_OWN_CHANGE_SEEN_S = 1.0
+"""Within this time the watch notices what we changed ourselves."""
 
 
 @frozen
@@ -58,7 +56,8 @@ class People:
         password: AdminPassword,
         logins: LoginSessions,
         guard: LoginGuard,
-        ids: Ids,
+        ids: UserIds,
+        devices: DeviceCookies,
     ) -> None:
         self._clock = clock
         self._config = config
@@ -66,17 +65,23 @@ class People:
         self.password = password
         self.logins = logins
         self._guard = guard
-        self.ids = ids
+        self._ids = ids
+        self.devices = devices
+        self._set_here_s = float("-inf")
 
     def note(self, caller: Caller, action: str, subject: str = "", detail: str = "") -> None:
         """Write into the audit log what a caller did."""
         actor = f"user:{caller.user}" if caller.user else caller.role.value
         self._records.audit(actor, _REMOTE if caller.remote else caller.source, action, subject, detail)
 
+    def hash_of(self, user_id: str) -> str:
+        """What is stored of a secret user ID, however it was typed."""
+        return self._ids.digest(normal_user_id(user_id) or user_id).hex()
+
     async def judge(self, secret: str, admin: bool) -> tuple[Admitted | None, str]:
         """Who that is, or None and the reason for our own log. The cost is the same on every path."""
         right = await self.password.check(secret)
-        digest = self.ids.hash_of(secret)
+        digest = self.hash_of(secret)
         users = self._config.current.users.values()
         user = next((one for one in users if one.id_hash == digest), None)
         if not secret:
@@ -88,7 +93,8 @@ class People:
         return (Admitted(Role.USER, user), "") if user is not None else (None, "unknown-user-id")
 
     async def log_in_here(self, secret: str, admin: bool, caller: Caller, device: str | None) -> tuple[str, Admitted]:
-        """A login token for a browser at the site. Raises: Problem."""
+        """A login token for a browser at the site; ``device`` is the device cookie that it sent. Raises: Problem."""
+        device = self.devices.known(device, _subject(admin))
         wait_s = self._guard.admit(self._clock.seconds(), source=caller.source, device=device)
         if wait_s > 0:
             self.note(caller, "login-throttled")
@@ -198,6 +204,7 @@ class People:
                 self.note(caller, "password-refused")
                 raise Problem(403, "wrong-password", "The old password is not right.", "old")
         await self.password.set(new)
+        self._set_here_s = self._clock.seconds()
         await self.end_logins()
         self.note(caller, "password-changed")
         minted = await self.logins.mint(
@@ -206,7 +213,9 @@ class People:
         return str(minted.token)
 
     def password_changed_elsewhere(self) -> None:
-        """Somebody ran ``passwd``: all logins end."""
+        """The password's file changed. If that was not us, somebody ran ``passwd``: all logins end."""
+        if self._clock.seconds() - self._set_here_s < _OWN_CHANGE_SEEN_S:
+            return
         self._records.audit("agent", "", "password-changed", "", f"by command, now {self.password.state}")
         ending: Deferred[Any] = Deferred.fromCoroutine(self.end_logins())
         ending.addErrback(lambda failure: self.log.failure("logins could not be ended", failure=failure))
@@ -214,6 +223,10 @@ class People:
     def on_end(self, callback: Callable[[LoginSession], None]) -> None:
         """Call this for every login that ends."""
         self.logins.on_end(callback)
+
+
+def _subject(admin: bool) -> str:
+    return "admin" if admin else "user"
 
 
 def no_admin_password() -> Problem:
