@@ -80,6 +80,8 @@ class _PinnedConnection(http.client.HTTPSConnection):
     def fingerprint(self) -> str:
         """Hex SHA-256 of the public key that the server has just proved to hold."""
         der = self.sock.getpeercert(binary_form=True)
+        if der is None:
+            raise OSError("the server showed no certificate")
         key = x509.load_der_x509_certificate(der).public_key()
         return hashlib.sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
 

@@ -66,13 +66,13 @@ class Sites(Service):
         self._writing.clock = self._sighting.clock = clock
 
     def startService(self) -> None:
-        super().startService()
+        super().startService()  # type: ignore[no-untyped-call]
         self._writing.start(WRITE_EVERY_S, now=False)
         self._sighting.start(SIGHT_EVERY_S, now=False)
 
     def stopService(self) -> Deferred[None]:
         """What is known by now is on disk when this fires."""
-        super().stopService()
+        super().stopService()  # type: ignore[no-untyped-call]
         self._sighting.stop()
         self._writing.stop()
         self._sight()
@@ -103,7 +103,6 @@ class Sites(Service):
     def lost(self, link: SiteLink, reason: str) -> None:
         self._live.discard(link)
         number = self._numbers.pop(link, None)
-        log.info("tunnel of {cloud_id} is down: {reason}", cloud_id=link.cloud_id, reason=reason)
         if number is not None:
             self._note(number, link, "lost", reason)
 
@@ -114,12 +113,6 @@ class Sites(Service):
         if found is None:  # deleted while it was logging in
             link.close("deleted")
             return
-        log.info(
-            "tunnel of {cloud_id} is up from {source}, {program}",
-            cloud_id=found.cloud_id,
-            source=link.source,
-            program=link.program,
-        )
         self._numbers[link] = found.number
         self._note(found.number, link, "connected", link.program)
 

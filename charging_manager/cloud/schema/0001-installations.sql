@@ -21,7 +21,7 @@ CREATE TABLE connections (
 ) STRICT;
 CREATE INDEX connections_by_installation ON connections (installation, number);
 
--- Cloud logins that failed. What was typed is kept only where it names an installation: it may be a password.
+-- Logins that failed. What was typed is kept only where it names an installation: it may be a password.
 CREATE TABLE failed_logins (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
     at TEXT NOT NULL,
@@ -39,4 +39,18 @@ CREATE TABLE audit (
     source TEXT NOT NULL,                         -- peer address
     action TEXT NOT NULL,                         -- installation-added, certificate-changed, …
     subject TEXT NOT NULL                         -- Cloud ID, fingerprint, level
+) STRICT;
+
+-- Browsers that are logged in (http/sessions.py works on it).
+CREATE TABLE login_session (
+    token_hash BLOB PRIMARY KEY,                  -- SHA-256 of the cookie, which is itself never stored
+    handle TEXT NOT NULL UNIQUE,                  -- names it in lists, and ends it
+    role TEXT NOT NULL,                           -- as the agent granted it; admin for the cloud's admin
+    user TEXT,                                    -- always NULL: the cloud knows no users
+    remote INTEGER NOT NULL,                      -- 1: at an installation; 0: the cloud's admin
+    language TEXT NOT NULL,
+    source TEXT NOT NULL,                         -- peer's address at login
+    about TEXT NOT NULL,                          -- JSON: installation (number), cloud_id, sealed (agent's token)
+    created_at TEXT NOT NULL,
+    seen_at TEXT NOT NULL                         -- written at most every 5 minutes
 ) STRICT;
