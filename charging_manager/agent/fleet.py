@@ -5,10 +5,11 @@ Devices on the same endpoint or serial line share a bus, which is closed with th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from attrs import define, frozen
+from attrs import define, evolve, frozen
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
@@ -17,7 +18,7 @@ from charging_manager.agent.config import DeviceSettings
 from charging_manager.agent.polling import Polled, Poller
 from charging_manager.devices.driver import Driver
 from charging_manager.errors import ConfigError
-from charging_manager.modbus.address import Address, parse_address
+from charging_manager.modbus.address import Address, TcpAddress, parse_address
 from charging_manager.model.reading import Obedience, Reading
 from charging_manager.model.site import Site
 
@@ -39,6 +40,8 @@ class Spec:
     address: Address
     phases: tuple[int, ...]
     settings: tuple[str, ...]
+    most_a: float
+    """No phase there carries more, ever: a reading above it is a lie."""
 
 
 @define
@@ -48,10 +51,11 @@ class Running:
     spec: Spec
     poller: Poller
     fallback_a: float
+    endpoints: set[str]
 
 
 OpenBus = Callable[[Address, Driver], Any]
-MakeDevice = Callable[[str, Spec, Any, float], Polled]
+MakeDevice = Callable[[str, Spec, Any, float, Callable[[int], Any]], Polled]
 
 
 class Fleet:
@@ -74,7 +78,7 @@ class Fleet:
         self._every_s = every_s
         self._running: dict[str, Running] = {}
         self._buses: dict[str, Any] = {}
-        self._leaving: dict[str, set[Deferred[None]]] = {}
+        self._leaving: dict[Deferred[None], Running] = {}
         self.not_running: dict[str, str] = {}
         """Device to the reason why it cannot even be tried, for people."""
 
@@ -83,6 +87,7 @@ class Fleet:
         devices: Mapping[str, DeviceSettings],
         drivers: Mapping[str, Driver],
         fallbacks: Mapping[str, float],
+        site: Site,
     ) -> set[str]:
         """Start, stop and renew what differs. The names of those that were stopped or renewed."""
         wanted: dict[str, Spec] = {}
@@ -91,7 +96,7 @@ class Fleet:
             if device.out_of_service:
                 continue
             try:
-                wanted[device.id] = spec_of(device, drivers)
+                wanted[device.id] = spec_of(device, drivers, most_amps(site))
             except ConfigError as error:
                 self.not_running[device.id] = error.sentence
                 known = self._running.get(device.id)
@@ -110,7 +115,7 @@ class Fleet:
                 self._start(name, spec, fallback_a, number, len(wanted))
             elif known.fallback_a != fallback_a:
                 known.fallback_a = fallback_a
-                self._change_fallback(name, known)
+                known.poller.device.use_fallback(fallback_a)
         return touched
 
     def device(self, name: str) -> Any:
@@ -141,73 +146,77 @@ class Fleet:
         """Leave every charge point on its fallback, then close all buses."""
         for name in tuple(self._running):
             self._stop(name)
-        leaving = [one for group in self._leaving.values() for one in group]
-        if leaving:
-            await DeferredList([_echo(one) for one in leaving])
+        await DeferredList([_echo(one) for one in self._leaving])
         buses, self._buses = self._buses, {}
         await DeferredList([bus.close() for bus in buses.values()], consumeErrors=True)
 
     def _start(self, name: str, spec: Spec, fallback_a: float, number: int, count: int) -> None:
-        endpoint = spec.address.endpoint
-        bus = self._buses.get(endpoint)
+        endpoints: set[str] = set()
+
+        def bus_to(address: Address) -> Any:
+            endpoints.add(address.endpoint)
+            if address.endpoint not in self._buses:
+                self._buses[address.endpoint] = self._open_bus(address, spec.driver)
+            return self._buses[address.endpoint]
+
+        def bus_at(port: int) -> Any:
+            if not isinstance(spec.address, TcpAddress):
+                raise ConfigError("address", "a device with several ports needs a tcp:// address")
+            return bus_to(evolve(spec.address, port=port))
+
         try:
-            if bus is None:
-                bus = self._buses[endpoint] = self._open_bus(spec.address, spec.driver)
-            device = self._make_device(name, spec, bus, fallback_a)
+            device = self._make_device(name, spec, bus_to(spec.address), fallback_a, bus_at)
         except ConfigError as error:
             self.not_running[name] = error.sentence
             self._close_unused()
             return
         first_after_s = _SPREAD_S * number / max(count, 1)
         poller = Poller(name, device, self._sink, self._clock, self._every_s, first_after_s)
-        self._running[name] = Running(spec, poller, fallback_a)
+        self._running[name] = Running(spec, poller, fallback_a, endpoints)
         poller.start()
 
     def _stop(self, name: str) -> None:
         """Take it out at once; its last setpoint travels meanwhile, for a few seconds at most."""
         running = self._running.pop(name)
-        endpoint = running.spec.address.endpoint
         if running.spec.driver.setpoint is None:
             running.poller.stop()
+            running.poller.device.close()
             self._close_unused()
             return
         leaving = Deferred.fromCoroutine(running.poller.leave_at(running.fallback_a))
         leaving.addTimeout(_LEAVE_WITHIN_S, self._clock)
-        group = self._leaving.setdefault(endpoint, set())
-        group.add(leaving)
+        self._leaving[leaving] = running
 
         def gone(_: object) -> None:
-            group.discard(leaving)
+            del self._leaving[leaving]
             self._close_unused()
 
         leaving.addErrback(
             lambda failure: self.log.warn("{device} did not take its last setpoint in time", device=name)
         ).addCallback(gone)
 
-    def _change_fallback(self, name: str, running: Running) -> None:
-        """A neighbour came or went: this one's share differs, its loop goes on."""
-        change = getattr(running.poller.device, "use_fallback", None)
-        if change is not None:
-            change(running.fallback_a)
-            return
-        self._stop(name)
-        self._start(name, running.spec, running.fallback_a, 0, 1)
-
     def _close_unused(self) -> None:
-        used = {running.spec.address.endpoint for running in self._running.values()}
-        used |= {endpoint for endpoint, group in self._leaving.items() if group}
+        used: set[str] = set()
+        for running in (*self._running.values(), *self._leaving.values()):
+            used |= running.endpoints
         for endpoint in self._buses.keys() - used:
             closing: Deferred[None] = self._buses.pop(endpoint).close()
             closing.addErrback(lambda failure: self.log.failure("a bus could not be closed", failure=failure))
 
 
-def spec_of(device: DeviceSettings, drivers: Mapping[str, Driver]) -> Spec:
+def most_amps(site: Site) -> float:
+    """Far above what any fuse here lets through, and rounded, so that a changed limit does not renew the devices."""
+    highest_a = max((max(circuit.limit_a) for circuit in site.circuits.values()), default=0.0)
+    return 500.0 * max(1, math.ceil(10 * highest_a / 500.0))
+
+
+def spec_of(device: DeviceSettings, drivers: Mapping[str, Driver], most_a: float) -> Spec:
     """What the device is to be made of. Raises: ConfigError if its driver or address cannot work."""
     driver = drivers.get(device.driver)
     if driver is None:
         raise ConfigError("driver", f"there is no driver {device.driver!r}; put its file into a drivers folder")
     phases = tuple(phase - 1 for phase in device.phases)
-    return Spec(driver, parse_address(device.address), phases, device.settings)
+    return Spec(driver, parse_address(device.address), phases, device.settings, most_a)
 
 
 def _echo(other: Deferred[None]) -> Deferred[None]:

@@ -14,22 +14,25 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
-from charging_manager.errors import DeviceError
+from charging_manager.errors import DeviceError, DeviceSilent
 from charging_manager.model.reading import Obedience, Reading
 
-_PREPARE_AGAIN_S = (1.0, 2.0, 5.0, 10.0, 30.0)
+_AGAIN_AFTER_S = (0.0, 1.0, 2.0, 5.0)
+"""A device that answers nonsense is asked less often; one that says nothing is left alone by its bus."""
 
 
 class Polled(Protocol):
-    """What we need of devices.Device."""
-
-    async def prepare(self) -> None: ...
+    """What we need of devices.Device, which prepares itself with the first reading and after silence."""
 
     async def read(self) -> Reading: ...
 
     async def apply(self, setpoint_a: float) -> None: ...
 
     def obedience(self, now_s: float) -> Obedience: ...
+
+    def use_fallback(self, fallback_a: float) -> None: ...
+
+    def close(self) -> None: ...
 
 
 class Poller:
@@ -54,10 +57,9 @@ class Poller:
         self._first_after_s = first_after_s
         self._loop = LoopingCall(self._poll_once)
         self._loop.clock = clock
-        self._polling: Deferred[None] | None = None
-        self._prepared = False
-        self._attempts = 0
-        self._not_before_s = 0.0
+        self._heard = False
+        self._failures = 0
+        self._not_before_s = float("-inf")
         self._wanted_a: float | None = None
         self._applying = False
         self._silent_since_s: float | None = None
@@ -66,7 +68,7 @@ class Poller:
     @property
     def answering(self) -> bool:
         """The last poll brought a reading."""
-        return self._prepared and self._silent_since_s is None
+        return self._heard and self._silent_since_s is None
 
     def start(self) -> None:
         """Begin to poll, after a moment of its own, so that many devices do not speak at once."""
@@ -88,7 +90,7 @@ class Poller:
     def want(self, setpoint_a: float) -> None:
         """Bring the device this setpoint as soon as it takes one. Never waits."""
         self._wanted_a = setpoint_a
-        if self._prepared and not self._applying and not self._stopped:
+        if not self._applying and not self._stopped:
             self._applying = True
             Deferred.fromCoroutine(self._apply_newest())
 
@@ -96,16 +98,17 @@ class Poller:
         """Stop polling, and leave the device on this setpoint if it still answers."""
         self.stop()
         self._wanted_a = None
-        if not self._prepared:
-            return
         try:
-            await self.device.apply(setpoint_a)
+            if self.answering:
+                await self.device.apply(setpoint_a)
         except DeviceError as error:
             self.log.warn(
                 "{device} could not be left on {amps} A: {reason}", device=self.name, amps=setpoint_a, reason=str(error)
             )
         except Exception:
             self.log.failure("{device} could not be left on {amps} A", device=self.name, amps=setpoint_a)
+        finally:
+            self.device.close()
 
     async def _apply_newest(self) -> None:
         try:
@@ -123,23 +126,20 @@ class Poller:
             self._applying = False
 
     async def _poll_once(self) -> None:
+        if self._clock.seconds() < self._not_before_s:
+            return
         try:
-            if not self._prepared:
-                if self._clock.seconds() < self._not_before_s:
-                    return
-                await self.device.prepare()
-                self._prepared = True
-                self._attempts = 0
             reading = await self.device.read()
         except DeviceError as error:
             self._went_wrong(error)
             return
         except Exception:
-            self._delay_preparation()
+            self._wait_longer()
             self.log.failure("poll of {device} failed; the loop goes on", device=self.name)
             return
         if self._stopped:
             return
+        self._heard, self._failures = True, 0
         if self._silent_since_s is not None:
             self.log.info("{device} answers again", device=self.name)
             self._silent_since_s = None
@@ -150,10 +150,10 @@ class Poller:
         if self._silent_since_s is None:
             self._silent_since_s = self._clock.seconds()
             self.log.warn("{device} does not answer as it should: {reason}", device=self.name, reason=str(error))
-        if not self._prepared:
-            self._delay_preparation()
+        if not isinstance(error, DeviceSilent):
+            self._wait_longer()
 
-    def _delay_preparation(self) -> None:
-        wait_s = _PREPARE_AGAIN_S[min(self._attempts, len(_PREPARE_AGAIN_S) - 1)]
-        self._attempts += 1
+    def _wait_longer(self) -> None:
+        wait_s = _AGAIN_AFTER_S[min(self._failures, len(_AGAIN_AFTER_S) - 1)]
+        self._failures += 1
         self._not_before_s = self._clock.seconds() + wait_s

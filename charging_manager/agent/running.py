@@ -156,7 +156,7 @@ class RunningSite:
         if site != self._site:  # control keeps what it worked out for this very object
             self._site = site
         self._fallbacks = fallback_currents(self._site)
-        for name in self.fleet.update(config.devices, self.drivers, self._fallbacks):
+        for name in self.fleet.update(config.devices, self.drivers, self._fallbacks, self._site):
             self.readings.forget(name)
         for name in self.readings.devices() - config.devices.keys():
             self.readings.forget(name)

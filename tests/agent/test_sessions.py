@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+from charging_manager.agent.sessions import SessionBook
+from charging_manager.model.reading import Status
+from charging_manager.model.session import ChargingSession
+from tests.agent.values import START_AT, later, reading
+
+
+def book() -> SessionBook:
+    return SessionBook(lambda charge_point: "ann")
+
+
+def left_open(**more: object) -> ChargingSession:
+    fields = {
+        "id": "s1",
+        "charge_point": "garage",
+        "user": None,
+        "started_at": START_AT,
+        "ended_at": None,
+        "start_wh": 1000.0,
+        "end_wh": 1500.0,
+        "energy_wh": 500.0,
+    }
+    return ChargingSession(**{**fields, **more})  # type: ignore[arg-type]
+
+
+def test_a_session_lasts_from_plug_to_unplug_with_both_meter_readings() -> None:
+    sessions = book()
+    [opened] = sessions.see(reading(Status.PLUGGED, 0.0, energy_wh=1000.0), START_AT)
+    sessions.see(reading(Status.CHARGING, 60.0, energy_wh=1500.0), later(60))
+    [closed] = sessions.see(reading(Status.FREE, 120.0, energy_wh=1501.0), later(120))
+    assert (opened.opened, closed.closed) == (True, True)
+    assert (closed.session.start_wh, closed.session.end_wh, closed.session.energy_wh) == (1000.0, 1501.0, 501.0)
+    assert (closed.session.started_at, closed.session.ended_at) == (START_AT, later(120))
+    assert closed.session.user == "ann"
+    assert sessions.running("garage") is None
+
+
+def test_nobody_plugged_in_is_no_session() -> None:
+    assert book().see(reading(Status.FREE), START_AT) == []
+
+
+def test_a_fault_or_an_unknown_status_ends_nothing() -> None:
+    sessions = book()
+    sessions.see(reading(Status.PLUGGED), START_AT)
+    assert sessions.see(reading(Status.UNKNOWN, 1.0), later(1)) == []
+    assert sessions.see(reading(Status.FAULT, 2.0), later(2)) == []
+    assert sessions.running("garage") is not None
+
+
+def test_without_a_total_register_the_boxes_own_count_is_taken() -> None:
+    sessions = book()
+    sessions.see(reading(Status.PLUGGED, 0.0, session_wh=30.0), START_AT)
+    [step] = sessions.see(reading(Status.CHARGING, 10.0, session_wh=130.0), later(10))
+    assert step.session.energy_wh == 100.0
+
+
+def test_without_any_count_power_is_added_up() -> None:
+    sessions = book()
+    sessions.see(reading(Status.CHARGING, 0.0, power_w=3600.0), START_AT)
+    [step] = sessions.see(reading(Status.CHARGING, 10.0, power_w=3600.0), later(10))
+    assert step.session.energy_wh == 10.0
+
+
+def test_a_register_that_starts_again_takes_nothing_away() -> None:
+    sessions = book()
+    sessions.see(reading(Status.CHARGING, 0.0, energy_wh=1000.0), START_AT)
+    sessions.see(reading(Status.CHARGING, 10.0, energy_wh=1200.0), later(10))
+    sessions.see(reading(Status.CHARGING, 20.0, energy_wh=0.0), later(20))
+    [step] = sessions.see(reading(Status.CHARGING, 30.0, energy_wh=50.0), later(30))
+    assert step.session.energy_wh == 250.0
+
+
+def test_a_wall_clock_that_is_set_back_makes_no_negative_session() -> None:
+    sessions = book()
+    sessions.see(reading(Status.CHARGING, 0.0, energy_wh=0.0), START_AT)
+    [closed] = sessions.see(reading(Status.FREE, 10.0, energy_wh=10.0), later(-30_000_000))
+    assert closed.session.ended_at is not None and closed.session.ended_at >= closed.session.started_at
+
+
+def test_an_open_session_goes_on_after_a_restart_and_counts_what_came_meanwhile() -> None:
+    sessions = book()
+    sessions.resume([(left_open(), later(60))])
+    [step] = sessions.see(reading(Status.CHARGING, 0.0, energy_wh=1900.0), later(300))
+    assert (step.session.id, step.session.energy_wh, step.opened) == ("s1", 900.0, False)
+
+
+def test_a_car_that_left_while_we_were_away_ends_with_what_was_last_known() -> None:
+    sessions = book()
+    sessions.resume([(left_open(), later(60))])
+    [closed] = sessions.see(reading(Status.FREE, 0.0, energy_wh=9000.0), later(9000))
+    assert (closed.session.energy_wh, closed.session.end_wh, closed.session.ended_at) == (500.0, 1500.0, later(60))
+
+
+def test_another_car_after_a_restart_is_another_session() -> None:
+    sessions = book()
+    sessions.resume([(left_open(), later(60))])
+    closed, opened = sessions.see(reading(Status.CHARGING, 0.0, energy_wh=4000.0, session_wh=10.0), later(300))
+    assert closed.closed and closed.session.energy_wh == 500.0
+    assert opened.opened and opened.session.id != "s1" and opened.session.start_wh == 4000.0
+
+
+def test_a_removed_charge_point_ends_its_session() -> None:
+    sessions = book()
+    sessions.see(reading(Status.CHARGING, 0.0), START_AT)
+    [closed] = sessions.end("garage")
+    assert closed.closed and sessions.charge_points() == set()
