@@ -137,14 +137,16 @@ def _text_words(register: Register, text: str) -> list[int]:
     return [int.from_bytes(data[at : at + 2], "big") for at in range(0, size, 2)]
 
 
-def decode_all(driver: Driver, words: Mapping[str, Sequence[int]]) -> dict[str, Value]:
-    """Every value whose words are given, with scale factors applied and ``only_when`` honoured."""
+def decode_all(
+    driver: Driver, words: Mapping[str, Sequence[int]], known: Mapping[str, Value] | None = None
+) -> dict[str, Value]:
+    """Every value whose words are given; scale factors are taken from the same words, else from ``known``."""
     values: dict[str, Value] = {}
     for name in sorted(words, key=lambda name: driver.registers[name].scale_from is not None):
         register = driver.registers[name]
         exponent = 0
         if register.scale_from is not None:
-            factor = values.get(register.scale_from)
+            factor = values.get(register.scale_from, (known or {}).get(register.scale_from))
             if not isinstance(factor, int) or not -10 <= factor <= 10:  # SunSpec's own bounds
                 values[name] = None
                 continue

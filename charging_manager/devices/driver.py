@@ -127,7 +127,7 @@ def all_hold(conditions: tuple[Condition, ...], known: Mapping[str, Value]) -> b
     return None if None in answers else True
 
 
-@frozen
+@frozen(cache_hash=True)
 class Register:
     """One value of the device: where it lies, how it is coded, how often it is wanted.
 

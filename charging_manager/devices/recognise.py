@@ -1,0 +1,24 @@
+"""Whose device is this? For searching a bus: only reads, and never raises for a device that is another."""
+
+from __future__ import annotations
+
+from charging_manager.devices.codec import decode_all
+from charging_manager.devices.driver import Driver, Value, all_hold
+from charging_manager.devices.planner import moved, plan_reads
+from charging_manager.devices.wire import BusLike, Wire, find_block
+from charging_manager.errors import DeviceNonsense, DeviceRefused
+from charging_manager.modbus.units import Priority
+
+
+async def recognises(driver: Driver, bus: BusLike, unit: int) -> bool:
+    """Whether this driver's device answers there; only reads. Raises: DeviceSilent if nobody does."""
+    wire = Wire(bus, unit, driver.bus)
+    try:
+        if driver.discover is not None:
+            driver = moved(driver, await find_block(wire, driver.discover))
+        known: dict[str, Value] = {}
+        for request in plan_reads(driver, [driver.registers[condition.register] for condition in driver.identify]):
+            known.update(decode_all(driver, request.cut(await wire.read(request, Priority.SLOW))))
+    except (DeviceRefused, DeviceNonsense):
+        return False
+    return all_hold(driver.identify, known) is True
