@@ -45,6 +45,10 @@ _SENTENCE = rf"(?:{_STRING})(?:\s*\+\s*(?:{_STRING}))*"
 _T = re.compile(rf"(?<![\w.$])t\(\s*({_SENTENCE})")
 _TN = re.compile(rf"(?<![\w.$])tn\(\s*({_SENTENCE})\s*,\s*({_SENTENCE})")
 _SHELL = re.compile(r"\{\{t:([^}]+)\}\}")
+# Dates make every run a change, and empty lines help nobody.
+_NOISE = re.compile(
+    r'^"(?:POT-Creation-Date|PO-Revision-Date|Report-Msgid-Bugs-To|Last-Translator|Language-Team): .*\n', re.M
+)
 _FIELD = re.compile(r"\{(\w+)(?:[:!][^}]*)?\}")
 
 Found = dict[str, list[tuple[str, int]]]
@@ -148,11 +152,13 @@ def lay_in(found: Found, language: str, house: Path = HOUSE) -> None:
     catalog = Catalog(locale=language, project="Charging Manager", version="1", charset="utf-8", fuzzy=False)
     catalog.header_comment = f"# Charging Manager, {language}. Made by locale/extract.py; the translations by people."
     for sentence, places in found.items():
-        catalog.add(sentence, known.get(sentence, ""), locations=[(place, 0) for place in dict.fromkeys(p for p, _ in places)])
+        catalog.add(
+            sentence, known.get(sentence, ""), locations=[(place, 0) for place in dict.fromkeys(p for p, _ in places)]
+        )
     with path.open("wb") as file:
         write_po(file, catalog, width=0, sort_output=True, omit_header=False, include_lineno=False)
-    text = path.read_text(encoding="utf-8")  # dates make every run a change, empty lines help nobody
-    path.write_text(re.sub(r'^"(POT-Creation-Date|PO-Revision-Date|Report-Msgid-Bugs-To|Last-Translator|Language-Team): .*\n', "", text, flags=re.M), encoding="utf-8")
+    text = path.read_text(encoding="utf-8")
+    path.write_text(_NOISE.sub("", text), encoding="utf-8")
 
 
 def main(arguments: list[str]) -> int:
@@ -161,7 +167,7 @@ def main(arguments: list[str]) -> int:
         for language in LANGUAGES:
             lay_in(found, language)
     complaints = [line for language in LANGUAGES for line in wrong(found, language)]
-    print("\n".join(complaints) or f"{len(found)} sentences, all in {', '.join(LANGUAGES)}")
+    sys.stdout.write(("\n".join(complaints) or f"{len(found)} sentences, all in {', '.join(LANGUAGES)}") + "\n")
     return 1 if complaints else 0
 
 

@@ -9,12 +9,19 @@ import { t } from "../common/words.js";
 /** @typedef {import("./devices.js").Device} Device */
 /** @typedef {import("./devices.js").Driver} Driver */
 
-/** An address as an example, for each way that a driver can be reached. @type {Record<string, string>} */
-const EXAMPLES = {
-  tcp: "tcp://192.168.1.50:502?unit=1",
-  rtu: "rtu:///dev/ttyUSB0?baud=19200&parity=E&stopbits=1&unit=1",
-  rtutcp: "rtutcp://192.168.1.60:4001?unit=1",
-};
+/** An address as an example, for each way that a driver can be reached. @param {Driver|undefined} driver */
+function examples(driver) {
+  const plain = { port: 502, unit: 1, baud: 19200, parity: "E", stopbits: 1 };
+  const given = Object.entries(driver?.defaults ?? {}).filter(([, value]) => value !== null);
+  const { port, unit, baud, parity, stopbits } = { ...plain, ...Object.fromEntries(given) };
+  /** @type {Record<string, string>} */
+  const known = {
+    tcp: `tcp://192.168.1.50:${port}?unit=${unit}`,
+    rtu: `rtu:///dev/ttyUSB0?baud=${baud}&parity=${parity}&stopbits=${stopbits}&unit=${unit}`,
+    rtutcp: `rtutcp://192.168.1.60:4001?unit=${unit}`,
+  };
+  return (driver?.transports ?? []).map((transport) => known[transport]).filter(Boolean);
+}
 
 const ORDERS = ["1,2,3", "2,3,1", "3,1,2", "1,3,2", "2,1,3", "3,2,1", "1", "2", "3"];
 const ROLES = ["grid", "circuit", "load", "solar", "storage"];
@@ -59,8 +66,9 @@ export function DeviceForm({ device, drivers, circuits, taken, onSave, onNo }) {
   const [order, setOrder] = useState((device?.phases ?? [1, 2, 3]).join(","));
   const [outOfService, setOutOfService] = useState(device?.out_of_service ?? false);
   const [priority, setPriority] = useState(fieldNumber(device?.priority ?? 0));
-  const [least, setLeast] = useState(fieldNumber(device?.min_a ?? 6));
-  const [most, setMost] = useState(device?.max_a === undefined || device.max_a === null ? "32" : fieldNumber(device.max_a));
+  const [least, setLeast] = useState(fieldNumber(device?.min_a));
+  const [most, setMost] = useState(fieldNumber(device?.max_a));
+  const [settings, setSettings] = useState(device?.settings ?? {});
   const wishedId = device?.id ?? (id || idFor(name, taken));
   /** @param {Event} event */
   const submit = (event) => {
@@ -79,14 +87,15 @@ export function DeviceForm({ device, drivers, circuits, taken, onSave, onNo }) {
       if (kind === "meter") wish.role = role;
       else {
         wish.priority = amount(priority, "priority");
-        wish.min_a = amount(least, "min_a");
-        wish.max_a = amount(most, "max_a");
+        wish.min_a = least.trim() ? amount(least, "min_a") : null;
+        wish.max_a = most.trim() ? amount(most, "max_a") : null;
       }
+      const offered = (driver?.settings ?? []).map((setting) => setting.name);
+      wish.settings = Object.fromEntries(offered.map((key) => [key, settings[key] === true]));
       await onSave(wish, device === null);
     });
   };
-  const transports = driver?.transports ?? [];
-  const examples = transports.map((transport) => EXAMPLES[transport]).filter(Boolean);
+  const shown = examples(driver);
   return html`<form class="narrow box" onSubmit=${submit} aria-label=${device ? t("Change device") : t("Add device")}>
     <h2>${device ? t("Change {name}", { name: device.name }) : t("Add device")}</h2>
     <${SelectField} label=${t("Driver")} name="driver" value=${driverName} onValue=${setDriverName} problem=${task.problem}
@@ -100,7 +109,7 @@ export function DeviceForm({ device, drivers, circuits, taken, onSave, onNo }) {
       : html`<${TextField} label=${t("Short name for programs")} name="id" value=${id} onValue=${setId} placeholder=${wishedId}
           maxlength="64" spellcheck=${false} autocapitalize="off" problem=${task.problem} />`}
     <${TextField} label=${t("Address")} name="address" required value=${address} onValue=${setAddress} spellcheck=${false} autocapitalize="off"
-      help=${examples.length ? t("For example {address}", { address: examples.join(" · ") }) : undefined} problem=${task.problem} />
+      help=${shown.length ? t("For example {address}", { address: shown.join(" · ") }) : undefined} problem=${task.problem} />
     <${SelectField} label=${t("Circuit")} name="circuit" value=${circuit} onValue=${setCircuit} problem=${task.problem}
       options=${circuits.map((known) => [known.id, known.name || known.id])} />
     ${kind === "meter"
@@ -118,10 +127,14 @@ export function DeviceForm({ device, drivers, circuits, taken, onSave, onNo }) {
     ${kind === "meter"
       ? null
       : html`<div class="three">
-        <${TextField} label=${t("At least, A")} name="min_a" inputmode="decimal" value=${least} onValue=${setLeast} problem=${task.problem} />
-        <${TextField} label=${t("At most, A")} name="max_a" inputmode="decimal" value=${most} onValue=${setMost} problem=${task.problem} />
+        <${TextField} label=${t("At least, A")} name="min_a" inputmode="decimal" placeholder=${fieldNumber(driver?.defaults?.min_a)} value=${least} onValue=${setLeast} problem=${task.problem} />
+        <${TextField} label=${t("At most, A")} name="max_a" inputmode="decimal" placeholder=${fieldNumber(driver?.defaults?.max_a)} value=${most} onValue=${setMost} problem=${task.problem} />
         <${TextField} label=${t("Priority")} name="priority" inputmode="numeric" value=${priority} onValue=${setPriority} problem=${task.problem} />
       </div><p class="help">${t("A higher priority is served first.")}</p>`}
+    ${(driver?.settings ?? []).map(
+      (setting) => html`<${TickField} key=${setting.name} label=${setting.title} name=${`setting-${setting.name}`}
+        checked=${settings[setting.name] === true} onValue=${(/** @type {boolean} */ on) => setSettings({ ...settings, [setting.name]: on })} />`,
+    )}
     <${TickField} label=${t("Out of service (switched off at the site, draws nothing)")} name="out_of_service" checked=${outOfService}
       onValue=${setOutOfService} />
     <${ProblemBox} problem=${task.problem} />

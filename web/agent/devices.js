@@ -7,14 +7,14 @@ import { html, useEffect, useState } from "../common/ui.js";
 import { t } from "../common/words.js";
 import { DeviceForm } from "./deviceform.js";
 
-/** @typedef {{name: string, title: string, kind: "charge-point"|"meter", source?: string, transports: string[],
- *   defaults?: Record<string, any>}} Driver */
+/** @typedef {{name: string, title: string, kind: string, source?: string, transports: string[],
+ *   defaults?: Record<string, any>, settings?: {name: string, title: string}[], restart_needed?: boolean}} Driver */
 /** @typedef {{file: string, reason: string}} Broken */
 /** @typedef {{connected: boolean, variant: string|null, fallback: "programmed"|"none"|"unknown"|null,
  *   last_error: string|null, text: string}} Condition */
 /** @typedef {{id: string, name: string, kind: "charge-point"|"meter", driver: string, address: string, circuit: string,
  *   role: string|null, phases: number[], out_of_service: boolean, priority?: number, mode?: string, min_a?: number,
- *   max_a?: number, condition?: Condition}} Device */
+ *   max_a?: number, settings?: Record<string, boolean>, condition?: Condition}} Device */
 /** @typedef {{name: string, ok: boolean, text: string}} Step */
 
 const TEST_MS = 180_000;
@@ -37,7 +37,7 @@ function Condition({ device }) {
   const fallback = fallbackText(device);
   return html`<span class=${`tag ${condition.connected ? "good" : "bad"}`}>${condition.connected ? t("answers") : t("does not answer")}</span>
     ${condition.text ? html`<p>${condition.text}</p>` : null}
-    ${condition.last_error && condition.last_error !== condition.text ? html`<p class="fault">${condition.last_error}</p>` : null}
+    ${condition.last_error && !(condition.text ?? "").includes(condition.last_error) ? html`<p class="fault">${condition.last_error}</p>` : null}
     ${condition.variant ? html`<p class="help">${t("Variant: {variant}", { variant: condition.variant })}</p>` : null}
     ${fallback ? html`<p class="help">${fallback}</p>` : null}`;
 }
@@ -73,7 +73,8 @@ function Drivers({ drivers, broken }) {
       <input id="driver-search" type="search" value=${search} onInput=${(/** @type {any} */ e) => setSearch(e.currentTarget.value)} /></div>
     <${Table} caption=${t("Drivers")} head=${[t("Device"), t("Kind"), t("Connections"), t("Source")]}>
       ${found.map(
-        (driver) => html`<tr key=${driver.name}><th scope="row">${driver.title || driver.name}${" "}<code>${driver.name}</code></th>
+        (driver) => html`<tr key=${driver.name}><th scope="row">${driver.title || driver.name}${" "}<code>${driver.name}</code>
+            ${driver.restart_needed ? html`<span class="tag warn">${t("changed code: restart the program")}</span>` : null}</th>
           <td>${driver.kind === "meter" ? t("Meter") : t("Charge point")}</td><td>${driver.transports.join(", ")}</td>
           <td class="help">${driver.source ?? ""}</td></tr>`,
       )}
@@ -180,4 +181,4 @@ function Devices() {
       : null}`;
 }
 
-await start({ title: () => t("Devices"), view: Devices, needs: "installer" });
+await start({ title: () => t("Devices"), view: Devices });

@@ -9,7 +9,7 @@ import { t } from "../common/words.js";
 
 /** @typedef {{enabled: boolean, server: string, cloud_id: string, serial: string, state: string,
  *   last_error: string|null, last_error_text?: string|null, last_error_at?: string|null, next_try_s: number|null,
- *   default_server?: string, password_set?: boolean}} CloudSettings */
+ *   default_server?: string, is_default?: boolean, password_set?: boolean}} CloudSettings */
 
 const ASK_MS = 2000;
 
@@ -57,7 +57,7 @@ function Settings({ settings, onSaved }) {
   const task = useTask();
   const [enabled, setEnabled] = useState(settings.enabled);
   const [server, setServer] = useState(settings.server);
-  const [cloudId, setCloudId] = useState(settings.cloud_id);
+  const [cloudId, setCloudId] = useState(settings.is_default ? "" : settings.cloud_id);
   const [password, setPassword] = useState("");
   const [done, setDone] = useState(/** @type {string|null} */ (null));
   const own = isOwnServer(server, settings.default_server);

@@ -9,7 +9,7 @@ function Setup() {
     return html`<p>${t("The admin password is set already.")}${" "}<a href="overview.htm">${t("Overview")}</a></p>`;
   }
   return html`<p>${t("Choose the admin password. Until then only this machine is served, and the cloud service does not let anybody in.")}</p>
-    <${NewPassword} first=${true} path="/admin/password" onDone=${() => go("login.htm")} />`;
+    <${NewPassword} first=${true} path="/admin/password" onDone=${() => go("overview.htm")} />`;
 }
 
 await start({ title: () => t("First password"), view: Setup, needs: "nobody" });

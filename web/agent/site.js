@@ -191,4 +191,4 @@ function SitePage() {
     : null}`;
 }
 
-await start({ title: () => t("Site"), view: SitePage, needs: "installer" });
+await start({ title: () => t("Site"), view: SitePage });

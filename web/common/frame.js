@@ -37,11 +37,10 @@ function menuItems() {
     { name: "overview.htm", text: t("Overview") },
     { name: "sessions.htm", text: t("Sessions") },
   ];
-  if (me.value.role === "admin" || me.value.role === "installer") {
-    items.push({ name: "devices.htm", text: t("Devices") }, { name: "site.htm", text: t("Site") });
-  }
   if (isAdmin()) {
     items.push(
+      { name: "devices.htm", text: t("Devices") },
+      { name: "site.htm", text: t("Site") },
       { name: "users.htm", text: t("Users") },
       { name: "remote.htm", text: t("Cloud service") },
       { name: "system.htm", text: t("System") },

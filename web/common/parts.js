@@ -169,7 +169,7 @@ export function Table({ caption, head, children, class: name }) {
 
 /** The last guard: a fault of ours is said in one sentence instead of a blank page. */
 export class Guard extends Component {
-  /** @param {unknown} error */
+  /** @override @param {unknown} error */
   componentDidCatch(error) {
     console.error(error);
     this.setState({ broken: true });
