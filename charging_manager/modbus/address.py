@@ -76,8 +76,11 @@ class RtuAddress:
 Address = TcpAddress | RtuAddress | RtuTcpAddress
 
 
-def parse_address(text: str) -> Address:
-    """The address that a person typed. Raises: ConfigError in one sentence that says what to type instead."""
+def parse_address(text: str, *, to_listen: bool = False) -> Address:
+    """The address that a person typed. Raises: ConfigError in one sentence that says what to type instead.
+
+    ``to_listen``: for a simulator, which may leave the choice of a port to the system by naming port 0.
+    """
     try:
         parts = urlsplit(text.strip())
         port = parts.port
@@ -102,14 +105,14 @@ def parse_address(text: str) -> Address:
     unit = _unit(options)
     if parts.scheme == "tcp":
         _nothing_left(options)
-        return TcpAddress(host, _port(port if port is not None else MODBUS_PORT), unit)
+        return TcpAddress(host, _port(port if port is not None else MODBUS_PORT, to_listen), unit)
     if port is None:
         raise ConfigError(
             WHERE, "rtutcp:// needs the converter's port; write for example rtutcp://192.168.1.20:4001?unit=1"
         )
     echo = _yes_or_no(options, "echo")
     _nothing_left(options)
-    return RtuTcpAddress(host, _port(port), unit, echo)
+    return RtuTcpAddress(host, _port(port, to_listen), unit, echo)
 
 
 def _serial(text: str, netloc: str, path: str, options: dict[str, str]) -> RtuAddress:
@@ -147,8 +150,8 @@ def _host(text: str, host: str | None) -> str:
     return host
 
 
-def _port(port: int) -> int:
-    if not 1 <= port <= 65535:
+def _port(port: int, to_listen: bool) -> int:
+    if not (0 if to_listen else 1) <= port <= 65535:
         raise ConfigError(WHERE, "a port is a number from 1 to 65535")
     return port
 
