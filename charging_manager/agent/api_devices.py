@@ -121,15 +121,19 @@ class DevicePages:
 
     async def test(self, call: Call) -> Any:
         device = self._found(call)
-        running = self.site.fleet.device(device.id)
         language = call.caller.language
-        if running is None:
+        if self.site.fleet.device(device.id) is None:
             reason = self.site.fleet.not_running.get(device.id, "it is out of service")
             text = say(language, "The device does not run: {reason}", reason=reason)
             return {"ok": False, "steps": [{"name": "start", "ok": False, "text": text}]}
+        if device.kind is Kind.CHARGE_POINT and not self.site.may_try(device.id):
+            text = say(
+                language, "The test needs {amps} A for a moment, and that much is not free now.", amps=device.min_a
+            )
+            return {"ok": False, "steps": [{"name": "free", "ok": False, "text": text}]}
         steps = [
             {"name": step.name, "ok": step.ok, "text": say(language, step.sentence, **step.fields)}
-            for step in await running.test()
+            for step in await self.site.fleet.alone(device.id, self.site.try_device)
         ]
         self.people.note(call.caller, "device-tested", device.id)
         return {"ok": bool(steps) and all(step["ok"] for step in steps), "steps": steps}
@@ -249,13 +253,11 @@ class DevicePages:
             text = say(language, "The device does not run: {reason}", reason=reason)
             return _condition(False, last_error=reason, text=text)
         found = running.condition
-        if connected:
-            text = say(language, "Connected.")
-        elif found.last_error:
-            text = say(language, "Not connected: {reason}", reason=found.last_error)
-        else:
-            text = say(language, "Being connected.")
-        return _condition(connected, found.variant, found.fallback, found.last_error, text)
+        text = say(language, found.sentence, **found.fields)
+        return {
+            **_condition(connected, found.variant, found.fallback, found.last_error, text),
+            "identity": dict(found.identity),
+        }
 
 
 def _condition(

@@ -92,9 +92,9 @@ class SystemPages:
             raise Problem(422, "invalid-field", "Give a password or a user ID, one of both.", "password")
         admin = body.password is not None
         secret = body.password if body.password is not None else body.user_id
-        device = call.headers.get("cm-device")
-        token, admitted = await self.people.log_in_here(secret or "", admin, call.caller, device)
-        return Answer({"role": admitted.role.value, "user": admitted.user_id}, login=token)
+        token, admitted = await self.people.log_in_here(secret or "", admin, call.caller)
+        body_out = {"role": admitted.role.value, "user": admitted.user_id}
+        return Answer(body_out, login=token, device=self.people.device_cookie(admitted))
 
     async def logout(self, call: Call) -> Any:
         await self.people.log_out(call.caller)

@@ -6,8 +6,8 @@ Devices on the same endpoint or serial line share a bus, which is closed with th
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Protocol, TypeVar
 
 from attrs import define, evolve, frozen
 from twisted.internet.defer import Deferred, DeferredList
@@ -21,6 +21,8 @@ from charging_manager.errors import ConfigError
 from charging_manager.modbus.address import Address, TcpAddress, parse_address
 from charging_manager.model.reading import Obedience, Reading
 from charging_manager.model.site import Site
+
+T = TypeVar("T")
 
 _LEAVE_WITHIN_S = 4.0
 _SPREAD_S = 0.8
@@ -122,6 +124,10 @@ class Fleet:
         """The running device, or None."""
         found = self._running.get(name)
         return found.poller.device if found else None
+
+    async def alone(self, name: str, work: Callable[[Any], Awaitable[T]]) -> T:
+        """Do something with a running device while steering leaves it alone."""
+        return await self._running[name].poller.alone(work)
 
     def answering(self, name: str) -> bool:
         """Its last poll brought a reading."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
@@ -23,7 +23,7 @@ from charging_manager.http.routes import Caller, Problem, Role
 from charging_manager.http.sessions import LoginSession, LoginSessions
 from charging_manager.http.userids import UserIds, normal_user_id
 
-_REMOTE = "cloud"
+CLOUD = "cloud"
 """The source of whoever comes through the tunnel, as the audit log names it."""
 
 _OWN_CHANGE_SEEN_S = 1.0
@@ -72,7 +72,7 @@ class People:
     def note(self, caller: Caller, action: str, subject: str = "", detail: str = "") -> None:
         """Write into the audit log what a caller did."""
         actor = f"user:{caller.user}" if caller.user else caller.role.value
-        self._records.audit(actor, _REMOTE if caller.remote else caller.source, action, subject, detail)
+        self._records.audit(actor, CLOUD if caller.remote else caller.source, action, subject, detail)
 
     def hash_of(self, user_id: str) -> str:
         """What is stored of a secret user ID, however it was typed."""
@@ -92,9 +92,9 @@ class People:
             return (Admitted(Role.ADMIN), "") if right else (None, "wrong-password")
         return (Admitted(Role.USER, user), "") if user is not None else (None, "unknown-user-id")
 
-    async def log_in_here(self, secret: str, admin: bool, caller: Caller, device: str | None) -> tuple[str, Admitted]:
-        """A login token for a browser at the site; ``device`` is the device cookie that it sent. Raises: Problem."""
-        device = self.devices.known(device, _subject(admin))
+    async def log_in_here(self, secret: str, admin: bool, caller: Caller) -> tuple[str, Admitted]:
+        """A login token for a browser at the site. Raises: Problem."""
+        device = self.devices.known(caller.device, _subject(admin))
         wait_s = self._guard.admit(self._clock.seconds(), source=caller.source, device=device)
         if wait_s > 0:
             self.note(caller, "login-throttled")
@@ -125,7 +125,7 @@ class People:
     ) -> tuple[str, Admitted] | None:
         """A token for the cloud to send along, or None. The truth table stands in SECURITY, "Login, exactly"."""
         device = f"cloud:{source}" if trusted_device else None
-        installation = None if trusted_device else _REMOTE
+        installation = None if trusted_device else CLOUD
         caller = Caller(Role.NOBODY, remote=True, language=language, source=source)
         wait_s = self._guard.admit(self._clock.seconds(), source=source, device=device, installation=installation)
         if wait_s > 0:
@@ -155,25 +155,19 @@ class People:
         self.note(caller, "login-failed", "", f"{reason}, {caller.source}")
         self.log.warn("login through the cloud from {source} refused: {reason}", source=caller.source, reason=reason)
 
-    def caller_of(self, token: str | None, *, remote: bool, language: str, source: str) -> Caller | None:
-        """Whoever holds this token. A token of the tunnel is none for a browser here, and the other way round."""
+    def known(self, token: str | None, stranger: Caller) -> Caller | None:
+        """The stranger, recognised by this token. One of the tunnel opens nothing here, nor the other way round."""
         login = self.logins.find(token) if token else None
-        if login is None or bool(login.remote) is not remote:
+        if login is None or login.remote is not stranger.remote:
             return None
-        if remote and self.password.state != "set":
+        if stranger.remote and self.password.state != "set":
             return None
         if login.user is not None:
             user = self._config.current.users.get(login.user)
-            if user is None or (remote and not user.remote):
+            if user is None or (stranger.remote and not user.remote):
                 return None
-        return Caller(
-            Role(login.role),
-            login.user,
-            remote=remote,
-            language=language or login.language,
-            login=login.handle,
-            source=source,
-        )
+        language = stranger.language or login.language
+        return evolve(stranger, role=login.role, user=login.user, login=login.handle, language=language)
 
     async def log_out(self, caller: Caller) -> None:
         """End the caller's login."""
@@ -219,6 +213,10 @@ class People:
         self._records.audit("agent", "", "password-changed", "", f"by command, now {self.password.state}")
         ending: Deferred[Any] = Deferred.fromCoroutine(self.end_logins())
         ending.addErrback(lambda failure: self.log.failure("logins could not be ended", failure=failure))
+
+    def device_cookie(self, admitted: Admitted) -> str:
+        """Says from now on that this browser has logged in before."""
+        return self.devices.mint(_subject(admitted.role is Role.ADMIN))
 
     def on_end(self, callback: Callable[[LoginSession], None]) -> None:
         """Call this for every login that ends."""

@@ -6,8 +6,8 @@ replaces the one that waits.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Awaitable, Callable
+from typing import Protocol, TypeVar
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -16,6 +16,8 @@ from twisted.logger import Logger
 
 from charging_manager.errors import DeviceError, DeviceSilent
 from charging_manager.model.reading import Obedience, Reading
+
+T = TypeVar("T")
 
 _AGAIN_AFTER_S = (0.0, 1.0, 2.0, 5.0)
 """A device that answers nonsense is asked less often; one that says nothing is left alone by its bus."""
@@ -50,7 +52,7 @@ class Poller:
         first_after_s: float = 0.0,
     ) -> None:
         self.name = name
-        self.device = device
+        self.device: Polled = device
         self._sink = sink
         self._clock = clock
         self._every_s = every_s
@@ -62,6 +64,7 @@ class Poller:
         self._not_before_s = float("-inf")
         self._wanted_a: float | None = None
         self._applying = False
+        self._held = False
         self._silent_since_s: float | None = None
         self._stopped = False
 
@@ -90,9 +93,19 @@ class Poller:
     def want(self, setpoint_a: float) -> None:
         """Bring the device this setpoint as soon as it takes one. Never waits."""
         self._wanted_a = setpoint_a
-        if not self._applying and not self._stopped:
+        if not self._applying and not self._held and not self._stopped:
             self._applying = True
             Deferred.fromCoroutine(self._apply_newest())
+
+    async def alone(self, work: Callable[[Polled], Awaitable[T]]) -> T:
+        """Do something with the device while it gets no setpoints from us; afterwards the newest one counts again."""
+        self._held = True
+        try:
+            return await work(self.device)
+        finally:
+            self._held = False
+            if self._wanted_a is not None:
+                self.want(self._wanted_a)
 
     async def leave_at(self, setpoint_a: float) -> None:
         """Stop polling, and leave the device on this setpoint if it still answers."""

@@ -8,8 +8,8 @@ from __future__ import annotations
 from attrs import frozen
 from twisted.logger import Logger
 
-from charging_manager.agent.people import People
-from charging_manager.http.routes import Stream
+from charging_manager.agent.people import CLOUD, People
+from charging_manager.http.routes import Caller, Role, Stream
 from charging_manager.http.table import RawRequest, RouteTable
 from charging_manager.tunnel.link import RemoteAnswer, RemoteGrant, RemoteLogin, RemoteRequest, RemoteStream
 from charging_manager.tunnel.reasons import Refusal
@@ -42,7 +42,7 @@ class TunnelEnd:
         """Raises: Refusal for a token that is not, or no longer, one of ours."""
         wished = request.headers.get("accept-language", "")
         language = best_language(wished, "") if wished else ""
-        caller = self.people.caller_of(token, remote=True, language=language, source="cloud")
+        caller = self.people.known(token, Caller(Role.NOBODY, remote=True, language=language, source=CLOUD))
         if caller is None:
             raise Refusal("token-refused")
         raw = RawRequest(
@@ -61,6 +61,6 @@ class TunnelEnd:
 
     async def logout(self, token: str) -> None:
         """Forget this token; an unknown one is no trouble."""
-        caller = self.people.caller_of(token, remote=True, language="", source="cloud")
+        caller = self.people.known(token, Caller(Role.NOBODY, remote=True, source=CLOUD))
         if caller is not None:
             await self.people.log_out(caller)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Protocol
 
 from attrs import evolve
 from twisted.internet.defer import Deferred
@@ -64,10 +64,12 @@ class RunningSite:
         open_bus: OpenBus,
         make_device: MakeDevice,
         decide: Callable[[SiteImage], Plan],
+        try_device: Callable[[Any], Awaitable[Sequence[Any]]],
         every_s: float = 1.0,
     ) -> None:
         self.clock, self.now, self.serial = clock, now, serial
         self.config, self.records, self.shelf, self.hub = config, records, shelf, hub
+        self.try_device = try_device
         self.cloud: CloudView | None = None
         self.readings = Readings()
         self.book = SessionBook(self._owner)
@@ -112,6 +114,18 @@ class RunningSite:
             before = dict(self.drivers)
             if dict(self.shelf.scan().drivers) != before:
                 self._arrange(self.config.current)
+
+    def may_try(self, charge_point: str) -> bool:
+        """Whether its least current may flow now without anybody else giving way."""
+        cycle = self.steering.last
+        box = self._site.charge_points.get(charge_point)
+        if cycle is None or box is None:
+            return False
+        setpoint = cycle.plan.setpoints.get(charge_point)
+        if setpoint is not None and setpoint.current_a >= box.min_a:
+            return True
+        budgets = [cycle.plan.budgets.get(circuit.id) for circuit in self._site.path_to_root(box.circuit)]
+        return all(budget and min(budget.free_a[phase] for phase in box.phases) >= box.min_a for budget in budgets)
 
     def picture(self) -> Picture:
         """The whole site now."""

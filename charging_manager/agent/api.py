@@ -1,0 +1,42 @@
+"""The agent's route table: every way in, from the listener and from the tunnel."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from charging_manager.agent.api_cloud import CloudPages, ShownUplink
+from charging_manager.agent.api_devices import DevicePages
+from charging_manager.agent.api_live import LivePages
+from charging_manager.agent.api_sessions import SessionPages
+from charging_manager.agent.api_site import SitePages
+from charging_manager.agent.api_system import SystemPages
+from charging_manager.agent.api_users import UserPages
+from charging_manager.agent.people import People
+from charging_manager.agent.running import RunningSite
+from charging_manager.daemon.logs import DaemonLog
+from charging_manager.http.routes import Call, Right, Route
+from charging_manager.http.table import RouteTable
+
+
+def build_table(
+    site: RunningSite, people: People, uplink: ShownUplink, daemon_log: DaemonLog, metrics_token: str
+) -> RouteTable:
+    """All routes of the agent."""
+
+    async def describe(call: Call) -> Any:
+        return table.openapi()
+
+    table = RouteTable(
+        [
+            *SystemPages(site, people, daemon_log, metrics_token).routes(),
+            *LivePages(site, people).routes(),
+            *CloudPages(site, people, uplink).routes(),
+            *DevicePages(site, people).routes(),
+            *SitePages(site, people).routes(),
+            *UserPages(site, people).routes(),
+            *SessionPages(site).routes(),
+            Route("GET", "/api/v1/openapi.json", Right.ANYBODY, describe, "This description", answer=dict),
+        ],
+        "Charging Manager agent",
+    )
+    return table

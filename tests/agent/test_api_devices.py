@@ -1,0 +1,162 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from charging_manager.model.reading import Status
+from tests.agent.whole import REMOTE_ADMIN, WholeAgent
+
+KEBA = {"name": "Garage", "driver": "keba-p30", "address": "tcp://192.0.2.7?unit=255"}
+METER = {"name": "House meter", "driver": "eastron-sdm630", "address": "tcp://192.0.2.8?unit=1", "role": "grid"}
+
+
+def test_a_new_device_gets_an_id_from_its_name_and_the_root_circuit(agent: WholeAgent) -> None:
+    made = agent.json("POST", "devices", KEBA)
+    assert (made["id"], made["kind"], made["circuit"], made["phases"]) == ("garage", "charge-point", "main", [1, 2, 3])
+    assert agent.json("GET", "devices")["devices"] == [agent.json("GET", "devices/garage")]
+
+
+def test_a_new_device_is_polled_at_once(agent: WholeAgent) -> None:
+    agent.json("POST", "devices", KEBA)
+    agent.run(2)
+    state = agent.json("GET", "state")
+    assert state["charge_points"][0]["status"] == "free"
+    assert agent.json("GET", "devices/garage")["condition"]["connected"] is True
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "code", "field"),
+    [
+        ({"driver": "nobody"}, 422, "unknown-driver", "driver"),
+        ({"address": "192.0.2.7"}, 422, "bad-address", "address"),
+        ({"address": "tcp://192.0.2.7?unit=999"}, 422, "bad-address", "address"),
+        ({"circuit": "attic"}, 422, "unknown-circuit", "circuit"),
+        ({"phases": [1, 4, 2]}, 422, "bad-phases", "phases"),
+        ({"phases": []}, 422, "bad-phases", "phases"),
+        ({"mode": "solar"}, 422, "mode-not-available", "mode"),
+        ({"mode": "quick"}, 422, "bad-mode", "mode"),
+        ({"max_a": "much"}, 422, "invalid-field", "max_a"),
+        ({"max_a": 1000}, 422, "invalid-field", "max_a"),
+        ({"id": "Garage 1"}, 422, "invalid-field", "id"),
+        ({"name": ""}, 422, "invalid-field", "name"),
+        ({"settings": {"nonsense": True}}, 422, "unknown-setting", "settings"),
+        ({"colour": "red"}, 422, "invalid-field", None),
+    ],
+)
+def test_what_cannot_work_names_its_field_and_changes_nothing(
+    agent: WholeAgent, change: dict[str, Any], status: int, code: str, field: str | None
+) -> None:
+    before = agent.store.current
+    found = agent.refused("POST", "devices", {**KEBA, **change})
+    assert found[:2] == (status, code)
+    if field is not None:
+        assert found[2] == field
+    assert agent.store.current == before
+
+
+def test_a_meter_must_say_what_it_measures(agent: WholeAgent) -> None:
+    assert agent.refused("POST", "devices", {**METER, "role": None}) == (422, "bad-role", "role")
+
+
+def test_a_grid_meter_becomes_the_circuits_meter(agent: WholeAgent) -> None:
+    agent.json("POST", "devices", METER)
+    assert agent.json("GET", "site")["circuits"][0]["meter"] == "house-meter"
+
+
+def test_duplicates_are_refused(agent: WholeAgent) -> None:
+    agent.json("POST", "devices", {**KEBA, "id": "garage"})
+    assert agent.refused("POST", "devices", {**KEBA, "id": "garage"})[:2] == (409, "duplicate")
+    assert agent.refused("POST", "devices", {**KEBA, "name": "Other"}) == (409, "duplicate", "address")
+
+
+def test_an_unknown_device_is_not_found(agent: WholeAgent) -> None:
+    for method, path in (("GET", "devices/x"), ("DELETE", "devices/x"), ("POST", "devices/x/test")):
+        assert agent.refused(method, path)[0] == 404
+    assert agent.refused("PUT", "devices/x", {"name": "Y"})[0] == 404
+
+
+def test_what_get_shows_put_takes(agent: WholeAgent) -> None:
+    agent.json("POST", "devices", KEBA)
+    before = agent.store.current
+    agent.json("PUT", "devices/garage", agent.json("GET", "devices/garage"))
+    assert agent.store.current == before
+
+
+def test_a_change_touches_the_changed_device_alone(agent: WholeAgent) -> None:
+    agent.json("POST", "devices", KEBA)
+    agent.json("POST", "devices", {**KEBA, "name": "Yard", "address": "tcp://192.0.2.9?unit=255"})
+    agent.run(2)
+    agent.json("PUT", "devices/yard", {"address": "tcp://192.0.2.10?unit=255"})
+    agent.run(1)
+    assert (agent.devices["yard"].closed, agent.devices["garage"].closed) == (True, False)
+
+
+def test_a_removed_charge_point_is_left_on_its_fallback(agent: WholeAgent) -> None:
+    agent.json("POST", "devices", KEBA)
+    agent.devices["garage"].values = {"status": Status.CHARGING, "current_a": (10.0, 10.0, 10.0)}
+    agent.run(10)
+    assert agent.devices["garage"].setpoint_a == 16.0
+    agent.ask("DELETE", "devices/garage")
+    agent.run(1)
+    assert agent.devices["garage"].setpoint_a == 0.0 and agent.devices["garage"].closed
+    assert agent.json("GET", "state")["charge_points"] == []
+
+
+def test_a_device_out_of_service_is_not_polled(agent: WholeAgent) -> None:
+    agent.json("POST", "devices", KEBA)
+    agent.run(1)
+    agent.json("PUT", "devices/garage", {"out_of_service": True})
+    agent.run(3)
+    [box] = agent.json("GET", "state")["charge_points"]
+    assert (box["status"], box["out_of_service"]) == ("offline", True)
+    assert agent.devices["garage"].closed
+
+
+def test_the_test_of_a_device_goes_step_by_step(agent: WholeAgent) -> None:
+    agent.json("POST", "devices", KEBA)
+    agent.run(2)
+    said = agent.json("POST", "devices/garage/test")
+    assert said == {"ok": True, "steps": [{"name": "setpoint", "ok": True, "text": "It took 6.0 A and shows it"}]}
+
+
+def test_a_test_does_not_overload_a_full_circuit(agent: WholeAgent) -> None:
+    agent.json("POST", "devices", KEBA)
+    agent.json("POST", "devices", METER)
+    agent.run(5)  # the meter has said nothing that counts
+    said = agent.json("POST", "devices/garage/test")
+    assert said["ok"] is False and said["steps"][0]["name"] == "free"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"circuit": "sub"},
+        {"phases": [2, 3, 1]},
+        {"max_a": 32.0},
+        {"out_of_service": True},
+    ],
+)
+def test_what_loosens_a_limit_is_done_at_the_site_only(agent: WholeAgent, change: dict[str, Any]) -> None:
+    circuits = agent.json("GET", "site")["circuits"]
+    sub = {"id": "sub", "name": "Sub", "parent": "main", "limit_a": [10, 10, 10]}
+    agent.json("PUT", "site", {"circuits": [*circuits, sub]})
+    agent.json("POST", "devices", {**KEBA, "max_a": 16.0})
+    before = agent.store.current
+    assert agent.refused("PUT", "devices/garage", change, REMOTE_ADMIN)[:2] == (403, "site-only")
+    assert agent.store.current == before
+    agent.json("PUT", "devices/garage", change)
+
+
+@pytest.mark.parametrize("change", [{"role": "solar"}, {"address": "tcp://192.0.2.99?unit=1"}, {"driver": "sunspec-meter-203"}])
+def test_a_meter_keeps_its_role_and_place_from_afar(agent: WholeAgent, change: dict[str, Any]) -> None:
+    agent.json("POST", "devices", METER)
+    assert agent.refused("PUT", "devices/house-meter", change, REMOTE_ADMIN)[:2] == (403, "site-only")
+    assert agent.refused("DELETE", "devices/house-meter", None, REMOTE_ADMIN)[:2] == (403, "site-only")
+    agent.json("PUT", "devices/house-meter", {"name": "Meter"}, REMOTE_ADMIN)
+
+
+def test_a_box_may_be_lowered_and_removed_from_afar(agent: WholeAgent) -> None:
+    agent.json("POST", "devices", KEBA)
+    agent.json("PUT", "devices/garage", {"max_a": 10.0, "name": "Left"}, REMOTE_ADMIN)
+    assert agent.ask("DELETE", "devices/garage", None, REMOTE_ADMIN).status == 204

@@ -1,0 +1,204 @@
+"""A whole agent without sockets: real routes, real database, fake devices, a clock that the test moves."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from attrs import evolve
+from twisted.internet.defer import Deferred, execute, succeed
+from twisted.internet.task import Clock
+
+from charging_manager.agent.api import build_table
+from charging_manager.agent.config import Configuration
+from charging_manager.agent.events import EventHub
+from charging_manager.agent.people import People
+from charging_manager.agent.records import Records
+from charging_manager.agent.remote import TunnelEnd
+from charging_manager.agent.running import RunningSite
+from charging_manager.agent.store import ConfigStore
+from charging_manager.agent.uplink import Uplink, UplinkSettings
+from charging_manager.agent.api_cloud import ShownUplink
+from charging_manager.control.decide import Rules, decide
+from charging_manager.daemon.logs import DaemonLog
+from charging_manager.devices.condition import DeviceCondition
+from charging_manager.devices.loader import DriverShelf
+from charging_manager.devices.trial import TestStep
+from charging_manager.errors import DeviceSilent
+from charging_manager.http.guard import DeviceCookies, LoginGuard
+from charging_manager.http.passwords import AdminPassword
+from charging_manager.http.routes import Answer, Caller, Role, Stream
+from charging_manager.http.sessions import LoginSessions
+from charging_manager.http.table import RawRequest
+from charging_manager.http.userids import UserIds
+from charging_manager.model.reading import Obedience, Reading, Status
+from charging_manager.paths import shared
+from charging_manager.storage.database import Database
+from charging_manager.tunnel.identity import load_or_make_key
+from tests.agent.values import START_AT
+from tests.agent.waiting import result_of
+
+KEY = bytes(range(32))
+ADMIN = Caller(Role.ADMIN, source="192.0.2.1")
+REMOTE_ADMIN = evolve(ADMIN, remote=True)
+
+
+class ScriptedDevice:
+    """A device that reads what the test wants it to read, and obeys at once."""
+
+    def __init__(self, name: str, clock: Clock) -> None:
+        self.name, self.clock = name, clock
+        self.values: dict[str, Any] = {"status": Status.FREE}
+        self.silent = False
+        self.setpoint_a: float | None = None
+        self.applied: list[float] = []
+        self.heard_s: float | None = None
+        self.closed = False
+
+    async def read(self) -> Reading:
+        if self.silent:
+            raise DeviceSilent("nothing came back")
+        self.heard_s = self.clock.seconds()
+        return Reading(self.name, self.clock.seconds(), **self.values)
+
+    async def apply(self, setpoint_a: float) -> None:
+        if self.silent:
+            raise DeviceSilent("nothing came back")
+        if setpoint_a != self.setpoint_a:
+            self.applied.append(setpoint_a)
+        self.setpoint_a = setpoint_a
+
+    def obedience(self, now_s: float) -> Obedience:
+        silent_s = None if self.heard_s is None else now_s - self.heard_s
+        return Obedience(
+            32.0, self.setpoint_a, self.setpoint_a, answering=silent_s is not None and silent_s < 5, silent_s=silent_s
+        )
+
+    def use_fallback(self, fallback_a: float) -> None:
+        self.fallback_a = fallback_a
+
+    def close(self) -> None:
+        self.closed = True
+
+    @property
+    def condition(self) -> DeviceCondition:
+        return DeviceCondition(not self.silent, True, None, "programmed", None, "Connected")
+
+
+class NoBus:
+    """A bus that nobody uses."""
+
+    def close(self) -> Deferred[None]:
+        return succeed(None)
+
+
+class WholeAgent:
+    """Everything but the listener and the tunnel's connection."""
+
+    def __init__(self, folder: Path, config: Configuration | None = None) -> None:
+        self.folder = folder
+        self.clock = Clock()
+        self.clock.advance(1000)
+        self.started_s = self.clock.seconds()
+        self.database = Database.open_here(folder / "agent.db", files("charging_manager.agent") / "schema")
+        self.store = result_of(ConfigStore.load(self.database))
+        if config is not None:
+            result_of(self.store.change(lambda _: config))
+        self.devices: dict[str, ScriptedDevice] = {}
+        self.records = Records(self.database, self.clock, self.now)
+        self.hub = EventHub(self.clock, 5000)
+        self.site = RunningSite(
+            clock=self.clock,
+            now=self.now,
+            serial="AAAA-BBBB-CCCC-DDDD",
+            config=self.store,
+            records=self.records,
+            shelf=DriverShelf([shared("drivers")], folder / "drivers"),
+            hub=self.hub,
+            open_bus=lambda address, driver: NoBus(),
+            make_device=self._make_device,
+            decide=lambda image: decide(image, Rules()),
+            try_device=self._try_device,
+        )
+        self.password = AdminPassword(folder / "admin", execute)
+        self.logins = LoginSessions(self.database, self.clock, self.now)
+        result_of(self.logins.load())
+        self.people = People(
+            clock=self.clock,
+            config=self.store,
+            records=self.records,
+            password=self.password,
+            logins=self.logins,
+            guard=LoginGuard(),
+            ids=UserIds(KEY),
+            devices=DeviceCookies(KEY),
+        )
+        self.people.on_end(lambda login: self.hub.drop(lambda caller: caller.login == login.handle))
+        key = load_or_make_key(folder / "key.pem")
+        self.uplink = Uplink(self.clock, UplinkSettings(key), self)  # type: ignore[arg-type]
+        shown = ShownUplink(self.uplink)
+        self.site.cloud = shown
+        self.daemon_log = DaemonLog()
+        self.table = build_table(self.site, self.people, shown, self.daemon_log, "metrics-token")
+        self.end = TunnelEnd(self.people, self.table)
+        result_of(self.site.start())
+        self.clock.advance(1)
+
+    def now(self) -> Any:
+        from datetime import timedelta
+
+        return START_AT + timedelta(seconds=self.clock.seconds() - self.started_s)
+
+    def _make_device(self, name: str, *what: object) -> ScriptedDevice:
+        return self.devices.setdefault(name, ScriptedDevice(name, self.clock))
+
+    async def _try_device(self, device: ScriptedDevice) -> tuple[TestStep, ...]:
+        await device.apply(6.0)
+        return (TestStep("setpoint", True, "It took {amps} A and shows it", {"amps": 6.0}),)
+
+    def run(self, seconds: int) -> None:
+        """Let time pass, second by second."""
+        self.clock.pump([1.0] * seconds)
+
+    def ask(
+        self, method: str, path: str, body: object = None, caller: Caller = ADMIN, query: str = "", **headers: str
+    ) -> Answer | Stream:
+        """One request, as the listener or the tunnel would hand it in."""
+        raw = RawRequest(
+            method,
+            path if path.startswith("/") else f"/api/v1/{path}",
+            query,
+            json.dumps(body).encode() if body is not None else b"",
+            "application/json" if body is not None else "",
+            {name.replace("_", "-"): value for name, value in headers.items()},
+        )
+        return result_of(self.table.answer(raw, caller))
+
+    def json(self, method: str, path: str, body: object = None, caller: Caller = ADMIN, query: str = "") -> Any:
+        """The JSON of an answer that must be good."""
+        answer = self.ask(method, path, body, caller, query)
+        assert isinstance(answer, Answer)
+        assert answer.status in (200, 201), answer.body
+        return json.loads(answer.body)
+
+    def refused(self, method: str, path: str, body: object = None, caller: Caller = ADMIN, query: str = "") -> Any:
+        """Status, code and field of an answer that must be a problem."""
+        answer = self.ask(method, path, body, caller, query)
+        assert isinstance(answer, Answer)
+        assert answer.content_type == "application/problem+json", answer.body
+        said = json.loads(answer.body)
+        return answer.status, said["code"], said.get("field")
+
+    def close(self) -> None:
+        """Stop, and wait for it by the clock."""
+        stopping = Deferred.fromCoroutine(self.site.stop())
+        self.clock.pump([1.0] * 6)
+        result_of(stopping)
+        self.logins.stop()
+        self.database.close()
+
+
+Make = Callable[..., WholeAgent]
