@@ -35,3 +35,8 @@ def problem_answer(problem: Problem, language: str) -> Answer:
 def from_config_error(error: ConfigError) -> Problem:
     """What a person entered cannot work: the field is the error's key path."""
     return Problem(422, "invalid-field", error.sentence, where=error.where or None)
+
+
+def bug() -> Problem:
+    """What the asker of a request is told that failed by our own mistake."""
+    return Problem(500, "internal", "something went wrong inside; the log of the program tells what")

@@ -16,7 +16,7 @@ from twisted.logger import Logger
 from charging_manager.errors import ChargingManagerError, ConfigError
 from charging_manager.http.bodies import read_json, structure_body, to_json
 from charging_manager.http.openapi import describe
-from charging_manager.http.problems import from_config_error, problem_answer
+from charging_manager.http.problems import bug, from_config_error, problem_answer
 from charging_manager.http.routes import Answer, Call, Caller, Problem, Right, Role, Route, Stream
 from charging_manager.storage.database import StorageError
 from charging_manager.words import best_language
@@ -98,7 +98,7 @@ class RouteTable:
             self._log.warn("{method} {path} failed: {error}", method=request.method, path=request.path, error=error)
             return Problem(502, "failed", "{reason}", reason=str(error))
         self._log.failure("{method} {path} failed by a bug", method=request.method, path=request.path)
-        return Problem(500, "internal", "something went wrong inside; the log of the program tells what")
+        return bug()
 
     def _find(self, path: str) -> tuple[dict[str, Route] | None, dict[str, str]]:
         fixed = self._fixed.get(path)

@@ -1,0 +1,296 @@
+"""The web side of a daemon: pages, files and ``/api/`` behind the hardening layer.
+
+``Front`` is what the daemon decides (who asks, what is answered); everything about HTTP, cookies and headers is here.
+"""
+
+# twisted.web.http is not typed.
+# mypy: disable-error-code="no-untyped-call"
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from http import HTTPStatus
+from typing import Any, Protocol
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IAddress, IReactorTime
+from twisted.logger import Logger
+from twisted.web.http import datetimeToString
+from twisted.web.server import Site
+
+from charging_manager.http.cookies import CookieNames
+from charging_manager.http.crowd import Crowd
+from charging_manager.http.facts import RequestFacts, changes_something, is_foreign, raw_request, read_facts, unmapped
+from charging_manager.http.hardening import HardenedChannel, HardenedRequest
+from charging_manager.http.headers import data_headers, download_as, page_headers
+from charging_manager.http.heads import Head, Refused
+from charging_manager.http.pages import File, Pages, bare_page
+from charging_manager.http.problems import bug, problem_answer
+from charging_manager.http.routes import Answer, Caller, Problem, Role, Stream
+from charging_manager.http.streams import BrowserSink
+from charging_manager.http.table import RawRequest
+from charging_manager.words import LANGUAGES, best_language
+
+MOST_CONNECTIONS = 1024
+MOST_OF_ONE_SOURCE = 512
+
+
+class Front(Protocol):
+    """What a daemon says to its web side; to be subclassed, for the defaults."""
+
+    def caller_of(self, facts: RequestFacts) -> Caller:
+        """Who asks, from the login cookie and from where."""
+        ...
+
+    async def answer(self, request: RawRequest, caller: Caller, facts: RequestFacts) -> Answer | Stream:
+        """The answer to anything under ``/api/`` (and ``/metrics``)."""
+        ...
+
+    def body_limit(self, method: str, path: str) -> int:
+        """How many bytes of a body are read at this address."""
+        return 65_536
+
+    def closed_to(self, facts: RequestFacts) -> Problem | None:
+        """Why this peer gets nothing at all, pages included; None: it may come in."""
+        return None
+
+    def start_page(self, caller: Caller) -> str:
+        """Where ``/`` leads on to."""
+        return "login" if caller.role is Role.NOBODY else "overview"
+
+
+class WebSite(Site):
+    """The site of one daemon. ``close_streams_of`` ends what still runs for a login that has ended."""
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        front: Front,
+        pages: Pages,
+        cookies: CookieNames,
+        clock: IReactorTime,
+        allow_http: bool,
+        hsts: Callable[[], bool],
+    ) -> None:
+        super().__init__(None, requestFactory=WebRequest, reactor=clock, parsePOSTFormSubmission=False)
+        self.front, self.pages, self.cookies, self.clock = front, pages, cookies, clock
+        self.allow_http = allow_http
+        self.hsts = hsts
+        self.crowd = Crowd(MOST_CONNECTIONS, MOST_OF_ONE_SOURCE)
+        self._streams: dict[str, set[BrowserSink]] = {}
+
+    def buildProtocol(self, addr: IAddress | None) -> Any:
+        channel: Any = HardenedChannel(self, unmapped(getattr(addr, "host", "")))
+        channel.factory = channel.site = self
+        channel.requestFactory = self.requestFactory
+        channel.callLater = self.clock.callLater
+        return channel
+
+    def acceptableProtocols(self) -> list[bytes]:
+        """Never HTTP/2, even where the package for it is installed."""
+        return [b"http/1.1"]
+
+    def log(self, request: Any) -> None:
+        """Level 4 shows requests, without what stood behind the question mark."""
+        path = request.uri.partition(b"?")[0].decode("ascii", "replace")
+        self._log.debug("{method} {path} {status}", method=request.method.decode(), path=path, status=request.code)
+
+    def body_limit(self, head: Head, secure: bool) -> int:
+        path = head.target.partition("?")[0]
+        return self.front.body_limit(head.method, path) if path.startswith("/api/") else 0
+
+    def refusal(self, refused: Refused, secure: bool) -> bytes:
+        """The whole answer to a request that is not read further; 431 clears our cookies, which may be the cause."""
+        headers = [*page_headers(False), ("Cache-Control", "no-store"), ("Connection", "close")]
+        if refused.status == 431:
+            headers += [("Set-Cookie", line.decode()) for line in self.cookies.clear_all(secure)]
+        if refused.status in (413, 408, 417):
+            problem = Problem(refused.status, "too-large" if refused.status == 413 else "bad-request", str(refused))
+            answer = problem_answer(problem, "en")
+            kind, body = answer.content_type, bytes(answer.body)
+        else:
+            kind, body = "text/html; charset=utf-8", bare_page("en", refused.sentence)
+        headers += [("Content-Type", kind), ("Content-Length", str(len(body)))]
+        lines = [f"HTTP/1.1 {refused.status} {HTTPStatus(refused.status).phrase}", *(f"{n}: {v}" for n, v in headers)]
+        return "\r\n".join([*lines, "", ""]).encode() + body
+
+    def close_streams_of(self, login: str) -> None:
+        """The login of that handle has ended: so do its event streams and downloads."""
+        for sink in list(self._streams.get(login, ())):
+            sink.close()
+
+    def keep_stream(self, login: str, sink: BrowserSink) -> Callable[[], None]:
+        """Remember a running stream; the answer forgets it."""
+        self._streams.setdefault(login, set()).add(sink)
+
+        def forget() -> None:
+            running = self._streams.get(login, set())
+            running.discard(sink)
+            if not running:
+                self._streams.pop(login, None)
+
+        return forget
+
+
+def build_site(
+    front: Front,
+    pages: Pages,
+    cookies: CookieNames,
+    *,
+    reactor: IReactorTime,
+    allow_http: bool = False,
+    hsts: Callable[[], bool] = lambda: False,
+) -> WebSite:
+    """A site to hand to the listener. ``hsts``: whether the certificate is CA-signed, asked at every answer."""
+    return WebSite(front, pages, cookies, reactor, allow_http, hsts)
+
+
+class WebRequest(HardenedRequest):
+    """One request, from its checked head to its answer."""
+
+    site: WebSite
+    _log = Logger()
+
+    def process(self) -> None:
+        self.site = self.channel.site
+        self.gone = False
+        self.notifyFinish().addErrback(self._lost)
+        head = self.head
+        self.secure = self.channel.isSecure()
+        self.facts = facts = read_facts(head, self.channel.source, self.secure, self.site.cookies)
+        self.path_only, _, _ = head.target.partition("?")
+        try:
+            self._dispatch(head, facts)
+        except Exception:
+            self._log.failure("{method} {path} failed by a bug", method=head.method, path=self.path_only)
+            self._send_problem(bug())
+
+    def _dispatch(self, head: Head, facts: RequestFacts) -> None:
+        if not self.secure and not self.site.allow_http and not facts.loopback:
+            self._redirect(f"https://{head.host}{head.target}", 308)
+            return
+        closed = self.site.front.closed_to(facts)
+        is_data = self.path_only.startswith("/api/") or self.path_only == "/metrics"
+        if closed is not None:
+            if is_data:
+                self._send_problem(closed)
+            else:
+                self._send_bare(closed.status, closed.sentence, **closed.fields)
+        elif head.headers.get("service-worker", "").lower() == "script":
+            self._send_problem(Problem(403, "no-service-worker", "no service worker is given out here"))
+        elif is_data:
+            if is_foreign(head, self.secure):
+                self._send_problem(Problem(403, "foreign-origin", "this request was sent by a page of another site"))
+            else:
+                self._ask_front(head, facts)
+        elif changes_something(head):
+            self._send_bare(405, "there is nothing to change at this address", ("Allow", "GET, HEAD"))
+        elif self.path_only == "/":
+            self._lead_on(facts)
+        else:
+            self._send_file(self.site.pages.find(self.path_only))
+
+    def _ask_front(self, head: Head, facts: RequestFacts) -> None:
+        caller = self.site.front.caller_of(facts)
+        raw = raw_request(head, self.content.getvalue())
+        answering = Deferred.fromCoroutine(self.site.front.answer(raw, caller, facts))
+        answering.addCallback(self._send, caller)
+        answering.addErrback(self._failed, caller)
+
+    def _failed(self, reason: Any, caller: Caller) -> None:
+        self._log.failure("{path} failed by a bug", failure=reason, path=self.path_only)
+        if not self.startedWriting:
+            problem = bug()
+            self._send(problem_answer(problem, caller.language), caller)
+
+    def _send(self, answer: Answer | Stream, caller: Caller) -> None:
+        if self.gone:
+            return
+        headers = data_headers(self._hsts())
+        if answer.filename:
+            headers.append(download_as(answer.filename))
+        if isinstance(answer, Stream):
+            self._send_stream(answer, caller, headers)
+            return
+        if answer.allow:
+            headers.append(("Allow", answer.allow))
+        lines = []
+        if answer.login is not None:
+            lines.append(self.site.cookies.set_login(answer.login, self.secure))
+        if answer.device is not None:
+            lines.append(self.site.cookies.set_device(answer.device, self.secure))
+        if answer.logout:
+            lines.append(self.site.cookies.clear_login(self.secure))
+        self.responseHeaders.setRawHeaders(b"Set-Cookie", lines)
+        self._reply(answer.status, answer.content_type, answer.body, headers)
+
+    def _send_stream(self, stream: Stream, caller: Caller, headers: list[tuple[str, str]]) -> None:
+        self._begin(stream.status, stream.content_type, headers)
+        if self.method == b"HEAD":
+            self.finish()
+            return
+        self.write(b"")
+        sink = BrowserSink(self, self.site.clock)
+        if caller.login is not None:
+            forget = self.site.keep_stream(caller.login, sink)
+            self.notifyFinish().addBoth(lambda _: forget())
+        sink.start(stream)
+
+    def _lead_on(self, facts: RequestFacts) -> None:
+        caller = self.site.front.caller_of(facts)
+        language = best_language(facts.accept_language)
+        if caller.role is not Role.NOBODY and caller.language in LANGUAGES:
+            language = caller.language
+        self._redirect(f"/ui/{language}/{self.site.front.start_page(caller)}.htm", 303)
+
+    def _send_file(self, file: File | None) -> None:
+        if file is None:
+            self._send_bare(404, "there is nothing at this address")
+            return
+        headers = page_headers(self._hsts())
+        packed = file.packed if "gzip" in self.head.headers.get("accept-encoding", "") else None
+        etag = file.etag if packed is None else file.etag[:-1] + '-z"'
+        headers += [("Cache-Control", "no-cache"), ("ETag", etag), ("Vary", "Accept-Encoding")]
+        if etag in [each.strip() for each in self.head.headers.get("if-none-match", "").split(",")]:
+            self._reply(304, None, b"", headers)
+            return
+        if packed is not None:
+            headers.append(("Content-Encoding", "gzip"))
+        self._reply(200, file.kind, file.data if packed is None else packed, headers)
+
+    def _send_bare(self, status: int, sentence: str, *more: tuple[str, str], **fields: object) -> None:
+        language = self.site.pages.language_of(self.path_only) or best_language(self.facts.accept_language)
+        headers = [*page_headers(self._hsts()), ("Cache-Control", "no-store"), *more]
+        self._reply(status, "text/html; charset=utf-8", bare_page(language, sentence, **fields), headers)
+
+    def _send_problem(self, problem: Problem) -> None:
+        answer = problem_answer(problem, best_language(self.facts.accept_language))
+        self._reply(answer.status, answer.content_type, answer.body, data_headers(self._hsts()))
+
+    def _redirect(self, to: str, status: int) -> None:
+        headers = [*page_headers(self._hsts()), ("Location", to), ("Cache-Control", "no-store")]
+        self._reply(status, "text/plain; charset=utf-8", to.encode(), headers)
+
+    def _reply(self, status: int, kind: str | None, body: bytes, headers: Iterable[tuple[str, str]]) -> None:
+        if self.gone:
+            return
+        self._begin(status, kind, headers)
+        if status not in (204, 304):
+            self.responseHeaders.setRawHeaders(b"Content-Length", [b"%d" % len(body)])
+            self.write(body)
+        self.finish()
+
+    def _begin(self, status: int, kind: str | None, headers: Iterable[tuple[str, str]]) -> None:
+        self.setResponseCode(status, HTTPStatus(status).phrase.encode())
+        self.responseHeaders.setRawHeaders(b"Date", [datetimeToString()])
+        for name, value in headers:
+            self.responseHeaders.addRawHeader(name.encode(), value.encode("latin-1", "replace"))
+        if kind is not None and status not in (204, 304):
+            self.responseHeaders.setRawHeaders(b"Content-Type", [kind.encode("latin-1", "replace")])
+
+    def _hsts(self) -> bool:
+        return self.secure and not self.site.allow_http and self.site.hsts()
+
+    def _lost(self, _: object) -> None:
+        self.gone = True
