@@ -36,6 +36,7 @@ CALLS: Mapping[str, tuple[int, str]] = {
 AT_THE_TERMINAL = (
     "charging_manager/cli/",
     "charging_manager/daemon/",
+    "charging_manager/sim/",
     "charging_manager/storage/",
     "charging_manager/cloud/cert_client.py",
     "charging_manager/paths.py",
@@ -94,7 +95,7 @@ def in_python(source: str) -> Iterator[tuple[str, int]]:
 
 def _constants(node: ast.expr) -> Iterator[tuple[str, int]]:
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
-        if re.search(r"[A-Za-z]", node.value):
+        if re.search(r"[A-Za-z]", _FIELD.sub("", node.value)):
             yield node.value, node.lineno
     elif isinstance(node, ast.IfExp):
         yield from _constants(node.body)
