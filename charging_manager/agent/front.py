@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from charging_manager.agent.people import People
+from charging_manager.http.facts import RequestFacts
 from charging_manager.http.problems import problem_answer
 from charging_manager.http.routes import Answer, Caller, Problem, Role, Stream
 from charging_manager.http.table import RawRequest, RouteTable
-from charging_manager.http.web import RequestFacts
+from charging_manager.http.web import Front
+from charging_manager.words import best_language
 
 
 @frozen
-class AgentFront:
+class AgentFront(Front):
     """http.web.Front, by our people and our routes."""
 
     people: People
@@ -21,10 +23,14 @@ class AgentFront:
     def caller_of(self, facts: RequestFacts) -> Caller:
         """The login that the cookie names. While no admin password was ever set, this very computer acts as admin."""
         role = Role.ADMIN if facts.loopback and self.people.password.state == "unset" else Role.NOBODY
-        stranger = Caller(
-            role, loopback=facts.loopback, language=facts.language, source=facts.source, device=facts.device
-        )
-        return self.people.known(facts.login, stranger) or stranger
+        language = best_language(facts.accept_language, "")
+        stranger = Caller(role, loopback=facts.loopback, language=language, source=facts.source, device=facts.device)
+        known = self.people.known(facts.login, stranger) or stranger
+        return known if known.language else evolve(known, language="en")
+
+    def body_limit(self, method: str, path: str) -> int:
+        """How many bytes of a body are read at this address."""
+        return self.table.body_limit(method, path)
 
     def closed_to(self, facts: RequestFacts) -> Problem | None:
         """While no admin password was ever set, nobody but this very computer is served."""
@@ -37,9 +43,9 @@ class AgentFront:
             )
         return None
 
-    async def answer(self, raw: RawRequest, caller: Caller, facts: RequestFacts) -> Answer | Stream:
+    async def answer(self, request: RawRequest, caller: Caller, facts: RequestFacts) -> Answer | Stream:
         """Never raises."""
         closed = self.closed_to(facts)
         if closed is not None:
             return problem_answer(closed, caller.language)
-        return await self.table.answer(raw, caller)
+        return await self.table.answer(request, caller)

@@ -2,35 +2,54 @@
 
 from __future__ import annotations
 
+import signal
+from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from twisted.application.service import IService
+from attrs import evolve
+from twisted.application.service import IService, Service
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.logger import Logger
 
+from charging_manager.agent.api import build_table
+from charging_manager.agent.api_cloud import ShownUplink
+from charging_manager.agent.config import CloudSettings
 from charging_manager.agent.events import EventHub
+from charging_manager.agent.front import AgentFront
 from charging_manager.agent.people import People
 from charging_manager.agent.records import Records
+from charging_manager.agent.remote import TunnelEnd
 from charging_manager.agent.running import RunningSite
 from charging_manager.agent.store import ConfigStore
+from charging_manager.agent.uplink import Uplink, UplinkSettings
 from charging_manager.clocks import use_monotonic, utc_now
-from charging_manager.control.decide import decide
-from charging_manager.daemon.ending import refuse
+from charging_manager.control.decide import Rules, decide
+from charging_manager.daemon.ending import or_give_up, refuse
+from charging_manager.daemon.logs import the_log
 from charging_manager.daemon.options import DaemonOptions
-from charging_manager.daemon.runtime import RuntimeFile
+from charging_manager.daemon.runtime import RuntimeFile, remove_runtime, write_runtime
+from charging_manager.devices.device import Device
 from charging_manager.devices.loader import DriverShelf
 from charging_manager.devices.trial import try_device
 from charging_manager.errors import ConfigError
+from charging_manager.http.cookies import CookieNames
 from charging_manager.http.guard import DeviceCookies, LoginGuard
+from charging_manager.http.listener import Listener
+from charging_manager.http.pages import Pages
 from charging_manager.http.passwords import AdminPassword
-from charging_manager.http.sessions import LoginSessions
+from charging_manager.http.sessions import LoginSession, LoginSessions
 from charging_manager.http.tls import TlsDoor
 from charging_manager.http.userids import UserIds, load_key
+from charging_manager.http.web import build_site
 from charging_manager.modbus.bus import open_bus
 from charging_manager.paths import make_private, shared
 from charging_manager.storage.database import Database
 from charging_manager.tunnel.dial import parse_server
-from charging_manager.tunnel.identity import load_or_make_key
+from charging_manager.tunnel.identity import AgentKey, load_or_make_key
+from charging_manager.tunnel.link import RemoteAnswer, RemoteGrant, RemoteLogin, RemoteRequest, RemoteStream
+from charging_manager.tunnel.tls import Trust
 
 PROGRAM = "cm-agent"
 SYSTEM_DRIVERS = Path("/etc/charging-manager/drivers")
@@ -70,51 +89,61 @@ def makeService(options: Options) -> IService:
 
     use_monotonic(reactor)
     try:
-        folder = make_private(make_private(options["data"]) / "agent")
-        make_private(options["data"] / "drivers")
-        key = load_or_make_key(folder / "key.pem")
-        load_key(folder / "id.key")
-        parts = Parts(reactor, options, folder, shared("drivers"), shared("web"), key)
+        parts = Parts(reactor, options)
     except ConfigError as error:
         refuse(PROGRAM, error)
     return AgentService(reactor, parts)
 
 
 class Parts:
-    """Everything that an agent is made of, in the order in which it needs each other."""
+    """Everything that an agent is made of, in the order in which one needs the other."""
 
-    def __init__(self, reactor: Any, options: Options, folder: Path, drivers: Path, web: Path, key: AgentKey) -> None:
-        self.reactor = reactor
-        self._options, self._folder = options, folder
-        self._drivers, self._web, self._key = drivers, web, key
-        self.password = AdminPassword(options["data"] / "admin")
-        self.tls = TlsDoor(folder)
+    def __init__(self, reactor: Any, options: Options) -> None:
+        """What needs no waiting. Raises: ConfigError."""
+        self.reactor, self.options = reactor, options
+        data: Path = options["data"]
+        self.data = make_private(data)
+        self.folder = make_private(data / "agent")
+        self.drivers = [shared("drivers"), SYSTEM_DRIVERS, *map(Path, options["drivers"])]
+        self.uploads = make_private(data / "drivers")
+        self.web = shared("web")
+        self.key = load_or_make_key(self.folder / "key.pem")
+        self.secret = load_key(self.folder / "id.key")
+        self.password = AdminPassword(data / "admin")
+        self.tls = TlsDoor(self.folder)
+        self.runtime = RuntimeFile(options["port"], "agent", self.tls.fingerprint)
 
     async def assemble(self) -> None:
-        """Open the database and make the rest. Raises: ConfigError."""
-        reactor, options, folder = self.reactor, self._options, self._folder
-        runtime = RuntimeFile(options["port"], "agent", self.tls.fingerprint)
-        secret = load_key(folder / "id.key")
-        self.database = await Database.open(
-            folder / "agent.db", files("charging_manager.agent") / "schema", reactor=reactor
-        )
+        """The rest. Raises: ConfigError."""
+        reactor, options = self.reactor, self.options
+        schema = files("charging_manager.agent") / "schema"
+        self.database = await Database.open(self.folder / "agent.db", schema, reactor=reactor)
         self.config = await ConfigStore.load(self.database)
         self.records = Records(self.database, reactor)
-        self.shelf = DriverShelf(
-            [self._drivers, SYSTEM_DRIVERS, *map(Path, options["drivers"])], options["data"] / "drivers"
-        )
         self.hub = EventHub(reactor, int(utc_now().timestamp()) * 1000)
+        rules = Rules()
         self.site = RunningSite(
             clock=reactor,
             now=utc_now,
-            serial=self._key.serial,
+            serial=self.key.serial,
             config=self.config,
             records=self.records,
-            shelf=self.shelf,
+            shelf=DriverShelf(self.drivers, self.uploads),
             hub=self.hub,
             open_bus=lambda address, driver: open_bus(address, reactor, connect_delay_s=driver.bus.connect_delay_s),
-            make_device=lambda *what: make_device(reactor, *what),
-            decide=lambda image: decide(image, RULES),
+            make_device=lambda name, spec, bus, fallback_a, bus_at: Device(
+                name,
+                spec.driver,
+                bus,
+                spec.address.unit,
+                spec.phases,
+                reactor,
+                fallback_a,
+                settings=spec.settings,
+                most_a=spec.most_a,
+                bus_at=bus_at,
+            ),
+            decide=lambda image: decide(image, rules),
             try_device=try_device,
         )
         self.logins = LoginSessions(self.database, reactor)
@@ -125,7 +154,106 @@ class Parts:
             password=self.password,
             logins=self.logins,
             guard=LoginGuard(),
-            ids=UserIds(secret),
-            devices=DeviceCookies(secret),
+            ids=UserIds(self.secret),
+            devices=DeviceCookies(self.secret),
         )
-        self.people.on_end(lambda login: self.hub.drop(lambda caller: caller.login == login.handle))
+        end = LateEnd()
+        self.uplink = Uplink(reactor, uplink_settings(self.key, self.config.current.cloud, options), end)
+        self.site.cloud = shown = ShownUplink(self.uplink)
+        self.table = build_table(self.site, self.people, shown, the_log, self.runtime.token)
+        end.end = TunnelEnd(self.people, self.table)
+        pages = Pages([self.web / "agent", self.web / "common"], self.web)
+        self.web_site = build_site(
+            AgentFront(self.people, self.table),
+            pages,
+            CookieNames("agent"),
+            reactor=reactor,
+            allow_http=options["allow-http"],
+            hsts=lambda: self.tls.ca_signed,
+        )
+        self.listener = Listener(reactor, options["port"], self.web_site, None, self.tls, options["allow-http"])
+
+
+class LateEnd:
+    """The tunnel's end at the agent, before there are routes: the uplink is made first, because routes show it."""
+
+    end: TunnelEnd
+
+    async def login(self, login: RemoteLogin) -> RemoteGrant:
+        return await self.end.login(login)
+
+    async def request(self, token: str, request: RemoteRequest) -> RemoteAnswer | RemoteStream:
+        return await self.end.request(token, request)
+
+    async def logout(self, token: str) -> None:
+        await self.end.logout(token)
+
+
+def uplink_settings(key: AgentKey, cloud: CloudSettings, options: Options) -> UplinkSettings:
+    """The cloud service as configured in the database and in the settings file."""
+    return UplinkSettings(
+        key,
+        enabled=cloud.enabled,
+        server=cloud.server,
+        cloud_id=cloud.cloud_id,
+        password=cloud.password,
+        default_server=options.get("default-server") or "",
+        trust=Trust(options.get("cloud-ca") or None, frozenset(options.get("cloud-pins") or ())),
+    )
+
+
+class AgentService(Service):
+    """Starts the parts in order, and stops them the other way round."""
+
+    log = Logger()
+
+    def __init__(self, reactor: Any, parts: Parts) -> None:
+        self._reactor = reactor
+        self._parts = parts
+        self._started: list[Callable[[], Any]] = []
+        self._runtime_path: Path | None = None
+
+    def startService(self) -> None:
+        super().startService()
+        self._starting = or_give_up(Deferred.fromCoroutine(self._start()), self._reactor, PROGRAM)
+
+    async def _start(self) -> None:
+        parts = self._parts
+        await parts.assemble()
+        self._started.append(parts.database.close)
+        await parts.logins.load()
+        self._started.append(parts.logins.stop)
+        await parts.site.start()
+        self._started.append(parts.site.stop)
+        parts.people.on_end(self._login_ended)
+        parts.password.watch(self._reactor, parts.people.password_changed_elsewhere)
+        self._started.append(parts.password.stop)
+        await parts.listener.start()
+        self._started.append(parts.listener.stopService)
+        parts.runtime = evolve(parts.runtime, port=parts.listener.port)
+        path = write_runtime(parts.data, parts.runtime)
+        self._started.append(lambda: remove_runtime(path))
+        parts.uplink.startService()
+        self._started.append(parts.uplink.stopService)
+        if hasattr(signal, "SIGHUP"):
+            self._reactor.callWhenRunning(self._listen_to_sighup)
+        self.log.info("agent {serial} listens on port {port}", serial=parts.key.serial, port=parts.listener.port)
+
+    def _listen_to_sighup(self) -> None:
+        signal.signal(signal.SIGHUP, lambda *_: self._reactor.callFromThread(self._parts.site.look_at_drivers))
+
+    def _login_ended(self, login: LoginSession) -> None:
+        self._parts.hub.drop(lambda caller: caller.login == login.handle)
+        self._parts.web_site.close_streams_of(login.handle)
+
+    def stopService(self) -> Deferred[None]:
+        super().stopService()
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _stop(self) -> None:
+        for stop in reversed(self._started):
+            try:
+                await maybeDeferred(stop)
+            except Exception:
+                self.log.failure("a part of the agent could not be stopped")
+        self._started = []

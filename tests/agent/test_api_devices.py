@@ -148,7 +148,9 @@ def test_what_loosens_a_limit_is_done_at_the_site_only(agent: WholeAgent, change
     agent.json("PUT", "devices/garage", change)
 
 
-@pytest.mark.parametrize("change", [{"role": "solar"}, {"address": "tcp://192.0.2.99?unit=1"}, {"driver": "sunspec-meter-203"}])
+@pytest.mark.parametrize(
+    "change", [{"role": "solar"}, {"address": "tcp://192.0.2.99?unit=1"}, {"driver": "sunspec-meter-203"}]
+)
 def test_a_meter_keeps_its_role_and_place_from_afar(agent: WholeAgent, change: dict[str, Any]) -> None:
     agent.json("POST", "devices", METER)
     assert agent.refused("PUT", "devices/house-meter", change, REMOTE_ADMIN)[:2] == (403, "site-only")

@@ -13,6 +13,7 @@ from twisted.internet.defer import Deferred, execute, succeed
 from twisted.internet.task import Clock
 
 from charging_manager.agent.api import build_table
+from charging_manager.agent.api_cloud import ShownUplink
 from charging_manager.agent.config import Configuration
 from charging_manager.agent.events import EventHub
 from charging_manager.agent.people import People
@@ -21,7 +22,6 @@ from charging_manager.agent.remote import TunnelEnd
 from charging_manager.agent.running import RunningSite
 from charging_manager.agent.store import ConfigStore
 from charging_manager.agent.uplink import Uplink, UplinkSettings
-from charging_manager.agent.api_cloud import ShownUplink
 from charging_manager.control.decide import Rules, decide
 from charging_manager.daemon.logs import DaemonLog
 from charging_manager.devices.condition import DeviceCondition
