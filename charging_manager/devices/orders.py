@@ -83,6 +83,7 @@ class Orders:
     _fed_s: float = -math.inf
     _started: set[str] = field(factory=set)
     _too_low_s: float | None = None
+    _acknowledged_a: float | None = None
     _disobeyed_a: float | None = None
 
     # -- what is wanted ----------------------------------------------------------------------------------------------
@@ -127,7 +128,7 @@ class Orders:
         for urgency, write in self._wanted(now_s):
             register = self.driver.registers[write.register]
             at_s = max(legal_s, self._retry_s.get(write.register, -math.inf))
-            if urgency is Urgency.RAISE and self.driver.setpoint is not None:
+            if urgency is Urgency.RAISE and self.driver.setpoint and write.register == self.driver.setpoint.register:
                 at_s = max(at_s, self._changed_s + self.driver.setpoint.raise_every_s)
             elif urgency is Urgency.FEED and self.driver.watchdog is not None:
                 every_s = self.driver.watchdog.every_s
@@ -144,6 +145,8 @@ class Orders:
         """Everything that differs from what we believe, the most urgent first."""
         steps = [] if self.target_a is None else [w for w in self._steps(self.target_a) if self._differs(w, now_s)]
         lowering = self.confirmed_a is None or (self.target_a or 0.0) <= self._worst_a() + ALMOST
+        if steps and self.target_a and self.driver.setpoint and steps[0] in self.driver.setpoint.resume:
+            lowering = False  # only the permission is missing, the current is right
         if lowering:
             yield from ((Urgency.LOWER, write) for write in steps[:1])
         yield from ((Urgency.LOWER, write) for write in self.recovering[:1])
@@ -281,6 +284,7 @@ class Orders:
         permission_a = self._permission_a()
         if permission_a is None:
             return
+        self._acknowledged_a = permission_a
         self.confirmed_a = max(permission_a, self._disobeyed_a or 0.0)
         self.commanded_a = None
 
@@ -333,14 +337,18 @@ class Orders:
         if not isinstance(applied_a, int | float):
             return []
         if self.confirmed_a is None and self.commanded_a is None:
-            self.confirmed_a = float(applied_a)
+            self.confirmed_a = self._acknowledged_a = float(applied_a)
             return []
-        if asked_s < self._changed_s + rule.settle_s or self.target_a is None:
+        if asked_s < self._changed_s or self.target_a is None:
             return []
-        self._disobeyed_a = None
-        if applied_a > self._worst_a() + max(rule.step_a, 0.05):
-            self._disobeyed_a = self.confirmed_a = float(applied_a)  # whatever we told it, this is what it obeys
+        told_a = max(self._acknowledged_a or 0.0, self.commanded_a or 0.0)
+        if applied_a > told_a + max(rule.step_a, 0.05):
+            if asked_s < self._changed_s + rule.settle_s:
+                return []
+            self._disobeyed_a = float(applied_a)  # whatever we told it, this is what it obeys
+            self.confirmed_a = max(self.confirmed_a or 0.0, self._disobeyed_a)
             return self._forget_steps(asked_s)
+        self._disobeyed_a = None
         if applied_a < self.target_a - max(rule.step_a, 0.05) and self._blind():
             self._too_low_s = asked_s if self._too_low_s is None else self._too_low_s
             if asked_s - self._too_low_s >= LOW_PATIENCE_S:

@@ -127,7 +127,7 @@ class Rounds:
     def turn(self, now_s: float) -> tuple[Request, ...]:
         """What to ask now."""
         due = {request: self._age(request, now_s) / self.round_s for request in self._live}
-        late = {request: self._age(request, now_s) / SLOW_S for request in self._slow}
+        late = {request: min(self._age(request, now_s) / SLOW_S, 1.5) for request in self._slow}
         late = {request: lateness for request, lateness in late.items() if lateness >= 1.0}
         most = self.per_turn
         if most is None or len(due) + len(late) + len(self._wished) <= most:
