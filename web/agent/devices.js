@@ -142,7 +142,7 @@ function Devices() {
     <${ProblemBox} problem=${problem} />
     ${devices.length === 0
       ? html`<p>${t("No devices yet.")}</p>`
-      : html`<${Table} caption=${t("Devices")} class="devices" head=${[t("Device"), t("Address"), t("Circuit"), t("Condition"), t("Actions")]}>
+      : html`<${Table} caption=${t("Devices")} class="stack" head=${[t("Device"), t("Address"), t("Circuit"), t("Condition"), t("Actions")]}>
         ${devices.map(
           (device) => html`<tr key=${device.id} data-device=${device.id}>
             <th scope="row">${device.name}<p class="help">${driverTitle(device.driver)}</p></th>

@@ -45,7 +45,7 @@ function Form({ user, points, onDone, onNo }) {
 
 /** The one time that an ID is seen. @param {{name: string, id: string, onClose: () => void}} props */
 function ShownOnce({ name, id, onClose }) {
-  return html`<${Question} title=${t("ID of {name}", { name })} yes=${t("I have noted it")} onYes=${onClose} onNo=${onClose} no=${t("Close")}>
+  return html`<${Question} title=${t("ID of {name}", { name })} yes=${t("I have noted it")} onYes=${onClose} onNo=${onClose} no=${null}>
     <p>${t("With this ID the user logs in. It is shown only now; if it gets lost, make a new one.")}</p>
     <${Copyable} label=${t("User ID")} text=${id} />
   <//>`;
@@ -94,13 +94,13 @@ function Users() {
     <p>${t("A user sees and controls only the charge points assigned here.")}</p>
     ${users.length === 0
       ? html`<p>${t("No users yet.")}</p>`
-      : html`<${Table} caption=${t("Users")} head=${[t("Name"), t("Charge points"), t("Cloud"), t("Language"), t("Actions")]}>
+      : html`<${Table} caption=${t("Users")} class="stack" head=${[t("Name"), t("Charge points"), t("Cloud"), t("Language"), t("Actions")]}>
         ${users.map(
           (user) => html`<tr key=${user.id} data-user=${user.name}>
             <th scope="row">${user.name}</th>
-            <td>${user.charge_points.map(pointName).join(", ") || t("none")}</td>
-            <td>${user.remote ? t("yes") : t("no")}</td>
-            <td>${user.language}</td>
+            <td><span class="label">${t("Charge points")}: </span>${user.charge_points.map(pointName).join(", ") || t("none")}</td>
+            <td><span class="label">${t("Cloud")}: </span>${user.remote ? t("yes") : t("no")}</td>
+            <td><span class="label">${t("Language")}: </span>${user.language}</td>
             <td><div class="buttons"><${Button} onClick=${() => setEditing(user)}>${t("Change")}<//>
               <${Button} onClick=${() => setAsked({ what: "new-id", user })}>${t("New ID")}<//>
               <${Button} class="danger" onClick=${() => setAsked({ what: "remove", user })}>${t("Remove")}<//></div></td>

@@ -1,6 +1,6 @@
 // The cloud server's own administration: installations, and the log.
 import { get, post, problemFrom, remove } from "../common/api.js";
-import { moment } from "../common/format.js";
+import { DASH, moment } from "../common/format.js";
 import { Frame, me, show } from "../common/frame.js";
 import { LogPanel } from "../common/logpanel.js";
 import { NewPassword } from "../common/newpassword.js";
@@ -132,12 +132,14 @@ function Installations({ round, onGone }) {
       : rows.length === 0
         ? html`<p>${search ? t("Nothing found.") : t("No installations yet.")}</p>`
         : html`<p>${tn("{n} installation", "{n} installations", total)}</p>
-          <${Table} caption=${t("Installations")} head=${[t("Cloud ID"), t("State"), t("Last seen"), t("Version"), t("Added"), t("Actions")]}>
+          <${Table} caption=${t("Installations")} class="stack" head=${[t("Cloud ID"), t("State"), t("Last seen"), t("Version"), t("Added"), t("Actions")]}>
             ${rows.map(
               (row) => html`<tr key=${row.cloud_id} data-installation=${row.cloud_id}>
                 <th scope="row">${row.cloud_id}</th>
                 <td><span class=${`tag ${row.state === "connected" ? "good" : ""}`} data-state=${row.state}>${stateName(row.state)}</span></td>
-                <td>${moment(row.last_seen_at)}</td><td>${row.version ?? ""}</td><td>${moment(row.created_at)}</td>
+                <td><span class="label">${t("Last seen")}: </span>${moment(row.last_seen_at)}</td>
+                <td><span class="label">${t("Version")}: </span>${row.version ?? DASH}</td>
+                <td><span class="label">${t("Added")}: </span>${moment(row.created_at)}</td>
                 <td><${Button} class="danger" onClick=${() => setGoing(row)}>${t("Delete")}<//></td>
               </tr>`,
             )}

@@ -110,7 +110,7 @@ export function Button({ busy, children, disabled, class: name, ...rest }) {
 /**
  * A question that must be answered: native dialog, so that focus and Escape work by themselves.
  * @param {{title: string, yes: string, danger?: boolean, busy?: boolean, problem?: Problem|null, onYes: () => void,
- *   onNo: () => void, no?: string, children?: any}} props
+ *   onNo: () => void, no?: string|null, children?: any}} props
  */
 export function Question({ title, yes, danger, busy, problem, onYes, onNo, no, children }) {
   const dialog = useRef(/** @type {any} */ (null));
@@ -128,7 +128,7 @@ export function Question({ title, yes, danger, busy, problem, onYes, onNo, no, c
     ${children}
     <${ProblemBox} problem=${problem ?? null} />
     <div class="buttons">
-      <${Button} onClick=${onNo}>${no ?? t("Cancel")}<//>
+      ${no === null ? null : html`<${Button} onClick=${onNo}>${no ?? t("Cancel")}<//>`}
       <${Button} class=${danger ? "danger" : "main"} busy=${busy} onClick=${onYes}>${yes}<//>
     </div>
   </dialog>`;
