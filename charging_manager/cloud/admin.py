@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 
 from attrs import field, frozen
 from twisted.internet.defer import Deferred
@@ -12,7 +12,9 @@ from twisted.logger import Logger
 
 from charging_manager.clocks import UtcNow
 from charging_manager.cloud.accounts import Accounts, Installation
+from charging_manager.cloud.downlink import Links
 from charging_manager.cloud.ledger import Ledger
+from charging_manager.cloud.logins import Logins
 from charging_manager.cloud.names import check_new_installation
 from charging_manager.http.routes import Answer, Call, Problem, Right, Route
 from charging_manager.tunnel.scram import ScramVerifier, make_verifier
@@ -26,14 +28,6 @@ INSTALLATIONS = "/api/v1/cloud/admin/installations"
 _ROWS_SHOWN = 500
 _MOST_ROWS = 10_000
 _SORTS = ("cloud_id", "state", "last_seen_at", "created_at", "version")
-
-
-class Connections(Protocol):
-    """Who is connected right now; ``cut`` ends the tunnel and everything that runs through it."""
-
-    def is_here(self, cloud_id: str) -> bool: ...
-
-    def cut(self, installation: Installation, reason: str) -> None: ...
 
 
 @frozen
@@ -68,9 +62,9 @@ class Admin:
     """Routes under ``/api/v1/cloud/admin/installations`` and the ledger's."""
 
     def __init__(
-        self, accounts: Accounts, ledger: Ledger, connections: Connections, in_thread: InThread, now: UtcNow
+        self, accounts: Accounts, ledger: Ledger, links: Links, logins: Logins, in_thread: InThread, now: UtcNow
     ) -> None:
-        self._accounts, self._ledger, self._connections = accounts, ledger, connections
+        self._accounts, self._ledger, self._links, self._logins = accounts, ledger, links, logins
         self._in_thread, self._now = in_thread, now
 
     def routes(self) -> list[Route]:
@@ -147,7 +141,8 @@ class Admin:
         gone = await self._accounts.delete(call.params["cloud_id"])
         if gone is None:
             raise _unknown()
-        self._connections.cut(gone, "deleted")
+        self._links.close(gone.cloud_id, "deleted")
+        await self._logins.end_at(gone)
         log.info("installation {cloud_id} was deleted", cloud_id=gone.cloud_id)
         await self._ledger.did("cloud-admin", call.caller.source, "installation-deleted", gone.cloud_id)
         return Answer(None, 204)
@@ -165,7 +160,7 @@ class Admin:
         return {"audit": await self._ledger.audit(_ROWS_SHOWN)}
 
     def _row(self, known: Installation, moment: datetime) -> InstallationRow:
-        here = self._connections.is_here(known.cloud_id)
+        here = self._links.get(known.cloud_id) is not None
         return InstallationRow(
             known.cloud_id,
             "connected" if here else "offline",

@@ -12,7 +12,6 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from charging_manager.cloud.accounts import Installation
-from charging_manager.cloud.relay import OpenStreams
 from charging_manager.cloud.sealing import SealBroken, seal, unseal
 from charging_manager.errors import TunnelError
 from charging_manager.http.routes import Role
@@ -56,13 +55,10 @@ class AdminLogin:
 
 
 class Logins:
-    """Login sessions with what the cloud keeps of each. When one ends, its running answers end with it."""
+    """Login sessions with what the cloud keeps of each."""
 
-    def __init__(
-        self, sessions: LoginSessions, streams: OpenStreams, way_to: Callable[[str], ForgetsTokens | None]
-    ) -> None:
-        self._sessions, self._streams, self._way_to = sessions, streams, way_to
-        sessions.on_end(lambda session: streams.cut(session.handle))
+    def __init__(self, sessions: LoginSessions, way_to: Callable[[str], ForgetsTokens | None]) -> None:
+        self._sessions, self._way_to = sessions, way_to
 
     async def enter(self, installation: Installation, grant: RemoteGrant, source: str) -> str:
         """A new login at this installation; returns the cookie."""

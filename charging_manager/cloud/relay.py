@@ -6,16 +6,15 @@ browser's address and everything else stay here.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Protocol
 
 from twisted.logger import Logger
 
 from charging_manager.cloud.sieve import sift
 from charging_manager.errors import TunnelError
-from charging_manager.http.routes import Answer, Problem, Sink, Source, Stream
+from charging_manager.http.routes import Answer, Problem, Stream
 from charging_manager.http.table import RawRequest
-from charging_manager.tunnel.link import RemoteAnswer, RemoteRequest, RemoteSource, RemoteStream
+from charging_manager.tunnel.link import RemoteAnswer, RemoteRequest, RemoteStream
 
 log = Logger()
 
@@ -41,89 +40,6 @@ class TokenRefused(TunnelError):
 
     def __init__(self) -> None:
         super().__init__("token-refused")
-
-
-class OpenStreams:
-    """The answers that are still running, by login session, so that they end when it does."""
-
-    def __init__(self) -> None:
-        self._running: dict[str, set[_Running]] = {}
-
-    def cut(self, login: str) -> None:
-        """End all of this login session."""
-        for running in self._running.pop(login, set()):
-            running.cut()
-
-    def count(self) -> int:
-        """How many run now."""
-        return sum(map(len, self._running.values()))
-
-    def watched(self, login: str, stream: Stream) -> Stream:
-        """The same stream, but ``cut`` can end it."""
-
-        def start(sink: Sink) -> Source:
-            running = _Running(sink, lambda: self._forget(login, running))
-            self._running.setdefault(login, set()).add(running)
-            running.begin(stream)
-            return running
-
-        return Stream(start, stream.content_type, stream.filename, stream.status)
-
-    def _forget(self, login: str, running: _Running) -> None:
-        others = self._running.get(login)
-        if others is not None:
-            others.discard(running)
-            if not others:
-                del self._running[login]
-
-
-class _Running:
-    """Between the tunnel's stream and the browser's: passes both sides' words on until one of them has gone."""
-
-    def __init__(self, sink: Sink, forget: Callable[[], None]) -> None:
-        self._sink: Sink | None = sink
-        self._forget = forget
-        self._source: Source | RemoteSource | None = None
-
-    def begin(self, stream: Stream) -> None:
-        self._source = stream.start(self)
-        if self._sink is None:
-            self._source.stopped()
-
-    def write(self, data: bytes) -> bool:
-        return self._sink is not None and self._sink.write(data)
-
-    def finish(self) -> None:
-        sink = self._over()
-        if sink is not None:
-            sink.finish()
-
-    def fail(self) -> None:
-        sink = self._over()
-        if sink is not None:
-            getattr(sink, "fail", sink.finish)()
-
-    def resumed(self) -> None:
-        if self._sink is not None and self._source is not None:
-            self._source.resumed()
-
-    def stopped(self) -> None:
-        if self._over() is not None and self._source is not None:
-            self._source.stopped()
-
-    def cut(self) -> None:
-        """The login session is over."""
-        sink = self._over()
-        if sink is not None:
-            if self._source is not None:
-                self._source.stopped()
-            getattr(sink, "fail", sink.finish)()
-
-    def _over(self) -> Sink | None:
-        sink, self._sink = self._sink, None
-        if sink is not None:
-            self._forget()
-        return sink
 
 
 async def carry(way: Way | None, token: str, asked: RawRequest) -> Answer | Stream:

@@ -10,7 +10,6 @@ from twisted.logger import capturedLogs, formatEvent
 
 from charging_manager.cloud.door import Door, Knock
 from charging_manager.cloud.logins import InstallationLogin, Logins
-from charging_manager.cloud.relay import OpenStreams
 from charging_manager.errors import TunnelError
 from charging_manager.http.guard import DeviceCookies, LoginGuard
 from charging_manager.http.routes import Answer, Problem
@@ -62,7 +61,7 @@ class DoorTests(CloudTestCase):
         self.got(self.accounts.add("offline-site", VERIFIER))
         self.agent = FakeAgent(self.clock)
         self.sessions = LoginSessions(self.database, self.clock, self.now)
-        self.logins = Logins(self.sessions, OpenStreams(), self.way_to)
+        self.logins = Logins(self.sessions, self.way_to)
         self.guard, self.devices = LoginGuard(), DeviceCookies(b"key")
         self.spread = 0.5
         self.door = Door(

@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 from attrs import define, field
 
-from charging_manager.cloud.relay import OpenStreams, TokenRefused, carry
+from charging_manager.cloud.relay import TokenRefused, carry
 from charging_manager.errors import TunnelError
-from charging_manager.http.routes import Answer, Problem, Sink, Stream
+from charging_manager.http.routes import Answer, Problem
 from charging_manager.http.table import RawRequest
 from charging_manager.tunnel.link import RemoteAnswer, RemoteRequest, RemoteSink, RemoteSource, RemoteStream
 from charging_manager.tunnel.reasons import trouble
@@ -129,52 +129,3 @@ class CarryTests(CloudTestCase):
         with self.assertRaises(Problem) as caught:
             self.got(carry(way, "token", STATE))
         self.assertEqual((caught.exception.code, heard.told), ("agent-answer-refused", ["stopped"]))
-
-
-class OpenStreamsTests(CloudTestCase):
-    def setUp(self) -> None:
-        super().setUp()
-        self.streams = OpenStreams()
-        self.agent, self.browser = Heard(), Heard()
-
-    def begin(self, login: str = "a") -> tuple[Sink, object]:
-        source = self.streams.watched(login, Stream(self.agent.start)).start(self.browser)
-        assert self.agent.sink is not None
-        return self.agent.sink, source
-
-    def test_both_sides_words_are_passed_on(self) -> None:
-        sink, source = self.begin()
-        self.assertTrue(sink.write(b"one"))
-        self.browser.takes = False
-        self.assertFalse(sink.write(b"two"))
-        source.resumed()  # type: ignore[attr-defined]
-        sink.finish()
-        self.assertEqual((self.browser.data, self.browser.told), ([b"one", b"two"], ["finish"]))
-        self.assertEqual((self.agent.told, self.streams.count()), (["resumed"], 0))
-
-    def test_when_the_browser_goes_the_agent_is_told_once(self) -> None:
-        sink, source = self.begin()
-        source.stopped()  # type: ignore[attr-defined]
-        source.stopped()  # type: ignore[attr-defined]
-        self.assertFalse(sink.write(b"late"))
-        sink.finish()
-        self.assertEqual((self.agent.told, self.browser.told, self.browser.data), (["stopped"], [], []))
-        self.assertEqual(self.streams.count(), 0)
-
-    def test_the_end_of_a_login_ends_its_streams_at_both_sides_and_no_others(self) -> None:
-        self.begin("a")
-        other_agent, other_browser = Heard(), Heard()
-        self.streams.watched("b", Stream(other_agent.start)).start(other_browser)
-        self.streams.cut("a")
-        self.streams.cut("a")
-        self.assertEqual((self.agent.told, self.browser.told), (["stopped"], ["finish"]))
-        self.assertEqual((other_agent.told, other_browser.told, self.streams.count()), ([], [], 1))
-
-    def test_a_stream_that_ends_while_it_starts_leaves_nothing_behind(self) -> None:
-        def start(sink: RemoteSink) -> RemoteSource:
-            sink.write(b"all")
-            sink.finish()
-            return self.agent
-
-        self.streams.watched("a", Stream(start)).start(self.browser)
-        self.assertEqual((self.browser.data, self.browser.told, self.streams.count()), ([b"all"], ["finish"], 0))

@@ -1,0 +1,129 @@
+"""The cloud admin's own login, behind the charging manager's admin password, and the change of that password."""
+
+from __future__ import annotations
+
+from math import ceil
+
+from attrs import field, frozen
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+from charging_manager.cloud.ledger import Ledger
+from charging_manager.cloud.logins import Logins
+from charging_manager.http.guard import DeviceCookies, LoginGuard
+from charging_manager.http.passwords import AdminPassword
+from charging_manager.http.routes import Answer, Call, Caller, Problem, Right, Role, Route
+
+log = Logger()
+
+_SUBJECT = "cloud-admin"
+
+
+@frozen
+class AdminSecret:
+    """What is typed on the cloud-admin page."""
+
+    password: str = field(repr=False)
+
+
+@frozen
+class NewPassword:
+    """``old`` is empty while none was ever set."""
+
+    old: str = field(repr=False)
+    new: str = field(repr=False)
+
+
+class AdminDoor:
+    """Lets the cloud's admin in. Wrong and throttled tries are written to the ledger."""
+
+    def __init__(
+        self,
+        password: AdminPassword,
+        logins: Logins,
+        ledger: Ledger,
+        guard: LoginGuard,
+        devices: DeviceCookies,
+        clock: IReactorTime,
+    ) -> None:
+        self._password, self._logins, self._ledger = password, logins, ledger
+        self._guard, self._devices, self._clock = guard, devices, clock
+
+    def watch(self) -> None:
+        """From now on whoever changes the password, with whatever program, ends the admin's logins."""
+        self._password.stop()
+        self._password.watch(self._clock, self._changed)
+
+    def stop(self) -> None:
+        """No more watching."""
+        self._password.stop()
+
+    def _changed(self) -> None:
+        Deferred.fromCoroutine(self._logins.end_admins()).addErrback(
+            lambda failure: log.failure("logins of the admin could not be ended", failure=failure)
+        )
+
+    def routes(self) -> list[Route]:
+        """The password may be changed under the CONTRACT's address and under the cloud's own."""
+        return [
+            Route(
+                "POST",
+                "/api/v1/cloud/admin/login",
+                Right.ANYBODY,
+                self._login,
+                "Log in as the cloud's admin",
+                body=AdminSecret,
+                answer=dict,
+                statuses=(200, 401, 429),
+            ),
+            *(
+                Route(
+                    "PUT",
+                    path,
+                    Right.ADMIN,
+                    self._change,
+                    "Change the admin password; all logins of the admin end",
+                    body=NewPassword,
+                    answer=dict,
+                    statuses=(200, 403, 422, 429),
+                )
+                for path in ("/api/v1/admin/password", "/api/v1/cloud/admin/password")
+            ),
+        ]
+
+    async def _login(self, call: Call) -> Answer:
+        secret: AdminSecret = call.body
+        if not await self._is_right(secret.password, call.caller):
+            raise Problem(401, "login-failed", "This is not the admin password.", "password")
+        log.info("the cloud's admin logged in from {source}", source=call.caller.source)
+        return await self._welcome(call.caller)
+
+    async def _change(self, call: Call) -> Answer:
+        wanted: NewPassword = call.body
+        first = self._password.state == "unset"
+        if not first and not await self._is_right(wanted.old, call.caller):
+            raise Problem(403, "wrong-password", "This is not the present admin password.", "old")
+        await self._password.set(wanted.new)
+        self.watch()  # anew: this change needs no second look, which would end the login made below
+        log.info("the admin password was changed from {source}", source=call.caller.source)
+        self._ledger.did("cloud-admin", call.caller.source, "password-set" if first else "password-changed", "")
+        await self._logins.end_admins()
+        return await self._welcome(call.caller)
+
+    async def _welcome(self, caller: Caller) -> Answer:
+        cookie = await self._logins.enter_admin(caller.language, caller.source)
+        return Answer({"role": Role.ADMIN, "cloud_admin": True}, login=cookie, device=self._devices.mint(_SUBJECT))
+
+    async def _is_right(self, secret: str, caller: Caller) -> bool:
+        device = self._devices.known(caller.device, _SUBJECT)
+        wait_s = self._guard.admit(self._clock.seconds(), source=caller.source, device=device)
+        if wait_s > 0:
+            raise Problem(
+                429, "throttled", "Too many failed tries. Wait {wait_s} seconds.", "password", wait_s=ceil(wait_s)
+            )
+        if await self._password.check(secret):
+            self._guard.succeeded(self._clock.seconds(), source=caller.source, device=device)
+            return True
+        self._ledger.login_failed("cloud-admin", None, caller.source, "refused")
+        return False

@@ -1,0 +1,94 @@
+"""What programs of this machine may do with the token of the runtime file: bring a certificate, read the metrics."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable
+
+from attrs import field, frozen
+from twisted.logger import Logger
+
+from charging_manager.cloud.ledger import Ledger
+from charging_manager.http.routes import Answer, Call, Problem, Right, Route
+from charging_manager.http.tls import TlsDoor
+
+log = Logger()
+
+_LARGEST_PAIR = 1024 * 1024
+METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+@frozen
+class CertificatePair:
+    """PEM texts: the certificate with its chain, and its private key."""
+
+    cert: str = field(repr=False)
+    key: str = field(repr=False)
+
+
+@frozen
+class CertificateShown:
+    """What the server shows from now on."""
+
+    subject: str
+    not_after: str
+    fingerprint: str
+
+
+class Machine:
+    """``announce`` rewrites the runtime file when the key has changed; ``figures`` are the metrics, name to value."""
+
+    def __init__(
+        self,
+        token: str,
+        tls: TlsDoor,
+        announce: Callable[[], None],
+        figures: Callable[[], dict[str, float]],
+        ledger: Ledger,
+    ) -> None:
+        self._token, self._tls, self._announce, self._figures, self._ledger = token, tls, announce, figures, ledger
+
+    def routes(self) -> list[Route]:
+        return [
+            Route(
+                "PUT",
+                "/api/v1/cloud/admin/certificate",
+                Right.ANYBODY,
+                self._certificate,
+                "Show this certificate from now on; for charging_manager cloud_cert",
+                body=CertificatePair,
+                answer=CertificateShown,
+                loopback_only=True,
+                body_limit=_LARGEST_PAIR,
+                statuses=(200, 401, 403, 422),
+            ),
+            Route(
+                "GET",
+                "/metrics",
+                Right.ANYBODY,
+                self._metrics,
+                "Figures for Prometheus; from loopback, or with the runtime file's token",
+                statuses=(200, 401),
+            ),
+        ]
+
+    async def _certificate(self, call: Call) -> CertificateShown:
+        if not self._has_token(call):
+            raise Problem(401, "token-needed", "This needs the token of the server's runtime file.")
+        pair: CertificatePair = call.body
+        self._tls.load(pair.cert.encode("utf-8"), pair.key.encode("utf-8"))
+        self._announce()
+        shown = CertificateShown(self._tls.subject, self._tls.not_after.isoformat(), self._tls.fingerprint)
+        log.info("new certificate of {subject}, valid until {until}", subject=shown.subject, until=shown.not_after)
+        self._ledger.did("machine", call.caller.source, "certificate-changed", shown.fingerprint)
+        return shown
+
+    async def _metrics(self, call: Call) -> Answer:
+        if not call.caller.loopback and not self._has_token(call):
+            raise Problem(401, "token-needed", "This needs the token of the server's runtime file.")
+        lines = [f"cm_cloud_{name} {value:.15g}\n" for name, value in sorted(self._figures().items())]
+        return Answer("".join(lines).encode("ascii"), content_type=METRICS_TYPE)
+
+    def _has_token(self, call: Call) -> bool:
+        kind, _, given = call.headers.get("authorization", "").partition(" ")
+        return kind.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), self._token.encode())

@@ -1,0 +1,352 @@
+"""Where requests at the cloud go, with two tenants who must never meet."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from attrs import define, evolve, field
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from twisted.internet.defer import execute
+
+from charging_manager.cloud.accounts import Installation
+from charging_manager.cloud.admin import Admin
+from charging_manager.cloud.admin_door import AdminDoor
+from charging_manager.cloud.door import Door
+from charging_manager.cloud.downlink import Links
+from charging_manager.cloud.front import CloudFront
+from charging_manager.cloud.house import House
+from charging_manager.cloud.logins import Logins
+from charging_manager.daemon.logs import DaemonLog
+from charging_manager.http.facts import RequestFacts
+from charging_manager.http.guard import DeviceCookies, LoginGuard
+from charging_manager.http.passwords import AdminPassword
+from charging_manager.http.routes import Answer, Stream
+from charging_manager.http.sessions import LoginSessions
+from charging_manager.http.table import RawRequest, RouteTable
+from charging_manager.tunnel.link import RemoteAnswer, RemoteGrant, RemoteLogin, RemoteRequest, RemoteStream
+from charging_manager.tunnel.reasons import trouble
+from tests.cloud.house import VERIFIER, CloudTestCase
+from tests.cloud.test_relay import Heard
+
+HERE = RequestFacts(source="127.0.0.1", secure=True, loopback=True, host="localhost")
+AWAY = RequestFacts(source="192.0.2.7", secure=True, loopback=False, host="cloud.example")
+PASSWORD = "the cloud's admin"
+
+
+@define(eq=False)
+class Tenant:
+    """One installation with a canary that nobody else may ever see."""
+
+    cloud_id: str
+    canary: str
+    tokens: set[str] = field(factory=set)
+    asked: list[RemoteRequest] = field(factory=list)
+    forgotten: list[str] = field(factory=list)
+    closed: list[str] = field(factory=list)
+    stream: Heard | None = None
+    before: Callable[[], object] = lambda: None
+
+    async def login(self, login: RemoteLogin) -> RemoteGrant:
+        if login.secret != f"secret of {self.cloud_id}":
+            raise trouble("refused")
+        token = f"token-{self.cloud_id}-{len(self.tokens)}"
+        self.tokens.add(token)
+        return RemoteGrant(token, "admin" if login.admin else "user", "de")
+
+    async def request(self, token: str, request: RemoteRequest) -> RemoteAnswer | RemoteStream:
+        if token not in self.tokens:
+            raise trouble("token-refused")
+        self.asked.append(request)
+        self.before()
+        if self.stream is not None:
+            return RemoteStream(self.stream.start)
+        return RemoteAnswer(200, "application/json", json.dumps({"canary": self.canary}).encode())
+
+    async def logout(self, token: str) -> None:
+        self.forgotten.append(token)
+        self.tokens.discard(token)
+
+    async def close(self, reason: str, drain_s: float) -> None:
+        self.closed.append(reason)
+
+
+class FrontTestCase(CloudTestCase):
+    """A cloud without sockets: the tenants "alice" and "bob", and its admin password."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.links = Links()
+        self.tenants = {name: Tenant(name, f"canary of {name}") for name in ("alice", "bob")}
+        self.installations: dict[str, Installation] = {}
+        for name, tenant in self.tenants.items():
+            self.installations[name] = self.got(self.accounts.add(name, VERIFIER))
+            self.links.put(tenant)  # type: ignore[arg-type]
+        self.sessions = LoginSessions(self.database, self.clock, self.now)
+        self.logins = Logins(self.sessions, self.links.get)
+        self.password = AdminPassword(Path(self.mktemp()) / "admin", execute)
+        devices = DeviceCookies(b"key")
+        self.admin_door = AdminDoor(self.password, self.logins, self.ledger, LoginGuard(), devices, self.clock)
+        self.admin_door.watch()
+        self.addCleanup(self.admin_door.stop)
+        door = Door(
+            self.accounts, self.ledger, self.logins, self.links.get, LoginGuard(), devices, self.clock, lambda: 0.0
+        )
+        self.the_log = DaemonLog()
+        house = House(self.the_log, self.ledger, lambda: self.password.state == "unset", lambda: self.table.openapi())
+        admin = Admin(self.accounts, self.ledger, self.links, self.logins, execute, self.now)
+        self.table = RouteTable([*house.routes(), *door.routes(), *self.admin_door.routes(), *admin.routes()], "cloud")
+        self.front = CloudFront(self.table, self.logins, self.links.get, self.password)
+
+    def set_password(self) -> None:
+        self.got(self.password.set(PASSWORD))
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        cookie: str | None = None,
+        facts: RequestFacts = AWAY,
+        query: str = "",
+    ) -> Answer | Stream:
+        facts = evolve(facts, login=cookie)
+        data = b"" if body is None else json.dumps(body).encode()
+        raw = RawRequest(method, path, query, data, "application/json" if data else "")
+        return self.got(self.front.answer(raw, self.front.caller_of(facts), facts))
+
+    def status(self, *args: Any, **named: Any) -> tuple[int, str | None]:
+        answer = self.ask(*args, **named)
+        assert isinstance(answer, Answer)
+        said = json.loads(answer.body) if answer.body else {}
+        return answer.status, said.get("code") if isinstance(said, dict) else None
+
+    def log_in(self, name: str, admin: bool = True) -> str:
+        answer = self.ask(
+            "POST", "/api/v1/cloud/login", {"cloud_id": name, "secret": f"secret of {name}", "admin": admin}
+        )
+        assert isinstance(answer, Answer)
+        assert answer.login is not None
+        return answer.login
+
+    def log_in_as_cloud_admin(self) -> str:
+        answer = self.ask("POST", "/api/v1/cloud/admin/login", {"password": PASSWORD})
+        assert isinstance(answer, Answer)
+        assert answer.login is not None
+        return answer.login
+
+
+class FirstPasswordTests(FrontTestCase):
+    def test_while_none_was_ever_set_others_get_one_sentence_everywhere(self) -> None:
+        for method, path in (("GET", "/api/v1/me"), ("POST", "/api/v1/cloud/login"), ("GET", "/api/v1/state")):
+            self.assertEqual(self.status(method, path), (403, "setup-needed"))
+        self.assertIsNotNone(self.front.closed_to(AWAY))
+
+    def test_the_machine_itself_acts_as_the_clouds_admin_and_may_set_it(self) -> None:
+        self.assertIsNone(self.front.closed_to(HERE))
+        me = self.ask("GET", "/api/v1/me", facts=HERE)
+        assert isinstance(me, Answer)
+        said = json.loads(me.body)
+        self.assertEqual((said["role"], said["cloud_admin"], said["setup"]), ("admin", True, True))
+        self.assertEqual(self.status("GET", "/api/v1/cloud/admin/installations", facts=HERE)[0], 200)
+        self.assertEqual(
+            self.status("PUT", "/api/v1/admin/password", {"old": "", "new": ""}, facts=HERE), (422, "invalid-field")
+        )
+        answer = self.ask("PUT", "/api/v1/admin/password", {"old": "", "new": PASSWORD}, facts=HERE)
+        assert isinstance(answer, Answer)
+        self.assertEqual(answer.status, 200)
+        self.assertIsNotNone(answer.login)
+        self.assertEqual(self.status("GET", "/api/v1/cloud/admin/installations", facts=HERE)[0], 401)
+        self.assertEqual(self.status("GET", "/api/v1/cloud/admin/installations", cookie=answer.login)[0], 200)
+
+
+class AdminLoginTests(FrontTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.set_password()
+
+    def test_the_password_lets_in_and_nothing_else_does(self) -> None:
+        for wrong in ("", "wrong", PASSWORD + " "):
+            self.assertEqual(
+                self.status("POST", "/api/v1/cloud/admin/login", {"password": wrong}), (401, "login-failed")
+            )
+        cookie = self.log_in_as_cloud_admin()
+        self.assertEqual(self.status("GET", "/api/v1/cloud/admin/installations", cookie=cookie)[0], 200)
+        self.assertEqual([f["door"] for f in self.got(self.ledger.failures(9))], ["cloud-admin"] * 3)
+
+    def test_guessing_is_throttled(self) -> None:
+        statuses = [self.status("POST", "/api/v1/cloud/admin/login", {"password": "wrong"})[0] for _ in range(12)]
+        self.assertEqual((statuses[0], statuses[-1]), (401, 429))
+        self.assertEqual(self.status("POST", "/api/v1/cloud/admin/login", {"password": PASSWORD})[0], 429)
+        self.clock.advance(400)
+        self.log_in_as_cloud_admin()
+
+    def test_an_emptied_password_lets_nobody_in(self) -> None:
+        cookie = self.log_in_as_cloud_admin()
+        self.got(self.password.empty())
+        self.clock.advance(1)
+        self.assertEqual(self.status("GET", "/api/v1/cloud/admin/installations", cookie=cookie)[0], 401)
+        for facts in (HERE, AWAY):
+            self.assertEqual(self.status("POST", "/api/v1/cloud/admin/login", {"password": ""}, facts=facts)[0], 401)
+            self.assertEqual(self.status("GET", "/api/v1/cloud/admin/installations", facts=facts)[0], 401)
+
+    def test_a_change_by_another_program_ends_the_admins_logins_within_a_second(self) -> None:
+        admin, alice = self.log_in_as_cloud_admin(), self.log_in("alice")
+        self.password.write("another password")
+        self.clock.advance(1)
+        self.assertEqual(self.status("GET", "/api/v1/cloud/admin/installations", cookie=admin)[0], 401)
+        self.assertEqual(self.status("GET", "/api/v1/state", cookie=alice)[0], 200)
+
+    def test_whoever_changes_it_here_stays_logged_in_and_all_others_do_not(self) -> None:
+        mine, other = self.log_in_as_cloud_admin(), self.log_in_as_cloud_admin()
+        path = "/api/v1/cloud/admin/password"
+        self.assertEqual(
+            self.status("PUT", path, {"old": "wrong", "new": "new password"}, cookie=mine), (403, "wrong-password")
+        )
+        answer = self.ask("PUT", path, {"old": PASSWORD, "new": "new password"}, cookie=mine)
+        assert isinstance(answer, Answer)
+        self.clock.advance(2)
+        for cookie, status in ((mine, 401), (other, 401), (answer.login, 200)):
+            self.assertEqual(self.status("GET", "/api/v1/cloud/admin/installations", cookie=cookie)[0], status)
+
+    def test_the_logs_level_is_changed_while_running(self) -> None:
+        cookie = self.log_in_as_cloud_admin()
+        for path in ("/api/v1/log/level", "/api/v1/cloud/admin/log/level"):
+            self.assertEqual(self.status("PUT", path, {"level": 4})[0], 401)
+            self.assertEqual(self.status("PUT", path, {"level": 5}, cookie=cookie), (422, "bad-level"))
+            self.assertEqual(self.status("PUT", path, {"level": 4}, cookie=cookie)[0], 200)
+            self.assertEqual(self.the_log.level, 4)
+            self.the_log.level = 3
+        self.assertEqual(self.status("GET", "/api/v1/log", cookie=cookie)[0], 200)
+
+
+class TwoTenantsTests(FrontTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.set_password()
+        self.alice, self.bob = self.log_in("alice"), self.log_in("bob", admin=False)
+
+    def test_each_sees_its_own(self) -> None:
+        for cookie, name in ((self.alice, "alice"), (self.bob, "bob")):
+            answer = self.ask("GET", "/api/v1/state", cookie=cookie)
+            assert isinstance(answer, Answer)
+            self.assertEqual(json.loads(answer.body), {"canary": f"canary of {name}"})
+
+    @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(
+        st.sampled_from(["GET", "POST", "PUT", "DELETE", "HEAD"]),
+        st.lists(
+            st.sampled_from(
+                ["bob", "BOB", "..", "%2e%2e", "cloud", "admin", "installations", "state", "devices", "v1", "api", "me"]
+            ),
+            max_size=6,
+        ),
+        st.sampled_from(["", "cloud_id=bob", "installation=2", "cloud_id=bob&token=token-bob-0"]),
+        st.sampled_from([None, {"cloud_id": "bob"}, {"installation": 2, "token": "token-bob-0"}]),
+    )
+    def test_no_url_and_no_body_leads_to_another_tenant(
+        self, method: str, parts: list[str], query: str, body: Any
+    ) -> None:
+        before = len(self.tenants["bob"].asked)
+        answer = self.ask(method, "/" + "/".join(["api", "v1", *parts]), body, self.alice, query=query)
+        assert isinstance(answer, Answer)
+        self.assertEqual(len(self.tenants["bob"].asked), before)
+        self.assertNotIn(b"canary of bob", answer.body or b"")
+        self.assertEqual(len(self.got(self.accounts.listing())), 2)
+
+    def test_a_login_at_an_installation_is_nobody_at_the_cloud_itself(self) -> None:
+        for route in self.table.routes:
+            if route.path.startswith("/api/v1/cloud/admin/") and route.path != "/api/v1/cloud/admin/login":
+                path = route.path.replace("{cloud_id}", "bob")
+                body = {"level": 4} if route.body else None
+                self.assertEqual(
+                    self.status(route.method, path, body, cookie=self.alice), (401, "login-required"), path
+                )
+        self.assertEqual(self.the_log.level, 3)
+
+    def test_the_clouds_own_house_routes_are_relayed_for_a_login_at_an_installation(self) -> None:
+        for path in ("/api/v1/me", "/api/v1/log", "/api/v1/log/level", "/api/v1/admin/password"):
+            self.ask("GET", path, cookie=self.alice)
+        self.assertEqual(
+            [request.path for request in self.tenants["alice"].asked],
+            ["/api/v1/me", "/api/v1/log", "/api/v1/log/level", "/api/v1/admin/password"],
+        )
+
+    def test_the_clouds_admin_has_no_way_into_an_installation(self) -> None:
+        cookie = self.log_in_as_cloud_admin()
+        self.assertEqual(self.status("GET", "/api/v1/state", cookie=cookie)[0], 404)
+        self.assertEqual([t.asked for t in self.tenants.values()], [[], []])
+
+    def test_without_a_login_nothing_is_relayed(self) -> None:
+        for cookie in (None, "", "made-up", "x" * 300):
+            self.assertEqual(self.status("GET", "/api/v1/state", cookie=cookie), (401, "login-required"))
+        self.assertEqual([t.asked for t in self.tenants.values()], [[], []])
+
+    def test_logout_ends_both_ends_and_clears_the_cookie(self) -> None:
+        answer = self.ask("POST", "/api/v1/logout", cookie=self.alice)
+        assert isinstance(answer, Answer)
+        self.assertEqual((answer.status, answer.logout), (204, True))
+        self.assertEqual(self.tenants["alice"].forgotten, ["token-alice-0"])
+        self.assertEqual(self.status("GET", "/api/v1/state", cookie=self.alice), (401, "login-required"))
+        self.assertEqual(self.status("GET", "/api/v1/state", cookie=self.bob)[0], 200)
+
+    def test_a_new_login_in_the_same_browser_ends_the_older_one(self) -> None:
+        body = {"cloud_id": "bob", "secret": "secret of bob", "admin": True}
+        answer = self.ask("POST", "/api/v1/cloud/login", body, cookie=self.alice)
+        assert isinstance(answer, Answer)
+        self.assertIsNotNone(answer.login)
+        self.assertEqual(self.tenants["alice"].forgotten, ["token-alice-0"])
+        self.assertIsNone(self.logins.find(self.alice))
+
+    def test_a_token_that_the_agent_has_forgotten_ends_the_login_here(self) -> None:
+        self.tenants["alice"].tokens.clear()
+        answer = self.ask("GET", "/api/v1/state", cookie=self.alice)
+        assert isinstance(answer, Answer)
+        self.assertEqual((answer.status, answer.logout, json.loads(answer.body)["code"]), (401, True, "login-ended"))
+        self.assertIsNone(self.logins.find(self.alice))
+
+    def test_an_installation_that_is_offline_keeps_the_login_for_when_it_is_back(self) -> None:
+        self.links.remove(self.tenants["alice"])  # type: ignore[arg-type]
+        self.assertEqual(self.status("GET", "/api/v1/state", cookie=self.alice), (503, "agent-offline"))
+        self.links.put(self.tenants["alice"])  # type: ignore[arg-type]
+        self.assertEqual(self.status("GET", "/api/v1/state", cookie=self.alice)[0], 200)
+
+    def test_deleting_ends_tunnel_and_logins_at_once_and_tells_whoever_runs_their_streams(self) -> None:
+        ended: list[str] = []
+        self.sessions.on_end(lambda session: ended.append(session.handle))
+        handle = self.front.caller_of(evolve(AWAY, login=self.alice)).login
+        admin = self.log_in_as_cloud_admin()
+        self.assertEqual(self.status("DELETE", "/api/v1/cloud/admin/installations/Alice", cookie=admin)[0], 204)
+        self.assertEqual(ended, [handle])
+        self.assertEqual(self.tenants["alice"].closed, ["deleted"])
+        self.assertEqual(self.status("GET", "/api/v1/state", cookie=self.alice), (401, "login-required"))
+        self.assertEqual(self.status("GET", "/api/v1/state", cookie=self.bob)[0], 200)
+
+    def test_a_stream_that_comes_after_the_logins_end_is_stopped_at_the_agent(self) -> None:
+        heard = self.tenants["alice"].stream = Heard()
+        self.tenants["alice"].before = lambda: self.got(self.logins.end_at(self.installations["alice"]))
+        answer = self.ask("GET", "/api/v1/events", cookie=self.alice)
+        assert isinstance(answer, Answer)
+        self.assertEqual((answer.status, heard.told), (401, ["stopped"]))
+
+    def test_the_start_page_is_where_one_is_logged_in(self) -> None:
+        for cookie, page in ((None, "login"), (self.alice, "overview"), (self.log_in_as_cloud_admin(), "cloud-admin")):
+            caller = self.front.caller_of(evolve(AWAY, login=cookie))
+            self.assertEqual(self.front.start_page(caller), page)
+
+    def test_a_new_installation_of_the_same_name_inherits_no_login(self) -> None:
+        self.got(self.accounts.delete("alice"))
+        self.got(self.logins.end_at(self.installations["alice"]))
+        self.got(self.accounts.add("alice", VERIFIER))
+        self.assertEqual(self.status("GET", "/api/v1/state", cookie=self.alice)[0], 401)
+
+    def test_logins_outlast_a_restart_and_their_tokens_with_them(self) -> None:
+        again = LoginSessions(self.database, self.clock, self.now)
+        self.got(again.load())
+        self.addCleanup(again.stop)
+        front = CloudFront(self.table, Logins(again, self.links.get), self.links.get, self.password)
+        facts = evolve(AWAY, login=self.alice)
+        answer = self.got(front.answer(RawRequest("GET", "/api/v1/state"), front.caller_of(facts), facts))
+        assert isinstance(answer, Answer)
+        self.assertIn(b"canary of alice", answer.body)
