@@ -1,7 +1,8 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,8 +15,8 @@ def agents(tmp_path: Path) -> Iterator[Make]:
     """Makes agents on the test's folder, and stops them."""
     made: list[WholeAgent] = []
 
-    def make(config: Configuration | None = None) -> WholeAgent:
-        made.append(WholeAgent(tmp_path, config))
+    def make(config: Configuration | None = None, values: Mapping[str, dict[str, Any]] | None = None) -> WholeAgent:
+        made.append(WholeAgent(tmp_path, config, values))
         return made[-1]
 
     yield make

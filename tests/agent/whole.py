@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from datetime import datetime
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,7 @@ from charging_manager.model.reading import Obedience, Reading, Status
 from charging_manager.paths import shared
 from charging_manager.storage.database import Database
 from charging_manager.tunnel.identity import load_or_make_key
-from tests.agent.values import START_AT
+from tests.agent.values import later
 from tests.agent.waiting import result_of
 
 KEY = bytes(range(32))
@@ -98,7 +99,10 @@ class NoBus:
 class WholeAgent:
     """Everything but the listener and the tunnel's connection."""
 
-    def __init__(self, folder: Path, config: Configuration | None = None) -> None:
+    def __init__(
+        self, folder: Path, config: Configuration | None = None, values: Mapping[str, dict[str, Any]] | None = None
+    ) -> None:
+        self._values = values or {}
         self.folder = folder
         self.clock = Clock()
         self.clock.advance(1000)
@@ -147,13 +151,13 @@ class WholeAgent:
         result_of(self.site.start())
         self.clock.advance(1)
 
-    def now(self) -> Any:
-        from datetime import timedelta
-
-        return START_AT + timedelta(seconds=self.clock.seconds() - self.started_s)
+    def now(self) -> datetime:
+        return later(self.clock.seconds() - self.started_s)
 
     def _make_device(self, name: str, *what: object) -> ScriptedDevice:
-        return self.devices.setdefault(name, ScriptedDevice(name, self.clock))
+        device = self.devices.setdefault(name, ScriptedDevice(name, self.clock))
+        device.values.update(self._values.get(name, {}))
+        return device
 
     async def _try_device(self, device: ScriptedDevice) -> tuple[TestStep, ...]:
         await device.apply(6.0)
