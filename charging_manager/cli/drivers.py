@@ -1,0 +1,77 @@
+"""``charging_manager drivers``: what there is, whether a file is one, and a simulated device of one."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from charging_manager.cli.table import Option
+from charging_manager.devices.driver import Driver
+from charging_manager.devices.loader import Loaded, check_file, load_drivers
+from charging_manager.errors import ConfigError
+from charging_manager.paths import shared
+
+USAGE = (
+    "charging_manager drivers list [--drivers DIR]\n"
+    "       charging_manager drivers check FILE\n"
+    "       charging_manager drivers simulate NAME [--tcp PORT | --rtutcp PORT | --rtu TTY] [--drivers DIR]"
+)
+OPTIONS = (
+    Option(("action",), "list, check or simulate", {"choices": ("list", "check", "simulate"), "metavar": "ACTION"}),
+    Option(("name",), "a driver file (check) or a driver's name (simulate)", {"nargs": "?", "metavar": "NAME|FILE"}),
+    Option(("--drivers",), "one more folder of drivers", {"action": "append", "default": [], "metavar": "DIR"}),
+    Option(("--tcp",), "simulate on this TCP port of the loopback interface", {"type": int, "metavar": "PORT"}),
+    Option(("--rtutcp",), "simulate RTU frames on this TCP port", {"type": int, "metavar": "PORT"}),
+    Option(("--rtu",), "simulate on this serial line or pseudo-terminal", {"metavar": "TTY"}),
+    Option(("--unit",), "Modbus unit (default: the driver's)", {"type": int}),
+)
+SYSTEM_DRIVERS = Path("/etc/charging-manager/drivers")
+
+
+def driver_folders(more: list[str]) -> list[Path]:
+    """The packaged folder, the system's, then those named; later ones win."""
+    return [shared("drivers"), SYSTEM_DRIVERS, *map(Path, more)]
+
+
+def drivers(arguments: argparse.Namespace) -> int:
+    """List, check or simulate. Raises: ConfigError."""
+    if arguments.action == "list":
+        return _list(load_drivers(driver_folders(arguments.drivers)))
+    if not arguments.name:
+        raise ConfigError("", f"name the {'file' if arguments.action == 'check' else 'driver'}: {USAGE}")
+    if arguments.action == "check":
+        return _check(Path(arguments.name))
+    loaded = load_drivers(driver_folders(arguments.drivers))
+    driver = loaded.drivers.get(arguments.name)
+    if driver is None:
+        reason = next((f": {each.reason}" for each in loaded.broken if each.path.stem == arguments.name), "")
+        raise ConfigError(arguments.name, f"there is no such driver{reason}; charging_manager drivers list names them")
+    return _simulate(driver, arguments)
+
+
+def _list(loaded: Loaded) -> int:
+    width = max(map(len, loaded.drivers), default=0)
+    for name, driver in sorted(loaded.drivers.items()):
+        roads = ", ".join(road for road, has in (("tcp", driver.tcp), ("rtu", driver.rtu)) if has)
+        print(f"{name:<{width}}  {driver.kind.value:<8}  {roads:<8}  {driver.vendor} {driver.model}")
+    for broken in loaded.broken:
+        print(f"left out: {broken.path}: {broken.reason}")
+    return 0
+
+
+def _check(path: Path) -> int:
+    if not path.is_file():
+        raise ConfigError(str(path), "there is no such file")
+    problems = check_file(path)
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    if not problems:
+        print(f"{path.name}: a good driver")
+    return 1 if problems else 0
+
+
+def _simulate(driver: Driver, arguments: argparse.Namespace) -> int:
+    from charging_manager.cli.simulate import simulate
+
+    return simulate(driver, arguments)

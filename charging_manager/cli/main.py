@@ -1,0 +1,81 @@
+"""The command line, from words to exit status."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from charging_manager.cli import check, demo, drivers, passwd, run
+from charging_manager.cli.certificate import cloud_cert
+from charging_manager.cli.table import DATA, Command, Option, build_parser
+from charging_manager.errors import ChargingManagerError
+
+COMMANDS = (
+    Command("run", "run the agent, or with -cloud_server the cloud server", lambda _: 2, usage=run.USAGE),
+    Command(
+        "cloud_cert",
+        "put a certificate into the running cloud server",
+        cloud_cert,
+        (
+            Option(("url",), "its address, as in https://localhost:4443", {"metavar": "URL"}),
+            Option(("certificate",), "PEM file: the certificate, then its chain", {"metavar": "CERT.pem"}),
+            Option(("key",), "PEM file: the private key, not encrypted", {"metavar": "KEY.pem"}),
+            DATA,
+        ),
+    ),
+    Command(
+        "passwd",
+        "set the admin password (asked for, or one line on stdin), or empty it",
+        passwd.passwd,
+        (
+            DATA,
+            Option(("--cloud",), "that of the cloud server's default state directory", {"action": "store_true"}),
+            Option(("--empty",), "empty it: then no login through a cloud works", {"action": "store_true"}),
+        ),
+    ),
+    Command(
+        "demo",
+        "a simulated site, its agent and a cloud server, until Ctrl-C",
+        demo.demo,
+        (
+            Option(("--seed",), "chooses cars and house load (default 1)", {"type": int, "default": 1, "metavar": "N"}),
+            Option(("--port",), "the agent's port (default 8080)", {"type": int, "default": 8080}),
+            Option(("--cloud-port",), "the cloud server's port (default 4443)", {"type": int, "default": 4443}),
+            Option(("--data",), "keep its state here (default: a folder that is removed)", {"metavar": "DIR"}),
+        ),
+    ),
+    Command(
+        "check",
+        "is this configuration valid",
+        check.check,
+        (
+            Option(("file",), "a settings file", {"nargs": "?", "metavar": "FILE"}),
+            DATA,
+        ),
+    ),
+    Command(
+        "drivers",
+        "list, check or simulate drivers",
+        drivers.drivers,
+        drivers.OPTIONS,
+        usage=drivers.USAGE,
+    ),
+)
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run one command. 0: done; 1: it could not be done; 2: wrong usage. No traceback for a person's mistake."""
+    given = list(sys.argv[1:] if words is None else words)
+    if given[:1] == ["run"]:
+        return run.run(given[1:])
+    arguments = build_parser(COMMANDS).parse_args(given)
+    try:
+        status: int = arguments.command.run(arguments)
+        return status
+    except ChargingManagerError as error:
+        print(f"charging_manager {arguments.command.name}: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        return 1
+    except KeyboardInterrupt:
+        return 130
