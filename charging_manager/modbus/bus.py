@@ -374,7 +374,7 @@ class Bus:
     def _timed_out(self, now_s: float) -> None:
         job = self._job
         assert job is not None  # noqa: S101  # told to mypy: only _rung calls this
-        self._conversation.give_up()
+        torn = self._conversation.give_up()
         self._job = None
         self._statistics.busy_s += now_s - job.sent_s
         self._ready_s = now_s + self._line.gap_s
@@ -387,6 +387,8 @@ class Bus:
             return
         self._statistics.timeouts += 1
         self._silent_timeouts += 1
+        if torn:
+            self._line.abort("half an answer came")
         if not self._conversation.tells_late_apart:
             job.unit.haunt(job.request, now_s + job.timeout_s)
         self._silent(job, now_s, f"no answer within {job.timeout_s:g} s")

@@ -27,7 +27,7 @@ class Conversation(Protocol):
 
     def ask(self, unit: int, request: Request) -> bytes: ...
     def receive(self, data: bytes) -> bytes | None: ...
-    def give_up(self) -> None: ...
+    def give_up(self) -> bool: ...
     def restart(self) -> None: ...
     def heard_late(self) -> int | None: ...
 
@@ -78,9 +78,13 @@ class TcpConversation:
             raise DeviceNonsense(f"unit {self._unit} was asked and unit {wrong_unit} answered")
         return answer
 
-    def give_up(self) -> None:
-        """The open question stays without answer; should one come, it is a stray."""
+    def give_up(self) -> bool:
+        """The open question stays without answer; should one come, it is a stray.
+
+        Whether half a frame is stuck: then nothing that comes behind it could be trusted.
+        """
         self._open = False
+        return self._frames.buffered > 0
 
     def restart(self) -> None:
         """A new connection."""
@@ -124,10 +128,11 @@ class RtuConversation:
             self._late = data[0]
         return pdu
 
-    def give_up(self) -> None:
-        """The open question stays without answer."""
+    def give_up(self) -> bool:
+        """The open question stays without answer. A serial stream finds its place again by itself."""
         self._open = False
         self._answers.forget()
+        return False
 
     def restart(self) -> None:
         """The line was opened again."""

@@ -1,7 +1,7 @@
 """A car at a charge point: what it draws of what it is offered. No I/O; the time is handed in.
 
-It begins 1 to 2 s after it is offered enough, follows a new offer within 5 s (IEC 61851-1 allows that), draws less and
-less when it is nearly full, finishes, and gives up after being paused three times until it is plugged in anew or woken.
+It begins 1 to 2 s after it is offered enough, has followed a new offer within 5 s (IEC 61851-1 allows that), draws less
+and less when it is nearly full, finishes, and gives up after three pauses until it is plugged in anew or woken.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ class Car:
         begins_s = self.onset_s if self._start_a == 0 else 0.2 * self.follow_s
         if for_s < begins_s:
             return self._start_a
-        ramp_s = max(self.follow_s - 0.2 * self.follow_s, 1e-3)
+        ramp_s = max(self.follow_s - begins_s, 0.2)
         share = min(1.0, (for_s - begins_s) / ramp_s)
         start_a = self._start_a if self._start_a > 0 else min(LOWEST_A, self._goal_a)
         return start_a + (self._goal_a - start_a) * share

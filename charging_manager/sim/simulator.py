@@ -68,8 +68,8 @@ class Simulator:
         self.restarted: Callable[[], None] = lambda: None
         """Called when the device restarts: its owner drops the clients."""
         self.early_answer = early
-        examples = {name: register.example for name, register in driver.registers.items()}
-        self.driver = driver = driver.resolve({**examples, **identifying(driver), **self.shows})
+        examples = {name: each.example for name, each in driver.registers.items() if each.example is not None}
+        self.driver = driver = driver.resolve({**identifying(driver), **examples, **self.shows})
         self._image = Image(driver, unit)
         self._identifying = identifying(driver)
         self._codes = state_codes(driver)

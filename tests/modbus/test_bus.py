@@ -405,6 +405,18 @@ class TcpBusTests(BusPromises, SynchronousTestCase):
             self.failureResultOf(done, DeviceNonsense)
             self.assertEqual(bus.connected, True)
 
+    def test_half_an_answer_ends_the_connection_and_the_request_goes_over_a_new_one(self) -> None:
+        rig = TcpRig(1)
+        bus = self.connect(rig)
+        rig.slave.mute.add(1)
+        done = bus.read(1, 3, 3, 1, timeout_s=0.3)
+        rig.run(0.1)
+        rig.endpoint.servers[-1].transport.write(tcp_frame(2, 1, bytes.fromhex("03020007"))[:9])
+        rig.slave.mute.clear()
+        rig.run(0.4)
+        self.assertEqual(self.successResultOf(done), [3])
+        self.assertEqual(rig.endpoint.tries, 2)
+
     def test_a_dead_connection_is_replaced_and_a_socket_is_never_closed_while_an_answer_is_due(self) -> None:
         rig = TcpRig(1)
         bus = self.connect(rig)
