@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import math
 
-from charging_manager.control.house import history, is_steady, worst_of
+from charging_manager.control.house import Charging, history, is_steady, worst_of
 from charging_manager.control.memory import HouseSample, Memory, Overdraft, Watch
-from charging_manager.control.meters import see_frozen, watch_meter
+from charging_manager.control.meters import good_readings, see_frozen, watch_meter
 from charging_manager.control.rules import Rules
 from charging_manager.control.seen import Seen
 from charging_manager.control.wiring import ALL, Wiring
@@ -65,6 +65,7 @@ def weigh(
     count = 3 * len(wiring.circuits)
     worst, fixed, measured, steady = ([0.0] * count for _ in range(4))
     changing: list[list[Seen]] = [[] for _ in wiring.circuits]
+    read_s = [math.inf] * len(wiring.circuits)
     unbalanced = [0.0, 0.0, 0.0]
     for seen in everyone:
         outlet = seen.outlet
@@ -95,15 +96,24 @@ def weigh(
             steady[at] += one
             steady[at + 1] += two
             steady[at + 2] += three
+            if one or two or three:
+                read_s[outlet.circuit] = min(read_s[outlet.circuit], seen.readings[-1].taken_s)
         else:
-            for circuit in wiring.metered_above[outlet.circuit]:
-                changing[circuit].append(seen)
+            for above in wiring.metered_above[outlet.circuit]:
+                changing[above].append(seen)
     for values in (worst, fixed, measured, steady):
         up_the_tree(values, wiring)
+    for circuit in range(len(read_s) - 1, 0, -1):
+        parent = wiring.parents[circuit]
+        read_s[parent] = min(read_s[parent], read_s[circuit])
+    charging = [
+        Charging(steady[3 * circuit : 3 * circuit + 3], read_s[circuit], changing[circuit])
+        for circuit in range(len(read_s))
+    ]
     lines = Lines()
     lines.worst = worst
     watches = _watch_all(image, wiring, memory, measured, rules)
-    houses = _houses(image, wiring, memory, watches, lines, measured, steady, changing, rules)
+    houses = _houses(image, wiring, memory, watches, lines, measured, charging, rules)
     _limits(image.now_s, wiring, memory, lines, rules)
     lines.room = [a - h - f for a, h, f in zip(lines.allowed, lines.house, fixed, strict=True)]
     lines.rise = [a - h - w for a, h, w in zip(lines.allowed, lines.house_high, worst, strict=True)]
@@ -162,8 +172,7 @@ def _houses(
     watches: dict[str, Watch],
     lines: Lines,
     measured: list[float],
-    steady: list[float],
-    changing: list[list[Seen]],
+    charging: list[Charging],
     rules: Rules,
 ) -> dict[str, tuple[HouseSample, ...]]:
     """House load of every circuit, lowest circuits first, and what to remember of it."""
@@ -175,13 +184,16 @@ def _houses(
         circuit, at = wiring.circuits[index], 3 * index
         meter_id = wiring.meters[index]
         if meter_id is not None:
-            readings = image.readings.get(meter_id, ())
-            if not watches[meter_id].silent and readings:
-                kept = history(memory.houses.get(circuit.id, ()), readings, steady[at : at + 3], changing[index], rules)
+            watch = watches[meter_id]
+            meter = wiring.site.meters[meter_id]
+            readings = good_readings(image.readings.get(meter_id, ()), meter, circuit.limit_a, rules)
+            if readings and (not watch.silent or watch.goods >= rules.good_readings):
+                kept = history(memory.houses.get(circuit.id, ()), readings, charging[index], rules)
                 houses[circuit.id] = kept
                 low, high = worst_of(kept)
                 for phase in (0, 1, 2):
                     _known(lines, at + phase, low[phase], high[phase], kept[-1].metered_a[phase])
+                    lines.stale[at + phase] |= watch.silent  # it answers, but not for long enough yet
             else:
                 for phase in (0, 1, 2):
                     _known(lines, at + phase, math.inf, math.inf, None)
@@ -212,9 +224,9 @@ def _known(lines: Lines, line: int, low: float, high: float, flow: float | None)
 def _add_to_parent(lines: Lines, at: int, parent: int, limit_a: PhaseAmps) -> None:
     """A parent without a meter sees its children's house load; a child that is not seen counts as full."""
     for phase in (0, 1, 2):
-        stale = lines.stale[at + phase]
-        lines.house[parent + phase] += limit_a[phase] if stale else lines.house[at + phase]
-        lines.house_high[parent + phase] += limit_a[phase] if stale else lines.house_high[at + phase]
+        unknown = math.isinf(lines.house[at + phase])
+        lines.house[parent + phase] += limit_a[phase] if unknown else lines.house[at + phase]
+        lines.house_high[parent + phase] += limit_a[phase] if unknown else lines.house_high[at + phase]
 
 
 def _limits(now: float, wiring: Wiring, memory: Memory, lines: Lines, rules: Rules) -> None:
@@ -227,8 +239,9 @@ def _limits(now: float, wiring: Wiring, memory: Memory, lines: Lines, rules: Rul
             lines.limit.append(limit)
             allowed = limit - circuit.reserve_a
             if lines.stale[line]:
-                allowed = min(allowed, circuit.fallback_a)
-                lines.house[line] = lines.house_high[line] = 0.0  # the fallback is for charging alone
+                if math.isinf(lines.house[line]):
+                    lines.house[line] = lines.house_high[line] = 0.0
+                allowed = min(allowed, circuit.fallback_a + lines.house[line])  # the fallback is for charging alone
             over = _overdraft(memory.overdrafts.get((circuit.id, phase)), lines.flow[line] - limit, now, rules)
             if over is not None:
                 lines.overdrafts[circuit.id, phase] = over

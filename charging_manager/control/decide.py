@@ -49,7 +49,7 @@ def decide(image: SiteImage, rules: Rules) -> Plan:
         if known is None or known.current_a != seen.setpoint_a or known.because != because:
             known = Setpoint(seen.id, seen.setpoint_a, because)
         setpoints[seen.id] = known
-        past = after(seen, image.now_s, rules, wanting=seen.cap_a > 0.0 or seen.silent)
+        past = after(seen, image.now_s, rules, wanting=seen.cap_a > 0.0 or seen.unsure)
         if past is not NEW:
             pasts[seen.id] = past
     violations, starving = check(everyone, wiring, lines, free, memory.starving, image.now_s, rules)

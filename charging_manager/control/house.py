@@ -2,14 +2,17 @@
 
 A meter and a box are never read at the same instant. Between two readings a car may have changed its current, so that
 each reading of the meter gives a lowest and a highest possible house load. Setpoints are lowered by the lowest (what
-is sure), and raised by the highest (what may be); both at their worst over the last moments. So a car's own ramp is
-not taken for house load, and a house load that hides behind a ramp is found by the next reading.
+is sure), and raised by the highest (what may be), of a reading that is settled: every charging box below was read
+again after it. So a car's own ramp is not taken for house load, a car that has just stopped does not hide house load,
+and a house load that hides behind a ramp is found by the next reading.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+
+from attrs import frozen
 
 from charging_manager.control.memory import HouseSample
 from charging_manager.control.rules import Rules
@@ -74,11 +77,23 @@ def drawn(seen: Seen, at_s: float, rules: Rules) -> tuple[PhaseAmps, PhaseAmps, 
     return (low[0], low[1], low[2]), (high[0], high[1], high[2]), after is not None
 
 
-def sample(metered: Reading, steady_a: Sequence[float], changing: Iterable[Seen], rules: Rules) -> HouseSample:
-    """House load by one reading of a meter. ``changing`` are the charge points below that are not steady."""
-    least, most = list(steady_a), list(steady_a)
-    settled = True
-    for seen in changing:
+@frozen
+class Charging:
+    """What draws below a circuit now: the steady boxes as a sum, the others one by one.
+
+    ``read_s`` is the oldest of the newest readings of the steady boxes that draw current.
+    """
+
+    steady_a: Sequence[float]
+    read_s: float
+    changing: Sequence[Seen]
+
+
+def sample(metered: Reading, charging: Charging, rules: Rules) -> HouseSample:
+    """House load by one reading of a meter."""
+    least, most = list(charging.steady_a), list(charging.steady_a)
+    settled = metered.taken_s <= charging.read_s
+    for seen in charging.changing:
         low, high, closed = drawn(seen, metered.taken_s, rules)
         settled = settled and closed
         for phase in (0, 1, 2):
@@ -103,37 +118,36 @@ def _up(metered: float | None, charging: float) -> float:
 
 
 def history(
-    past: tuple[HouseSample, ...],
-    readings: Sequence[Reading],
-    steady_a: Sequence[float],
-    changing: Sequence[Seen],
-    rules: Rules,
+    past: tuple[HouseSample, ...], readings: Sequence[Reading], charging: Charging, rules: Rules
 ) -> tuple[HouseSample, ...]:
-    """The samples that count, newest last: those of the last moments, and the last settled one."""
+    """The samples that count, newest last: those of the last moments, and at least the last settled one."""
     newest_s = readings[-1].taken_s
     kept = [s for s in past if s.taken_s >= newest_s - rules.house_settled_s]
-    after_s = kept[-1].taken_s if kept else newest_s - rules.house_hold_s
     if kept and not kept[-1].settled:
         last = kept.pop()
-        kept.append(sample(Reading("", last.taken_s, last.metered_a), steady_a, changing, rules))
+        kept.append(sample(Reading("", last.taken_s, last.metered_a), charging, rules))
+    after_s = kept[-1].taken_s if kept else -math.inf
+    recent_s = newest_s - rules.house_hold_s
     for reading in readings:
-        if reading.taken_s > after_s and reading.taken_s >= newest_s - rules.house_hold_s:
-            kept.append(sample(reading, steady_a, changing, rules))
-    if not kept:
-        kept.append(sample(readings[-1], steady_a, changing, rules))
-    first = next((i for i, s in enumerate(kept) if s.taken_s >= newest_s - rules.house_hold_s), len(kept) - 1)
-    if not any(s.settled for s in kept[first:]):
-        while first > 0:
-            first -= 1
-            if kept[first].settled:
-                break
-    return tuple(kept[first:])
+        if reading.taken_s > after_s and reading.taken_s >= recent_s:
+            kept.append(sample(reading, charging, rules))
+    first = next((i for i, s in enumerate(kept) if s.taken_s >= recent_s), len(kept) - 1)
+    while first > 0 and not any(s.settled for s in kept[first:]):
+        first -= 1
+    return tuple(s for i, s in enumerate(kept) if i == first or (i > first and s.taken_s >= recent_s))
 
 
 def worst_of(samples: Sequence[HouseSample]) -> tuple[PhaseAmps, PhaseAmps]:
-    """House load to lower by and house load to raise by."""
-    lows = [s.low_a for s in samples]
-    highs = [s.high_a for s in samples]
-    low = (max(a[0] for a in lows), max(a[1] for a in lows), max(a[2] for a in lows))
-    high = (max(a[0] for a in highs), max(a[1] for a in highs), max(a[2] for a in highs))
-    return low, high
+    """House load to lower by and house load to raise by; without a settled sample nothing is taken for charging."""
+    lows, highs = [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]
+    any_settled = any(s.settled for s in samples)
+    for each in samples:
+        for phase in (0, 1, 2):
+            low = each.low_a[phase]
+            lows[phase] = max(lows[phase], low)
+            if each.settled:
+                low = each.high_a[phase]
+            elif not any_settled:
+                low = _up(each.metered_a[phase], 0.0)
+            highs[phase] = max(highs[phase], low)
+    return (lows[0], lows[1], lows[2]), (highs[0], highs[1], highs[2])

@@ -86,6 +86,18 @@ def see_frozen(watch: Watch, newest: Reading | None, charging_a: PhaseAmps, now:
     return fall_silent(evolve(watch, frozen=True), now, rules)
 
 
+def good_readings(readings: Sequence[Reading], meter: Meter, limit_a: PhaseAmps, rules: Rules) -> list[Reading]:
+    """The newest good readings, oldest first: as many as house load looks back on."""
+    found: list[Reading] = []
+    for reading in reversed(readings):
+        if found and reading.taken_s < found[0].taken_s - rules.house_hold_s:
+            break
+        if _good(reading, meter, limit_a):
+            found.append(reading)
+    found.reverse()
+    return found
+
+
 def _good(reading: Reading, meter: Meter, limit_a: PhaseAmps) -> bool:
     for phase in meter.phases:
         current = reading.current_a[phase]

@@ -61,6 +61,7 @@ def check(
             not amps
             and seen.cap_a > 0.0
             and not seen.barred
+            and not seen.unsure
             and not pause_left_s(seen.past, now, rules)
             and all(free_a[line] >= outlet.lowest_a - seen.worst_a[line % 3] + SLACK_A for line in seen.lines)
         ):

@@ -22,7 +22,7 @@ class Rules:
     """A charge point that has not answered for so long is counted at its fallback or hardware maximum."""
     house_hold_s: float = 1.5
     """House load counts at its highest over so long."""
-    house_settled_s: float = 12.0
+    house_settled_s: float = 20.0
     """Until a newer one is beyond doubt, the last house load that was beyond doubt counts for at most so long."""
     ramp_a_per_s: float = 20.0
     """How fast a car may change its current between two readings, when house load is told apart from charging."""

@@ -226,7 +226,7 @@ def _cap(seen: Seen, overrides: Mapping[str, float]) -> float:
         code = "mode-off"
     elif point.mode is not Mode.FAST:
         code = "mode-not-available"
-    elif seen.silent:
+    elif seen.silent or (seen.unsure and seen.last_a <= 0.0):
         code = "silent"
     elif seen.status is Status.FREE:
         code = "no-car"
@@ -244,5 +244,5 @@ def _cap(seen: Seen, overrides: Mapping[str, float]) -> float:
         if cap < seen.outlet.lowest_a:
             seen.because = Because("override", {"amps": override})
             return 0.0
-    wants = seen.past.wants_a
+    wants = seen.last_a if seen.unsure else seen.past.wants_a
     return cap if wants is None or wants > cap else wants

@@ -29,7 +29,8 @@ def steps_hold(world: World, image: SiteImage, plan: Plan) -> None:
         steps = amps / point.step_a
         if amps and not (point.min_a - 1e-6 <= amps <= point.max_a + 1e-6 and abs(steps - round(steps)) < 1e-6):
             raise Broken(f"{world.now_s}: {name} got {amps}")
-        if amps and world.boxes[name].silent_since_s is None and image.readings[name][-1].status is Status.FREE:
+        readings = image.readings.get(name, ())
+        if amps and image.obedience[name].answering and readings and readings[-1].status is Status.FREE:
             raise Broken(f"{world.now_s}: {name} got {amps} without a car")
 
 
@@ -67,7 +68,11 @@ def raises_fit_the_worst_case(world: World, image: SiteImage, plan: Plan) -> Non
     worst = {name: worst_case_a(world, name, setpoint.current_a) for name, setpoint in plan.setpoints.items()}
     for circuit in world.site.circuits.values():
         below = _below(world, circuit.id)
-        if not raised & set(below) or world.now_s - world.last_change_s(circuit.id) < 3.0:
+        if (
+            not raised & set(below)
+            or world.now_s - world.last_change_s(circuit.id) < 3.0
+            or world.is_unseen(circuit.id)
+        ):
             continue
         house = world.flow(circuit.id, house_only=True)
         for phase in range(3):
@@ -84,7 +89,7 @@ def nothing_overflows(world: World) -> None:
         return
     for circuit in world.site.circuits.values():
         last_s = max(world.last_change_s(circuit.id), world.woken_s[circuit.id])
-        if world.now_s - last_s < GRACE_S:
+        if world.now_s - last_s < GRACE_S or world.is_unseen(circuit.id):
             continue
         flow = world.flow(circuit.id)
         ours = [
@@ -105,14 +110,15 @@ def fallback_holds(world: World) -> None:
         if silent_s is None or world.now_s - max(silent_s, world.woken_s[circuit.id]) < 10.0 + 10.0:
             continue
         charging = [0.0, 0.0, 0.0]
-        ours = 0.0
+        ours = [0.0, 0.0, 0.0]
         for name in _below(world, circuit.id):
             box = world.boxes[name]
             for phase, amps in enumerate(box.flows()):
                 charging[phase] += amps
-                ours += amps if box.silent_since_s is None else 0.0
-        if ours > 0.2 and max(charging) > circuit.fallback_a + TOLERANCE_A:
-            raise Broken(f"{world.now_s}: {circuit.id} has a silent meter and draws {charging}")
+                ours[phase] += amps if box.silent_since_s is None else 0.0
+        for phase in range(3):
+            if ours[phase] > 0.2 and charging[phase] > circuit.fallback_a + TOLERANCE_A:
+                raise Broken(f"{world.now_s}: {circuit.id} has a silent meter and draws {charging}")
 
 
 def _below(world: World, circuit: str) -> list[str]:

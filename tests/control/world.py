@@ -152,7 +152,7 @@ class World:
         self.plan: Plan | None = None
         self.boxes = {name: Box(point) for name, point in site.charge_points.items()}
         self.house = {name: [0.0, 0.0, 0.0] for name in site.circuits}
-        self.changed_s = {name: -math.inf for name in site.circuits}
+        self.changed_s = dict.fromkeys(site.circuits, -math.inf)
         self.woken_s = dict.fromkeys(site.circuits, -math.inf)
         self.meter_silent_s: dict[str, float] = {}
         """Silent meters, and since when."""
@@ -215,7 +215,16 @@ class World:
         self.meter_silent_s.setdefault(meter, self.now_s)
 
     def show_meter(self, meter: str) -> None:
-        self.meter_silent_s.pop(meter, None)
+        if self.meter_silent_s.pop(meter, None) is not None:
+            for above in self.site.path_to_root(self.site.meters[meter].circuit):
+                self.changed_s[above.id] = self.now_s
+
+    def is_unseen(self, circuit: str) -> bool:
+        """Whether its house load cannot be known now."""
+        meter = self.site.circuits[circuit].meter
+        if meter is not None:
+            return meter in self.meter_silent_s
+        return any(self.site.circuits[low].meter in self.meter_silent_s for low in self._under[circuit])
 
     def run(self, seconds: float) -> None:
         end = self.now_s + seconds
