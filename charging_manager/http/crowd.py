@@ -63,6 +63,12 @@ class Crowd:
             del self._count[source]
             self._idle.pop(source, None)
 
+    def empty(self) -> None:
+        """Send everybody away."""
+        for member in list(self._source_of):
+            self.leave(member)
+            member.send_away()
+
     def _fattest(self) -> str:
         return max(self._idle, key=lambda source: len(self._idle[source]), default="")
 

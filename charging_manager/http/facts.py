@@ -9,6 +9,7 @@ from attrs import field, frozen
 from charging_manager.http.cookies import CookieNames, read_cookie
 from charging_manager.http.heads import Head
 from charging_manager.http.table import RawRequest
+from charging_manager.words import best_language
 
 _PASSED_ON = ("last-event-id", "authorization", "accept-language")
 _LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
@@ -28,6 +29,11 @@ class RequestFacts:
     accept_language: str = ""
     login: str | None = field(default=None, repr=False)
     device: str | None = field(default=None, repr=False)
+
+    @property
+    def language(self) -> str:
+        """The language of ours that the browser prefers."""
+        return best_language(self.accept_language)
 
 
 def unmapped(address: str) -> str:

@@ -54,6 +54,8 @@ class Caller:
     login: str | None = None
     source: str = ""
     """Peer address, for the log and the throttles."""
+    device: str | None = field(default=None, repr=False)
+    """The raw device cookie, for the throttles; never through the tunnel."""
 
 
 NOBODY = Caller(Role.NOBODY)

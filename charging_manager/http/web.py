@@ -120,6 +120,10 @@ class WebSite(Site):
         for sink in list(self._streams.get(login, ())):
             sink.close()
 
+    def close_all(self) -> None:
+        """The daemon stops: every browser's connection ends."""
+        self.crowd.empty()
+
     def keep_stream(self, login: str, sink: BrowserSink) -> Callable[[], None]:
         """Remember a running stream; the answer forgets it."""
         self._streams.setdefault(login, set()).add(sink)

@@ -1,0 +1,257 @@
+"""One port for everything: the first byte tells TLS from plain HTTP, ALPN tells a tunnel from a browser.
+
+Until that is known a connection is a stranger: it has 10 s, and strangers are few enough to fit into memory.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+from typing import Any
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.interfaces import IDelayedCall, IHandshakeListener
+from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+from twisted.protocols.tls import TLSMemoryBIOFactory
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from charging_manager.errors import ConfigError
+from charging_manager.http.crowd import Crowd
+from charging_manager.http.facts import unmapped
+from charging_manager.http.guard import source_network
+from charging_manager.http.tls import HTTP, TlsDoor
+
+TUNNEL = b"cm-tunnel/1"
+PATIENCE_S = 10.0
+BACKLOG = 4096
+MOST_STRANGERS = 4096
+_TLS_HANDSHAKE = 0x16
+_LINGER_S = 2.0
+_HTTPS_ONLY = b"This server answers over HTTPS only: write https:// in front of its address.\n"
+_REFUSAL = (
+    b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nX-Content-Type-Options: nosniff\r\n"
+    b"Connection: close\r\nContent-Length: %d\r\n\r\n%s" % (len(_HTTPS_ONLY), _HTTPS_ONLY)
+)
+
+
+class Listener(Service):
+    """Listens on ``port`` (0: any free one; afterwards ``port`` is the real one).
+
+    With a tunnel factory it is the cloud's: plain HTTP gets a short 400 unless ``allow_http``. Without, it is the
+    agent's: the web site itself redirects those who are not on this machine.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self, reactor: Any, port: int, web: Factory, tunnel: Factory | None, tls: TlsDoor, allow_http: bool
+    ) -> None:
+        self.port = port
+        self.web, self.tunnel, self.tls = web, tunnel, tls
+        self.refuses_plain = tunnel is not None and not allow_http
+        self.reactor = reactor
+        self.strangers = Crowd(MOST_STRANGERS, MOST_STRANGERS)
+        tls.protocols = (TUNNEL, HTTP) if tunnel is not None else (HTTP,)
+        inner = _Inner(self)
+        self.over_tls: Any = TLSMemoryBIOFactory(tls, False, inner, reactor)
+        self._listening: Any = None
+        self._renewing = LoopingCall(self._renew)
+        self._renewing.clock = reactor
+
+    def startService(self) -> None:
+        """Raises: ConfigError in one sentence if the port cannot be had."""
+        super().startService()  # type: ignore[no-untyped-call]
+        if self._listening is None:
+            self.listen()
+        self._renewing.start(86_400.0, now=False)
+
+    def listen(self) -> None:
+        """Bind and listen. Raises: ConfigError."""
+        bound = bind(self.port)
+        try:
+            self.port = bound.getsockname()[1]
+            self._listening = self.reactor.adoptStreamPort(bound.fileno(), bound.family, _Door(self))
+        finally:
+            bound.close()
+
+    def stopService(self) -> Deferred[None]:
+        """No new connections, and what browsers have open is closed; tunnels are their own factory's."""
+        super().stopService()  # type: ignore[no-untyped-call]
+        if self._renewing.running:
+            self._renewing.stop()
+        listening, self._listening = self._listening, None
+        stopped = maybeDeferred(listening.stopListening) if listening is not None else maybeDeferred(lambda: None)
+
+        def close_browsers(result: Any) -> Any:
+            close_all = getattr(self.web, "close_all", None)
+            if close_all is not None:
+                close_all()
+            return result
+
+        return stopped.addBoth(close_browsers)
+
+    def _renew(self) -> None:
+        with self._log.failuresHandled("the certificate could not be renewed; the next try is tomorrow"):
+            self.tls.renew()
+
+
+def bind(port: int) -> socket.socket:
+    """A listening socket for IPv6 and IPv4, or for IPv4 where there is no IPv6. Raises: ConfigError."""
+    try:
+        return _bind(socket.AF_INET6, ("::", port))
+    except OSError as error:
+        if error.errno not in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
+            raise _no_port(port, error) from error
+    try:
+        return _bind(socket.AF_INET, ("0.0.0.0", port))  # noqa: S104 - a server for the house and beyond
+    except OSError as error:
+        raise _no_port(port, error) from error
+
+
+def _bind(family: socket.AddressFamily, address: tuple[str, int]) -> socket.socket:
+    bound = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family is socket.AF_INET6:
+            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        bound.bind(address)
+        bound.listen(BACKLOG)
+    except OSError:
+        bound.close()
+        raise
+    return bound
+
+
+def _no_port(port: int, error: OSError) -> ConfigError:
+    if error.errno == errno.EADDRINUSE:
+        return ConfigError(f"port {port}", "is in use by another program; stop that one, or choose another port")
+    if error.errno == errno.EACCES:
+        return ConfigError(f"port {port}", "may not be used by this user; choose a port above 1023")
+    return ConfigError(f"port {port}", f"cannot be listened on ({error.strerror}); choose another port")
+
+
+class _Door(Factory):
+    noisy = False
+
+    def __init__(self, listener: Listener) -> None:
+        self._listener = listener
+
+    def buildProtocol(self, addr: Any) -> Protocol:
+        return _Stranger(self._listener)
+
+
+class _Stranger(Protocol):
+    """A connection that has not said anything yet."""
+
+    transport: Any
+
+    def __init__(self, listener: Listener) -> None:
+        self._listener = listener
+        self._deadline: IDelayedCall | None = None
+
+    def connectionMade(self) -> None:
+        self.transport.setTcpNoDelay(True)
+        self.transport.setTcpKeepAlive(True)
+        self._deadline = self._listener.reactor.callLater(PATIENCE_S, self.send_away)
+        if not self._listener.strangers.enter(self, source_network(unmapped(self.transport.getPeer().host))):
+            self.send_away()
+
+    def dataReceived(self, data: bytes) -> None:
+        listener = self._listener
+        if data[0] == _TLS_HANDSHAKE:
+            self._become(listener.over_tls.buildProtocol(self.transport.getPeer()), data)
+        elif listener.refuses_plain:
+            self._become(_Refusal(listener.reactor), data)
+        else:
+            self._become(listener.web.buildProtocol(self.transport.getPeer()), data)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self._over()
+
+    def send_away(self) -> None:
+        self._over()
+        self.transport.abortConnection()
+
+    def _become(self, protocol: Any, data: bytes) -> None:
+        self._over()
+        self.transport.protocol = protocol
+        protocol.makeConnection(self.transport)
+        protocol.dataReceived(data)
+
+    def _over(self) -> None:
+        if self._deadline is not None and self._deadline.active():
+            self._deadline.cancel()
+        self._listener.strangers.leave(self)
+
+
+class _Refusal(Protocol):
+    """Says once that HTTPS is spoken here, then swallows the rest: a reset would destroy the answer on its way."""
+
+    transport: Any
+
+    def __init__(self, reactor: Any) -> None:
+        self._reactor = reactor
+
+    def connectionMade(self) -> None:
+        self._deadline = self._reactor.callLater(_LINGER_S, self.transport.abortConnection)
+        self.transport.write(_REFUSAL)
+        self.transport.loseWriteConnection()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        if self._deadline.active():
+            self._deadline.cancel()
+
+
+class _Inner(Factory):
+    """What TLS wraps."""
+
+    noisy = False
+
+    def __init__(self, listener: Listener) -> None:
+        self._listener = listener
+
+    def buildProtocol(self, addr: Any) -> Protocol:
+        return _Shaking(self._listener, addr)
+
+
+@implementer(IHandshakeListener)
+class _Shaking(Protocol):
+    """Inside TLS until the handshake is done; then it steps out of the way."""
+
+    transport: Any
+
+    def __init__(self, listener: Listener, peer: Any) -> None:
+        self._listener, self._peer = listener, peer
+        self._inner: Any = None
+
+    def connectionMade(self) -> None:
+        self._deadline = self._listener.reactor.callLater(PATIENCE_S, self.send_away)
+        if not self._listener.strangers.enter(self, source_network(unmapped(self._peer.host))):
+            self.send_away()
+
+    def handshakeCompleted(self) -> None:
+        self._over()
+        listener, transport = self._listener, self.transport
+        is_tunnel = transport.negotiatedProtocol == TUNNEL and listener.tunnel is not None
+        self._inner = (listener.tunnel if is_tunnel else listener.web).buildProtocol(self._peer)  # type: ignore[union-attr]
+        if self._inner is None:
+            transport.abortConnection()
+            return
+        transport.wrappedProtocol = self._inner
+        self._inner.makeConnection(transport)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self._over()
+
+    def send_away(self) -> None:
+        self._over()
+        self.transport.abortConnection()
+
+    def _over(self) -> None:
+        if self._deadline.active():
+            self._deadline.cancel()
+        self._listener.strangers.leave(self)
