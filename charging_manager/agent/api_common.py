@@ -19,11 +19,9 @@ async def device_problem(change: Awaitable[T]) -> T:
     try:
         return await change
     except ConfigError as error:
-        raise Problem(
-            422, "invalid-field", "{reason}", error.where.rpartition(".")[2], reason=error.sentence
-        ) from error
+        raise Problem(422, "invalid-field", error.sentence, error.where.rpartition(".")[2]) from error
     except StorageError as error:
-        raise Problem(503, f"storage-{error.code}", "{reason}", reason=error.sentence) from error
+        raise Problem(503, f"storage-{error.code}", error.sentence) from error
 
 
 def known_mode(text: str) -> Mode:

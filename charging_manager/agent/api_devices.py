@@ -304,7 +304,7 @@ def _address(text: str) -> str:
     try:
         parse_address(text)
     except ConfigError as error:
-        raise Problem(422, "bad-address", "{reason}", "address", reason=error.sentence) from error
+        raise Problem(422, "bad-address", error.sentence, "address") from error
     return text.strip()
 
 

@@ -26,8 +26,8 @@ from charging_manager.http.userids import UserIds, normal_user_id
 CLOUD = "cloud"
 """The source of whoever comes through the tunnel, as the audit log names it."""
 
-_OWN_CHANGE_SEEN_S = 1.0
-"""Within this time the watch notices what we changed ourselves."""
+_OWN_CHANGE_SEEN_S = 2.0
+"""Within this time the watch notices, once, what we changed ourselves."""
 
 
 @frozen
@@ -208,7 +208,9 @@ class People:
 
     def password_changed_elsewhere(self) -> None:
         """The password's file changed. If that was not us, somebody ran ``passwd``: all logins end."""
-        if self._clock.seconds() - self._set_here_s < _OWN_CHANGE_SEEN_S:
+        ours = self._clock.seconds() - self._set_here_s < _OWN_CHANGE_SEEN_S
+        self._set_here_s = float("-inf")
+        if ours:
             return
         self._records.audit("agent", "", "password-changed", "", f"by command, now {self.password.state}")
         ending: Deferred[Any] = Deferred.fromCoroutine(self.end_logins())

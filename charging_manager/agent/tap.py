@@ -70,7 +70,7 @@ class Options(DaemonOptions):
     }
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self["drivers"] = []
 
     def opt_drivers(self, folder: str) -> None:
@@ -163,13 +163,13 @@ class Parts:
         self.table = build_table(self.site, self.people, shown, the_log, self.runtime.token)
         end.end = TunnelEnd(self.people, self.table)
         pages = Pages([self.web / "agent", self.web / "common"], self.web)
-        self.web_site = build_site(
+        self.web_site: Any = build_site(
             AgentFront(self.people, self.table),
             pages,
             CookieNames("agent"),
             reactor=reactor,
             allow_http=options["allow-http"],
-            hsts=lambda: self.tls.ca_signed,
+            hsts=lambda: self.tls.is_ca_signed,
         )
         self.listener = Listener(reactor, options["port"], self.web_site, None, self.tls, options["allow-http"])
 
@@ -211,10 +211,9 @@ class AgentService(Service):
         self._reactor = reactor
         self._parts = parts
         self._started: list[Callable[[], Any]] = []
-        self._runtime_path: Path | None = None
 
     def startService(self) -> None:
-        super().startService()
+        super().startService()  # type: ignore[no-untyped-call]
         self._starting = or_give_up(Deferred.fromCoroutine(self._start()), self._reactor, PROGRAM)
 
     async def _start(self) -> None:
@@ -223,31 +222,27 @@ class AgentService(Service):
         self._started.append(parts.database.close)
         await parts.logins.load()
         self._started.append(parts.logins.stop)
-        await parts.site.start()
-        self._started.append(parts.site.stop)
         parts.people.on_end(self._login_ended)
         parts.password.watch(self._reactor, parts.people.password_changed_elsewhere)
         self._started.append(parts.password.stop)
-        await parts.listener.start()
+        parts.listener.startService()
         self._started.append(parts.listener.stopService)
+        await parts.site.start()
+        self._started.append(parts.site.stop)
         parts.runtime = evolve(parts.runtime, port=parts.listener.port)
         path = write_runtime(parts.data, parts.runtime)
         self._started.append(lambda: remove_runtime(path))
         parts.uplink.startService()
         self._started.append(parts.uplink.stopService)
-        if hasattr(signal, "SIGHUP"):
-            self._reactor.callWhenRunning(self._listen_to_sighup)
+        signal.signal(signal.SIGHUP, lambda *_: self._reactor.callFromThread(parts.site.look_at_drivers))
         self.log.info("agent {serial} listens on port {port}", serial=parts.key.serial, port=parts.listener.port)
-
-    def _listen_to_sighup(self) -> None:
-        signal.signal(signal.SIGHUP, lambda *_: self._reactor.callFromThread(self._parts.site.look_at_drivers))
 
     def _login_ended(self, login: LoginSession) -> None:
         self._parts.hub.drop(lambda caller: caller.login == login.handle)
         self._parts.web_site.close_streams_of(login.handle)
 
     def stopService(self) -> Deferred[None]:
-        super().stopService()
+        super().stopService()  # type: ignore[no-untyped-call]
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:

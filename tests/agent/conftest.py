@@ -5,9 +5,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from argon2 import PasswordHasher
 
 from charging_manager.agent.config import Configuration
+from charging_manager.http import passwords
 from tests.agent.whole import Make, WholeAgent
+
+
+@pytest.fixture(autouse=True)
+def cheap_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Argon2 as cheap as it gets: what it costs is tested in http."""
+    cheap = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+    monkeypatch.setattr(passwords, "_HASHER", cheap)
+    monkeypatch.setattr(passwords, "_DUMMY", cheap.hash("nobody knows"))
 
 
 @pytest.fixture

@@ -1,0 +1,263 @@
+"""SECURITY-TARGETS, "Login, exactly", row by row, here at the agent that decides."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from attrs import evolve
+
+from charging_manager.http.routes import Answer, Caller, Role, Stream
+from charging_manager.tunnel.link import RemoteLogin, RemoteRequest, RemoteStream
+from charging_manager.tunnel.reasons import Refusal
+from tests.agent.test_api_live import Browser
+from tests.agent.values import box, house
+from tests.agent.waiting import result_of
+from tests.agent.whole import ADMIN, Make, WholeAgent
+
+PASSWORD = "correct horse battery"
+STRANGER = Caller(Role.NOBODY, source="192.0.2.50")
+
+
+@pytest.fixture
+def agent(agents: Make) -> WholeAgent:
+    agent = agents(house(box(driver="keba-p30"), box("yard", driver="keba-p30", address="tcp://127.0.0.1:1502?unit=7")))
+    agent.password.write(PASSWORD)
+    return agent
+
+
+def user_id(agent: WholeAgent, name: str = "Ann", remote: bool = True) -> str:
+    """The secret ID of a new user."""
+    body = {"name": name, "remote": remote, "charge_points": ["garage"]}
+    return str(agent.json("POST", "users", body)["user_id"])
+
+
+def come_in(agent: WholeAgent, secret: str, admin: bool, source: str = "198.51.100.1") -> Any:
+    """What the cloud gets for a login: a grant, or None."""
+    try:
+        return result_of(agent.end.login(RemoteLogin(secret, admin, "fr", source)))
+    except Refusal as refusal:
+        assert refusal.code == "refused"
+        return None
+
+
+def through(agent: WholeAgent, token: str, method: str, path: str, body: object = None) -> Any:
+    """A relayed request."""
+    data = json.dumps(body).encode() if body is not None else b""
+    request = RemoteRequest(method, f"/api/v1/{path}", content_type="application/json" if data else "", body=data)
+    return result_of(agent.end.request(token, request))
+
+
+def test_with_an_empty_admin_password_nobody_comes_in(agent: WholeAgent) -> None:
+    ann = user_id(agent)
+    agent.password.write(None)
+    assert [come_in(agent, secret, admin) for secret in (ann, PASSWORD, "", "x") for admin in (True, False)] == [
+        None
+    ] * 8
+
+
+def test_with_no_admin_password_ever_set_nobody_comes_in(agents: Make) -> None:
+    agent = agents(house(box(driver="keba-p30")))
+    ann = user_id(agent)
+    assert [come_in(agent, secret, admin) for secret in (ann, "", "x") for admin in (True, False)] == [None] * 6
+
+
+def test_the_admin_password_with_the_box_ticked_is_admin(agent: WholeAgent) -> None:
+    assert come_in(agent, PASSWORD, True).role == "admin"
+
+
+def test_a_user_id_with_the_box_ticked_is_refused(agent: WholeAgent) -> None:
+    assert come_in(agent, user_id(agent), True) is None
+
+
+def test_the_id_of_a_remote_user_is_that_user(agent: WholeAgent) -> None:
+    grant = come_in(agent, user_id(agent).lower().replace("-", " "), False)
+    assert grant.role == "user"
+    me = json.loads(through(agent, grant.token, "GET", "me").body)
+    assert (me["role"], me["user"], me["remote"]) == ("user", "ann", True)
+
+
+def test_the_id_of_a_user_not_allowed_remotely_is_refused(agent: WholeAgent) -> None:
+    assert come_in(agent, user_id(agent, remote=False), False) is None
+
+
+def test_the_admin_password_with_the_box_not_ticked_is_refused(agent: WholeAgent) -> None:
+    assert come_in(agent, PASSWORD, False) is None
+
+
+@pytest.mark.parametrize("admin", [True, False])
+def test_an_empty_secret_is_refused(agent: WholeAgent, admin: bool) -> None:
+    assert come_in(agent, "", admin) is None
+
+
+def test_the_true_reason_is_in_the_audit_log_and_no_secret_is(agent: WholeAgent) -> None:
+    come_in(agent, "a wrong password", True)
+    result_of(agent.records.flush())
+    rows = result_of(
+        agent.database.read(lambda c: c.execute("SELECT * FROM audit WHERE action = 'login-failed'").fetchall())
+    )
+    assert [row["detail"] for row in rows] == ["wrong-password, 198.51.100.1"]
+    assert "a wrong password" not in str([tuple(row) for row in rows])
+
+
+def test_guessing_is_slowed_down_and_the_owner_is_not_locked_out(agent: WholeAgent) -> None:
+    for _ in range(30):
+        come_in(agent, "guess", True, "203.0.113.9")
+    assert come_in(agent, PASSWORD, True, "203.0.113.9") is None
+    agent.run(31)
+    assert come_in(agent, PASSWORD, True, "198.51.100.7") is not None
+
+
+@pytest.mark.parametrize("token", ["", "x", "A" * 43, "admin", PASSWORD])
+def test_a_token_that_the_cloud_invents_gets_nothing(agent: WholeAgent, token: str) -> None:
+    with pytest.raises(Refusal) as caught:
+        through(agent, token, "GET", "state")
+    assert caught.value.code == "token-refused"
+
+
+def test_a_cookie_of_the_site_is_no_token_of_the_tunnel_nor_the_other_way_round(agent: WholeAgent) -> None:
+    answer = agent.ask("POST", "login", {"password": PASSWORD}, STRANGER)
+    assert isinstance(answer, Answer) and answer.login
+    with pytest.raises(Refusal):
+        through(agent, answer.login, "GET", "state")
+    grant = come_in(agent, PASSWORD, True)
+    assert agent.people.known(grant.token, STRANGER) is None
+    assert agent.people.known(answer.login, STRANGER) is not None
+
+
+def test_a_relayed_user_can_do_what_a_user_may(agent: WholeAgent) -> None:
+    token = come_in(agent, user_id(agent), False).token
+    agent.run(1)
+    assert [one["id"] for one in json.loads(through(agent, token, "GET", "state").body)["charge_points"]] == ["garage"]
+    assert through(agent, token, "PUT", "charge-points/garage/mode", {"mode": "off"}).status == 200
+    assert through(agent, token, "PUT", "charge-points/yard/mode", {"mode": "off"}).status == 404
+    assert through(agent, token, "GET", "devices").status == 403
+    assert through(agent, token, "POST", "login", {"password": PASSWORD}).status == 403
+
+
+def test_a_removed_user_is_out_at_once(agent: WholeAgent) -> None:
+    token = come_in(agent, user_id(agent), False).token
+    stream = through(agent, token, "GET", "events")
+    assert isinstance(stream, RemoteStream)
+    browser = Browser(Stream(stream.start))
+    agent.ask("DELETE", "users/ann")
+    assert browser.finished
+    with pytest.raises(Refusal):
+        through(agent, token, "GET", "state")
+
+
+def test_a_user_who_is_no_longer_remote_is_out_from_afar(agent: WholeAgent) -> None:
+    token = come_in(agent, user_id(agent), False).token
+    agent.json("PUT", "users/ann", {"remote": False})
+    with pytest.raises(Refusal):
+        through(agent, token, "GET", "state")
+
+
+def test_a_new_id_ends_the_old_one_and_its_logins(agent: WholeAgent) -> None:
+    old = user_id(agent)
+    token = come_in(agent, old, False).token
+    new = agent.json("POST", "users/ann/new-id")["user_id"]
+    assert new != old and come_in(agent, old, False) is None and come_in(agent, new, False) is not None
+    with pytest.raises(Refusal):
+        through(agent, token, "GET", "state")
+
+
+@pytest.mark.parametrize("new", [None, "another password"])
+def test_a_password_changed_by_command_ends_all_logins_within_a_second(agent: WholeAgent, new: str | None) -> None:
+    agent.password.watch(agent.clock, agent.people.password_changed_elsewhere)
+    token = come_in(agent, PASSWORD, True).token
+    browser = Browser(Stream(through(agent, token, "GET", "events").start))
+    agent.password.write(new)
+    agent.run(1)
+    agent.password.stop()
+    assert browser.finished and agent.logins.listing() == []
+    with pytest.raises(Refusal):
+        through(agent, token, "GET", "state")
+
+
+def test_a_password_changed_in_the_ui_ends_all_logins_but_the_own(agent: WholeAgent) -> None:
+    agent.password.watch(agent.clock, agent.people.password_changed_elsewhere)
+    token = come_in(agent, PASSWORD, True).token
+    answer = agent.ask("PUT", "admin/password", {"old": PASSWORD, "new": "another password"})
+    agent.run(3)
+    agent.password.stop()
+    assert isinstance(answer, Answer) and answer.status == 204
+    assert agent.people.known(answer.login, STRANGER) is not None
+    with pytest.raises(Refusal):
+        through(agent, token, "GET", "state")
+
+
+def test_the_old_password_must_be_right(agent: WholeAgent) -> None:
+    assert agent.refused("PUT", "admin/password", {"old": "x", "new": "another password"}) == (
+        403,
+        "wrong-password",
+        "old",
+    )
+    assert agent.refused("PUT", "admin/password", {"old": PASSWORD, "new": ""})[0] == 422
+    assert come_in(agent, PASSWORD, True) is not None
+
+
+def test_the_password_is_not_changed_from_afar(agent: WholeAgent) -> None:
+    token = come_in(agent, PASSWORD, True).token
+    assert through(agent, token, "PUT", "admin/password", {"old": PASSWORD, "new": "n"}).status == 403
+
+
+def test_the_first_password_is_set_from_loopback_alone(agents: Make) -> None:
+    agent = agents()
+    away, here = evolve(ADMIN, loopback=False), evolve(ADMIN, loopback=True)
+    assert agent.refused("PUT", "admin/password", {"new": "first password"}, away)[1] == "no-admin-password"
+    assert agent.ask("PUT", "admin/password", {"new": "first password"}, here).status == 204
+    assert agent.password.state == "set"
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({"password": PASSWORD}, 200),
+        ({"password": "wrong"}, 401),
+        ({"user_id": "AAAAA-AAAAA"}, 401),
+        ({"password": PASSWORD, "user_id": "x"}, 422),
+        ({}, 422),
+        ({"password": 7}, 422),
+    ],
+)
+def test_a_login_at_the_site(agent: WholeAgent, body: dict[str, Any], status: int) -> None:
+    answer = agent.ask("POST", "login", body, STRANGER)
+    assert isinstance(answer, Answer) and answer.status == status
+    assert (answer.login is not None) == (status == 200)
+
+
+def test_a_user_logs_in_at_the_site_with_its_id_and_may_have_none_remotely(agent: WholeAgent) -> None:
+    answer = agent.ask("POST", "login", {"user_id": user_id(agent, remote=False)}, STRANGER)
+    assert isinstance(answer, Answer) and answer.login
+    caller = agent.people.known(answer.login, STRANGER)
+    assert caller is not None and (caller.role, caller.user) == (Role.USER, "ann")
+
+
+def test_logging_out_ends_the_login(agent: WholeAgent) -> None:
+    answer = agent.ask("POST", "login", {"password": PASSWORD}, STRANGER)
+    assert isinstance(answer, Answer)
+    caller = agent.people.known(answer.login, STRANGER)
+    assert caller is not None
+    out = agent.ask("POST", "logout", None, caller)
+    assert isinstance(out, Answer) and out.logout
+    assert agent.people.known(answer.login, STRANGER) is None
+
+
+def test_logging_out_through_the_tunnel_ends_the_token(agent: WholeAgent) -> None:
+    token = come_in(agent, PASSWORD, True).token
+    result_of(agent.end.logout(token))
+    result_of(agent.end.logout("nobody's"))
+    with pytest.raises(Refusal):
+        through(agent, token, "GET", "me")
+
+
+def test_a_throttled_login_at_the_site_says_when_to_come_back(agent: WholeAgent) -> None:
+    statuses = [agent.ask("POST", "login", {"password": "wrong"}, STRANGER).status for _ in range(8)]
+    assert statuses[0] == 401 and statuses[-1] == 429
+
+
+def test_an_emptied_password_lets_no_admin_in_at_the_site(agent: WholeAgent) -> None:
+    agent.password.write(None)
+    assert agent.refused("POST", "login", {"password": ""}, STRANGER)[:2] == (403, "no-admin-password")
