@@ -1,0 +1,176 @@
+"""``twistd cm-cloud``: the parts list of the cloud server."""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from collections.abc import Callable, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, TypeVar
+
+from twisted.application.service import IService, Service
+from twisted.internet.defer import Deferred, maybeDeferred, succeed
+from twisted.internet.threads import deferToThreadPool
+from twisted.logger import Logger
+
+from charging_manager.clocks import use_monotonic, utc_now
+from charging_manager.cloud.accounts import Accounts
+from charging_manager.cloud.admin import Admin
+from charging_manager.cloud.admin_door import AdminDoor
+from charging_manager.cloud.door import Door
+from charging_manager.cloud.downlink import Links, TunnelFactory
+from charging_manager.cloud.front import CloudFront
+from charging_manager.cloud.house import House
+from charging_manager.cloud.ledger import Ledger
+from charging_manager.cloud.logins import Logins
+from charging_manager.cloud.machine import Machine
+from charging_manager.cloud.sites import Sites
+from charging_manager.daemon.ending import or_give_up, refuse
+from charging_manager.daemon.logs import the_log
+from charging_manager.daemon.options import DaemonOptions
+from charging_manager.daemon.runtime import RuntimeFile, remove_runtime, write_runtime
+from charging_manager.errors import ConfigError
+from charging_manager.http.cookies import CookieNames
+from charging_manager.http.guard import DeviceCookies, LoginGuard
+from charging_manager.http.listener import Listener
+from charging_manager.http.pages import Pages
+from charging_manager.http.passwords import AdminPassword
+from charging_manager.http.sessions import LoginSessions
+from charging_manager.http.table import RouteTable
+from charging_manager.http.tls import TlsDoor
+from charging_manager.http.userids import load_key
+from charging_manager.http.web import build_site
+from charging_manager.paths import make_private, runtime_folder, shared
+from charging_manager.storage.database import Database
+
+log = Logger()
+T = TypeVar("T")
+
+PROGRAM = "cm-cloud"
+
+
+class Options(DaemonOptions):
+    """Options of ``twistd cm-cloud``."""
+
+    daemon = "cloud"
+    tapname = PROGRAM
+    default_port = 4443
+    known = {**DaemonOptions.known, "open_enrolment": bool}
+    optFlags: list[Sequence[Any]] = [
+        ["open-enrolment", None, "Admit installations by serial number, which their own key proves."],
+    ]
+
+
+def makeService(options: Options) -> IService:
+    """The whole server. What is wrong with the configuration is said in one sentence."""
+    from twisted.internet import reactor  # here and nowhere else
+
+    use_monotonic(reactor)
+    try:
+        return Cloud(reactor, options)
+    except ConfigError as error:
+        refuse(PROGRAM, error)
+
+
+class Cloud(Service):
+    """Starts the parts in order; stops those that were started, the last one first."""
+
+    def __init__(self, reactor: Any, options: Options) -> None:
+        """What needs no waiting. Raises: ConfigError."""
+        self._reactor = reactor
+        self._data: Path = make_private(options["data"])
+        self._port: int = options["port"]
+        self._allow_http: bool = options["allow-http"]
+        self._open_enrolment = bool(options["open-enrolment"])
+        self._web = shared("web")
+        self._folder = make_private(self._data / "cloud")
+        self._secret = load_key(self._folder / "secret")
+        self._tls = TlsDoor(self._folder / "tls")
+        self._stops: list[Callable[[], object]] = []
+        self._starting: Deferred[None] = succeed(None)
+
+    def startService(self) -> None:
+        super().startService()  # type: ignore[no-untyped-call]
+        self._starting = or_give_up(Deferred.fromCoroutine(self._start()), self._reactor, PROGRAM)
+
+    def stopService(self) -> Deferred[None]:
+        super().stopService()  # type: ignore[no-untyped-call]
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _stop(self) -> None:
+        await self._starting
+        while self._stops:
+            with log.failuresHandled("a part did not stop in order; the others do"):
+                await maybeDeferred(self._stops.pop())
+
+    def _in_thread(self, work: Callable[[], T]) -> Deferred[T]:
+        return deferToThreadPool(self._reactor, self._reactor.getThreadPool(), work)
+
+    async def _start(self) -> None:
+        reactor, stops = self._reactor, self._stops
+        tls = self._tls
+        schema = files("charging_manager.cloud.schema")
+        database = await Database.open(self._folder / "cloud.sqlite", schema, reactor=reactor)
+        stops.append(database.close)
+        password = AdminPassword(self._data / "admin", self._in_thread)
+
+        accounts, ledger, links = Accounts(database, utc_now), Ledger(database, utc_now), Links()
+        sites = Sites(accounts, ledger, lambda: password.state != "unset", self._open_enrolment, reactor, utc_now)
+        tunnels = TunnelFactory(
+            reactor,
+            sites,
+            salt_key=hmac.digest(self._secret, b"fake salts", "sha256"),
+            open_enrolment=self._open_enrolment,
+            links=links,
+        )
+        sessions = LoginSessions(database, reactor)
+        await sessions.load()
+        stops.append(sessions.stop)
+        logins, devices = Logins(sessions, links.get), DeviceCookies(self._secret)
+        admin_door = AdminDoor(password, logins, ledger, LoginGuard(), devices, reactor)
+
+        token = secrets.token_urlsafe(32)
+
+        def announce() -> None:
+            write_runtime(self._data, RuntimeFile(listener.port, "cloud", tls.fingerprint, token))
+
+        def figures() -> dict[str, float]:
+            return {
+                "tunnels": len(links),
+                "logins": len(sessions.listing()),
+                "tunnel_received_bytes": sum(link.bytes_in for link in links),
+                "tunnel_sent_bytes": sum(link.bytes_out for link in links),
+            }
+
+        table = RouteTable(
+            [
+                *House(the_log, ledger, lambda: password.state == "unset", lambda: table.openapi()).routes(),
+                *Door(accounts, ledger, logins, links.get, LoginGuard(), devices, reactor).routes(),
+                *admin_door.routes(),
+                *Admin(accounts, ledger, links, logins, self._in_thread, utc_now).routes(),
+                *Machine(token, tls, announce, figures, ledger).routes(),
+            ],
+            "Charging Manager cloud server",
+        )
+        site: Any = build_site(
+            CloudFront(table, logins, links.get, password),
+            Pages([self._web / "cloud", self._web / "agent"], self._web),
+            CookieNames("cloud"),
+            reactor=reactor,
+            allow_http=self._allow_http,
+            hsts=lambda: tls.is_ca_signed,
+        )
+        sessions.on_end(lambda session: site.close_streams_of(session.handle))
+        listener = Listener(reactor, self._port, site, tunnels, tls, self._allow_http)
+
+        sites.startService()
+        stops.append(sites.stopService)
+        admin_door.watch()
+        stops.append(admin_door.stop)
+        listener.startService()
+        stops.append(listener.stopService)
+        announce()
+        stops.append(lambda: remove_runtime(runtime_folder(self._data) / f"{listener.port}.json"))
+        stops.append(lambda: Deferred.fromCoroutine(tunnels.drain()))
+        log.info("the cloud server listens on port {port}", port=listener.port)
