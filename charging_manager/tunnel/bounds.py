@@ -25,6 +25,8 @@ WINDOW_BYTES = 256 * KIB
 SHARED_CHUNK = 16 * KIB
 """A data box while anything else is going on; on the wire exactly one TLS record."""
 ALONE_CHUNK = 60 * KIB
+BATCH_BYTES = 64 * KIB - KIB
+"""Data boxes written together: above the 64,000 bytes at which Twisted's TLS stops gathering."""
 STALLED_S = 55.0
 """A stream whose reader does not read is reset after this, looked at every ``STALL_LOOK_S``: within 60 s."""
 STALL_LOOK_S = 5.0

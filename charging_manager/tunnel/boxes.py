@@ -2,35 +2,48 @@
 
 Theory of operation. Twisted's parser copies its tail for every read and bounds no box. This one walks whole buffers
 by offset, keeps only an unfinished box (never more than the bound), and knows from what it has seen how many bytes the
-box must still have, so that a box dripped byte by byte costs no rescans. Data boxes of streams, recognised by their
-constant first bytes (AMP sorts keys), skip the dictionary.
+box must still have, so that a box dripped byte by byte costs no rescans. Data boxes of streams are recognised by their
+constant first bytes (AMP sorts keys: the stream's number comes before the data); their data is handed on as it comes,
+without waiting for the rest of the box and mostly without a copy.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from twisted.protocols.amp import AmpBox
 
 from charging_manager.tunnel import bounds
 from charging_manager.tunnel.reasons import Violation
 
-_DATA = b"\x00\x08_command\x00\x01d\x00\x01p"
-_STREAM = b"\x00\x01s"
-_END = b"\x00\x00"
+_DATA = b"\x00\x08_command\x00\x01d\x00\x01i\x00"
+_PAYLOAD = b"\x00\x01p"
 _LENGTH = struct.Struct(">H").pack
 _LONGEST_ID = 10
 
-
-def data_box(stream: bytes, size: int, parts: Iterable[bytes | memoryview]) -> bytes:
-    """A ``StreamData`` box of ``parts``, together ``size`` bytes, for the stream of this (ASCII decimal) id."""
-    return b"".join((_DATA, _LENGTH(size), *parts, _STREAM, _LENGTH(len(stream)), stream, _END))
+END = b"\x00\x00"
 
 
-def data_room(stream: bytes, chunk: int) -> int:
-    """How many bytes of data make a data box of ``chunk`` bytes on the wire."""
-    return chunk - len(_DATA) - 2 - len(_STREAM) - 2 - len(stream) - len(_END)
+def data_head(stream: int) -> bytes:
+    """How every data box of this stream begins; then come the length, the data and ``END``."""
+    name = b"%d" % stream
+    return b"".join((_DATA, bytes((len(name),)), name, _PAYLOAD))
+
+
+def data_length(size: int) -> bytes:
+    """The length of a data box's data."""
+    return _LENGTH(size)
+
+
+def number_box(command: bytes, **numbers: int) -> bytes:
+    """A box of a command without answer whose arguments are numbers, in alphabetical order."""
+    parts = [b"\x00\x08_command", _LENGTH(len(command)), command]
+    for name, number in numbers.items():
+        value = b"%d" % number
+        parts += (_LENGTH(len(name)), name.encode(), _LENGTH(len(value)), value)
+    parts.append(END)
+    return b"".join(parts)
 
 
 class BoxReader:
@@ -41,6 +54,8 @@ class BoxReader:
         self._on_data = on_data
         self._tail = bytearray()
         self._need = 0
+        self._stream: int | None = None
+        self._left = 0
         self._stopped = False
         self.box_bytes = bounds.BOX_BYTES_BEFORE_LOGIN
         self.streams_allowed = False
@@ -69,8 +84,10 @@ class BoxReader:
         offset, size = 0, len(data)
         while offset < size and not self._stopped:
             end = 0
-            if self.streams_allowed:
-                end = self._cut_data(data, offset, size)
+            if self._stream is not None:
+                end = self._go_on(data, offset, size)
+            elif self.streams_allowed:
+                end = self._cut_data_head(data, offset, size)
             if end == 0:
                 end = self._cut_box(data, offset, size)
             if end < 0:  # so many bytes, at least, belong to this box
@@ -80,31 +97,36 @@ class BoxReader:
         if offset < size and not self._stopped:
             self._tail += memoryview(data)[offset:]
 
-    def _cut_data(self, data: bytes, start: int, size: int) -> int:
-        """Offset behind the data box at ``start``; minus the bytes it needs; 0 when it is another kind of box."""
-        length_at = start + len(_DATA)
-        if not data.startswith(_DATA, start) or length_at + 2 > size:
+    def _cut_data_head(self, data: bytes, start: int, size: int) -> int:
+        """Offset of the data of the data box at ``start``; 0 when it is another kind of box, or not all there."""
+        id_at = start + len(_DATA) + 1
+        if not data.startswith(_DATA, start) or id_at > size:
             return 0
-        payload_at = length_at + 2
-        payload_end = payload_at + (data[length_at] << 8 | data[length_at + 1])
-        if payload_end - start > self.box_bytes:
-            raise Violation("box too large")
-        id_at = payload_end + len(_STREAM) + 2
-        if id_at > size:
-            return start - id_at
-        id_bytes = data[id_at - 2] << 8 | data[id_at - 1]
-        if not data.startswith(_STREAM, payload_end) or id_bytes > _LONGEST_ID:
-            return 0
-        id_end = id_at + id_bytes
-        if id_end + 2 > size:
-            return start - id_end - 2
-        if not data.startswith(_END, id_end):
+        id_end = id_at + data[id_at - 1]
+        payload_at = id_end + len(_PAYLOAD) + 2
+        if payload_at > size or not data.startswith(_PAYLOAD, id_end):
             return 0
         number = data[id_at:id_end]
-        if not number.isdigit():
+        if not number.isdigit() or len(number) > _LONGEST_ID:
             raise Violation("stream number is no number")
-        self._on_data(int(number), data[payload_at:payload_end])
-        return id_end + 2
+        self._stream = int(number)
+        self._left = data[payload_at - 2] << 8 | data[payload_at - 1]
+        return payload_at
+
+    def _go_on(self, data: bytes, start: int, size: int) -> int:
+        """Inside a data box: hand on what there is of it, and check its end."""
+        left = self._left
+        if left:
+            here = min(left, size - start)
+            self._left = left - here
+            self._on_data(self._stream or 0, data[start : start + here] if here < size else data)
+            return start + here
+        if size - start < len(END):
+            return -len(END)
+        if not data.startswith(END, start):
+            raise Violation("data box with more than data")
+        self._stream = None
+        return start + len(END)
 
     def _cut_box(self, data: bytes, start: int, size: int) -> int:
         """Offset behind the box at ``start``, or minus the bytes that it needs."""

@@ -174,6 +174,11 @@ class Link(Wire):
         if self._draining:
             raise trouble("draining")
 
+    def _too_late(self, answer: dict[str, Any]) -> None:
+        super()._too_late(answer)
+        if "token" in answer:  # a grant whose asker was told "refused" meanwhile: nobody must hold it
+            self.ask(commands.Logout, bounds.LOGOUT_TIMEOUT_S, token=answer["token"]).addErrback(lambda _: None)
+
     async def logout(self, token: str) -> None:
         """Raises: TunnelError."""
         await self.ask(commands.Logout, bounds.LOGOUT_TIMEOUT_S, token=token)

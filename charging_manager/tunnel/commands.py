@@ -103,10 +103,10 @@ class Request(amp.Command):
 
 
 class StreamOpen(amp.Command):
-    """Sender: stream ``s`` exists from now on. The agent's are odd, the cloud's even, each larger than the last."""
+    """Sender: stream ``i`` exists from now on. The agent's are odd, the cloud's even, each larger than the last."""
 
     commandName = b"o"
-    arguments = [(b"s", amp.Integer())]
+    arguments = [(b"i", amp.Integer())]
     requiresAnswer = False
 
 
@@ -114,7 +114,7 @@ class StreamData(amp.Command):
     """Sender: these bytes; they use up as much credit."""
 
     commandName = b"d"
-    arguments = [(b"p", amp.String()), (b"s", amp.Integer())]
+    arguments = [(b"i", amp.Integer()), (b"p", amp.String())]
     requiresAnswer = False
 
 
@@ -122,7 +122,7 @@ class StreamCredit(amp.Command):
     """Reader: so many bytes more may be sent."""
 
     commandName = b"c"
-    arguments = [(b"n", amp.Integer()), (b"s", amp.Integer())]
+    arguments = [(b"i", amp.Integer()), (b"n", amp.Integer())]
     requiresAnswer = False
 
 
@@ -130,7 +130,7 @@ class StreamEnd(amp.Command):
     """Sender: that was all. The stream exists until the reader has read it and closes it."""
 
     commandName = b"f"
-    arguments = [(b"s", amp.Integer())]
+    arguments = [(b"i", amp.Integer())]
     requiresAnswer = False
 
 
@@ -138,5 +138,5 @@ class StreamClose(amp.Command):
     """Reader: read to the end, or not interested. Sender: broken off, drop what is there."""
 
     commandName = b"x"
-    arguments = [(b"s", amp.Integer())]
+    arguments = [(b"i", amp.Integer())]
     requiresAnswer = False

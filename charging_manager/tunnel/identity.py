@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from charging_manager.errors import ConfigError
 
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-_SERIAL = re.compile(r"[0-9A-HJKMNP-TV-Z]{4}(-[0-9A-HJKMNP-TV-Z]{4}){3}", re.IGNORECASE)
+_SERIAL = re.compile(r"[0-9A-HJKMNP-TV-Z]{4}(-?[0-9A-HJKMNP-TV-Z]{4}){3}", re.IGNORECASE)
 _CLOUD_ID = re.compile(r"[A-Za-z0-9._-]{3,64}")
 _CONTEXT = b"cm-tunnel/1 agent login\0"
 
@@ -28,7 +28,7 @@ def serial_of(public_key: bytes) -> str:
 
 
 def is_serial(text: str) -> bool:
-    """Whether this has the form of a serial number, which no chosen Cloud ID may have."""
+    """Whether this has the form of a serial number, dashes or not, which no chosen Cloud ID may have."""
     return _SERIAL.fullmatch(text) is not None
 
 

@@ -93,7 +93,11 @@ class RemoteStream:
 
 
 class AgentEnd(Protocol):
-    """What the agent does for its cloud. ``login`` refuses with ``Refusal("refused")`` and logs the true reason."""
+    """What the agent does for its cloud.
+
+    ``login`` refuses with ``Refusal("refused")`` and logs the true reason; ``request`` refuses an unknown or ended
+    token with ``Refusal("token-refused")``, and answers everything else, problems included.
+    """
 
     async def login(self, login: RemoteLogin) -> RemoteGrant: ...
 

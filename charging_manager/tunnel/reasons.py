@@ -35,6 +35,7 @@ SENTENCES: Final[dict[str, str]] = {
     "protocol": "The other end sent something that is not allowed; the connection was closed.",
     "overloaded": "The other end does not read what it asked for; the connection was closed.",
     "failed": "The other end failed at this request; its log says why.",
+    "token-refused": "The login session is over; please log in again.",
     "draining": "The tunnel is being closed.",
     "offline": "The installation is not connected.",
 }

@@ -17,7 +17,7 @@ from attrs import frozen
 from twisted.logger import Logger
 
 from charging_manager.tunnel import bounds
-from charging_manager.tunnel.boxes import data_box, data_room
+from charging_manager.tunnel.boxes import END, data_head, data_length, number_box
 from charging_manager.tunnel.link import RemoteSink, RemoteSource, RemoteStream
 from charging_manager.tunnel.reasons import Violation, trouble
 
@@ -32,7 +32,6 @@ class StreamOut:
     open: Callable[[int], None]
     data: Callable[[bytes], None]
     credit: Callable[[int, int], None]
-    end: Callable[[int], None]
     close: Callable[[int], None]
     alone: Callable[[], bool]
     """Nothing else is going on: long boxes delay nobody."""
@@ -44,7 +43,8 @@ class Outgoing:
     def __init__(self, streams: Streams, number: int) -> None:
         self._streams = streams
         self.number = number
-        self.name = b"%d" % number
+        self.head = data_head(number)
+        self.overhead = len(self.head) + 2 + len(END)
         self.pending: deque[memoryview] = deque()
         self.pending_bytes = 0
         self.credit = bounds.SHARE_BYTES
@@ -75,9 +75,8 @@ class Outgoing:
         """Break the stream off; its reader learns that this was not the end."""
         self._streams.break_off(self)
 
-    def take(self, most: int) -> tuple[int, list[memoryview]]:
-        """Up to so many pending bytes, in pieces that are not copied."""
-        parts: list[memoryview] = []
+    def take(self, most: int, into: list[bytes | memoryview]) -> int:
+        """Put up to so many pending bytes there, in pieces that are not copied."""
         taken = 0
         while self.pending and taken < most:
             piece = self.pending.popleft()
@@ -85,10 +84,10 @@ class Outgoing:
             if len(piece) > room:
                 self.pending.appendleft(piece[room:])
                 piece = piece[:room]
-            parts.append(piece)
+            into.append(piece)
             taken += len(piece)
         self.pending_bytes -= taken
-        return taken, parts
+        return taken
 
 
 class Incoming:
@@ -104,6 +103,8 @@ class Incoming:
         self.slow = False
         self.ended = False
         self.closed = False
+        self.grant_at = bounds.SHARE_BYTES
+        """More credit is given when no more than this is left of it."""
         self.stuck_since_s: float | None = None
 
     @property
@@ -163,8 +164,8 @@ class Streams:
             raise trouble("busy")
         number, self._next = self._next, self._next + 2
         outgoing = self._outgoing[number] = Outgoing(self, number)
-        self._out.open(number)
         try:
+            self._out.open(number)
             outgoing.source = stream.start(outgoing)
         except Exception:
             self.break_off(outgoing)
@@ -188,33 +189,47 @@ class Streams:
         self._pumping = True
         try:
             while self._ready and not self._paused:
-                number, stream = next(iter(self._ready.items()))
-                self._send_one(stream)
-                if stream.closed or stream.end_sent or not self._can_send(stream):
-                    self._ready.pop(number, None)
-                else:
-                    self._ready.move_to_end(number)
+                self._send_batch()
         finally:
             self._pumping = False
+
+    def _send_batch(self) -> None:
+        """One box of each in turn, written together: TLS and the kernel cost by the call."""
+        batch: list[bytes | memoryview] = []
+        batch_bytes = 0
+        while self._ready and batch_bytes < bounds.BATCH_BYTES:
+            number, stream = next(iter(self._ready.items()))
+            if stream.pending and stream.credit > 0:
+                batch_bytes += self._put_box(stream, batch)
+            if stream.pending and stream.credit > 0:
+                self._ready.move_to_end(number)
+                continue
+            self._ready.pop(number, None)
+            if stream.finished and not stream.pending and not stream.closed:
+                stream.end_sent = True
+                batch.append(number_box(b"f", i=number))
+        if batch:
+            self._out.data(b"".join(batch))
+
+    def _put_box(self, stream: Outgoing, batch: list[bytes | memoryview]) -> int:
+        """The stream's next data box, and its bytes on the wire."""
+        alone = len(self._outgoing) == 1 and not self._incoming and self._out.alone()
+        room = (bounds.ALONE_CHUNK if alone else bounds.SHARED_CHUNK) - stream.overhead
+        batch += (stream.head, b"")
+        at = len(batch) - 1
+        size = stream.take(min(room, stream.credit), batch)
+        batch[at] = data_length(size)
+        batch.append(END)
+        stream.credit -= size
+        if stream.told_slow and stream.pending_bytes <= _LOW_BYTES and stream.source is not None:
+            stream.told_slow = False
+            self._tell(stream.source.resumed, stream.number)
+        stream.dry_since_s = self._now_s() if stream.pending and stream.credit == 0 else None
+        return size + stream.overhead
 
     @staticmethod
     def _can_send(stream: Outgoing) -> bool:
         return (bool(stream.pending) and stream.credit > 0) or (stream.finished and not stream.pending)
-
-    def _send_one(self, stream: Outgoing) -> None:
-        if stream.pending and stream.credit > 0:
-            alone = len(self._outgoing) == 1 and not self._incoming and self._out.alone()
-            room = data_room(stream.name, bounds.ALONE_CHUNK if alone else bounds.SHARED_CHUNK)
-            size, parts = stream.take(min(room, stream.credit))
-            stream.credit -= size
-            self._out.data(data_box(stream.name, size, parts))
-            stream.dry_since_s = self._now_s() if stream.pending and stream.credit == 0 else None
-        if stream.finished and not stream.pending:
-            stream.end_sent = True
-            self._out.end(stream.number)
-        elif stream.told_slow and stream.pending_bytes <= _LOW_BYTES and stream.source is not None:
-            stream.told_slow = False
-            self._tell(stream.source.resumed, stream.number)
 
     def break_off(self, stream: Outgoing) -> None:
         """Our own side ends a stream before its end."""
@@ -273,18 +288,22 @@ class Streams:
             self.refuse(stream)
 
     def _grant(self, stream: Incoming) -> None:
-        """Bring the stream's credit up to its window, in steps of at least half of it."""
+        """Bring the stream's credit up to its window, in steps of at least three quarters of it.
+
+        Each step costs both ends a wake-up, about 0.1 ms of CPU: at half a window a megabyte costs a fifth more.
+        """
         if stream.ended or stream.sink is None:
             return
         window = max(bounds.SHARE_BYTES, min(bounds.WINDOW_BYTES, bounds.QUEUED_BYTES // max(1, self.open_count)))
         held = stream.held_bytes
-        if held * 2 > window:
+        if held * 4 > window:
             return
         free = bounds.QUEUED_BYTES - bounds.SHARE_BYTES - self._held_bytes
         more = min(window - held, max(free, bounds.SHARE_BYTES - held))
         if more > 0:
             stream.credit += more
             self._held_bytes += more
+            stream.grant_at = window // 4
             self._out.credit(stream.number, more)
 
     def refuse(self, stream: Incoming) -> None:
@@ -326,7 +345,7 @@ class Streams:
         if stream.sink is not None and not stream.queue and not stream.slow:
             self._held_bytes -= size
             self._hand_on(stream, stream.sink, data)
-            if not stream.closed:
+            if stream.credit <= stream.grant_at and not stream.closed:
                 self._grant(stream)
             return
         stream.queue.append(data)

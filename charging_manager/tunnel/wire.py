@@ -19,12 +19,15 @@ from zope.interface import implementer
 
 from charging_manager.errors import TunnelError
 from charging_manager.tunnel import bounds, commands
-from charging_manager.tunnel.boxes import BoxReader
+from charging_manager.tunnel.boxes import BoxReader, number_box
 from charging_manager.tunnel.reasons import Refusal, Violation, trouble
 from charging_manager.tunnel.streams import StreamOut, Streams
 from charging_manager.tunnel.tls import tune
 
 Verbs = Mapping[bytes, tuple[type[amp.Command], Callable[..., Any]]]
+
+_QUIET_S = 0.25
+"""So long after a question or an answer, long data boxes would be in somebody's way."""
 
 _COMMAND, _ASK, _ANSWER, _ERROR = b"_command", b"_ask", b"_answer", b"_error"
 
@@ -62,11 +65,10 @@ class Wire(amp.AMP):
         self._abort_timer: IDelayedCall | None = None
         self._idle: list[Deferred[None]] = []
         out = StreamOut(
-            open=lambda s: self._say(commands.StreamOpen, s=s),
+            open=lambda s: self._say(commands.StreamOpen, i=s),
             data=self._write,
-            credit=lambda s, n: self._say(commands.StreamCredit, s=s, n=n),
-            end=lambda s: self._say(commands.StreamEnd, s=s),
-            close=lambda s: self._say(commands.StreamClose, s=s),
+            credit=lambda s, n: self._say(commands.StreamCredit, i=s, n=n),
+            close=lambda s: self._say(commands.StreamClose, i=s),
             alone=self._nothing_else,
         )
         ours, theirs = bounds.AGENT_STREAMS, bounds.CLOUD_STREAMS
@@ -199,7 +201,7 @@ class Wire(amp.AMP):
                 self.hang_up("overloaded", now=True)
             return self._no("busy")
         self._unanswered += 1
-        self._busy_until_s = self.clock.seconds() + 1.0
+        self._busy_until_s = self.clock.seconds() + _QUIET_S
         result: Deferred[dict[str, Any]] = Deferred(lambda _: late())
         waiting = True
 
@@ -286,23 +288,35 @@ class Wire(amp.AMP):
                 self._send_error(tag, amp.UNHANDLED_ERROR_CODE, b"unknown command")
             return
         command, function = verb
+        if tag is None and not command.requiresAnswer:
+            self._note(command, function, box)
+            return
         try:
             fields = command.parseArguments(box, self)
         except Exception as error:
             raise Violation(f"malformed {command.__name__}") from error
         if tag is None:
-            if command.requiresAnswer:
-                raise Violation(f"{command.__name__} wants no answer")
-            function(**fields)
-            return
+            raise Violation(f"{command.__name__} wants no answer")
         if self._answering >= bounds.BOXES_IN_FLIGHT:
             raise Violation("too many boxes in flight")
         self._answering += 1
-        self._busy_until_s = self.clock.seconds() + 1.0
+        self._busy_until_s = self.clock.seconds() + _QUIET_S
         answer = maybeDeferred(function, **fields)
         answer.addCallback(command.makeResponse, self)
         answer.addCallbacks(self._send_answer, self._failed, callbackArgs=(tag,), errbackArgs=(tag, command))
         answer.addErrback(lambda f: self.log.failure("answer to {command} lost", f, command=command.__name__))
+
+    @staticmethod
+    def _note(command: type[amp.Command], function: Callable[..., Any], box: amp.AmpBox) -> None:
+        """A stream's box: numbers, but for the data. Many come, so AMP's own unpacking is left out."""
+        try:
+            fields = [int(box[name]) for name, kind in command.arguments if isinstance(kind, amp.Integer)]
+        except (KeyError, ValueError) as error:
+            raise Violation(f"malformed {command.__name__}") from error
+        if command is commands.StreamData:
+            function(*fields, box.get(b"p", b""))
+        else:
+            function(*fields)
 
     def _answered(self) -> None:
         self._answering -= 1
@@ -335,32 +349,30 @@ class Wire(amp.AMP):
     def _say(self, command: type[amp.Command], **fields: int) -> None:
         if self.transport is None:
             return
-        box = amp.AmpBox({name.encode(): b"%d" % value for name, value in fields.items()})
-        box[_COMMAND] = command.commandName
-        self.sendBox(box)
+        self._write(number_box(command.commandName, **fields))
         if self._stall_timer is None and self.streams.open_count:
             self._stall_timer = self.clock.callLater(bounds.STALL_LOOK_S, self._look_for_stalled)
 
-    def _on_open(self, s: int) -> dict[str, Any]:
-        self.streams.on_open(s)
+    def _on_open(self, i: int) -> dict[str, Any]:
+        self.streams.on_open(i)
         if self._stall_timer is None:
             self._stall_timer = self.clock.callLater(bounds.STALL_LOOK_S, self._look_for_stalled)
         return {}
 
-    def _on_data(self, s: int, p: bytes) -> dict[str, Any]:
-        self.streams.on_data(s, p)
+    def _on_data(self, i: int, p: bytes) -> dict[str, Any]:
+        self.streams.on_data(i, p)
         return {}
 
-    def _on_credit(self, s: int, n: int) -> dict[str, Any]:
-        self.streams.on_credit(s, n)
+    def _on_credit(self, i: int, n: int) -> dict[str, Any]:
+        self.streams.on_credit(i, n)
         return {}
 
-    def _on_end(self, s: int) -> dict[str, Any]:
-        self.streams.on_end(s)
+    def _on_end(self, i: int) -> dict[str, Any]:
+        self.streams.on_end(i)
         return {}
 
-    def _on_close(self, s: int) -> dict[str, Any]:
-        self.streams.on_close(s)
+    def _on_close(self, i: int) -> dict[str, Any]:
+        self.streams.on_close(i)
         return {}
 
     def _look_for_stalled(self) -> None:
