@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import queue
-import signal
 import socket
 import subprocess
 import sys
@@ -13,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from signal import SIGCONT, SIGTERM, Signals
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -92,15 +92,15 @@ class Running:
             except queue.Empty:
                 raise AssertionError(f"no {part!r} within {within_s} s:\n{self.output}") from None
 
-    def signal(self, number: signal.Signals) -> None:
+    def signal(self, number: Signals) -> None:
         self.process.send_signal(number)
 
     def wait(self, within_s: float = 30.0) -> int:
         return self.process.wait(within_s)
 
-    def stop(self, number: signal.Signals = signal.SIGTERM, within_s: float = 20.0) -> int:
+    def stop(self, number: Signals = SIGTERM, within_s: float = 20.0) -> int:
         if self.process.poll() is None:
-            self.process.send_signal(signal.SIGCONT)
+            self.process.send_signal(SIGCONT)
             self.process.send_signal(number)
         try:
             return self.process.wait(within_s)

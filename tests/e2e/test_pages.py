@@ -1,0 +1,509 @@
+"""The pages in a real browser, against real daemons and simulated devices: what a person does, in three languages."""
+
+from __future__ import annotations
+
+import json
+import ssl
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from attrs import frozen
+
+from charging_manager.words import say
+from tests.support.browser import Browser, browser
+from tests.support.processes import BIN, daemon, eventually, running
+
+pytestmark = pytest.mark.e2e
+
+AGENT_PASSWORD = "agent-pass-of-this-test"
+CLOUD_PASSWORD = "cloud-pass-of-this-test"
+LANGUAGES = pytest.mark.parametrize("language", ["en", "fr", "de"])
+OPERATOR = (
+    "Please note: the operator of the cloud server can see all transmitted data and potentially has access to your "
+    "installation and charge points."
+)
+AGENT_PAGES = ("overview", "sessions", "devices", "site", "users", "remote", "system")
+SITE = """
+seed = 3
+
+[house]
+base_a = 4.0
+breath_a = 1.5
+
+[[device]]
+id = "garage-1"
+driver = "keba-p30"
+address = "tcp://127.0.0.1:0?unit=255"
+plugged = true
+
+[[device]]
+id = "garage-2"
+driver = "keba-p30"
+address = "tcp://127.0.0.1:0?unit=255"
+plugged = true
+
+[[device]]
+id = "grid"
+driver = "eastron-sdm630"
+address = "rtutcp://127.0.0.1:0?unit=1"
+sees = "grid"
+"""
+
+
+def plain(language: str, sentence: str) -> str:
+    """The sentence as a person reads it, with plain spaces."""
+    return say(language, sentence).replace("\u00a0", " ")
+
+
+@frozen
+class House:
+    """What runs: an agent with two boxes and a meter, and a cloud server."""
+
+    agent: str
+    cloud: str
+    addresses: dict[str, str]
+
+    @property
+    def cloud_server(self) -> str:
+        return self.cloud.removeprefix("https://")
+
+
+class Client:
+    """The API without a browser, to prepare and to look behind the scenes."""
+
+    def __init__(self, base: str) -> None:
+        self._base = base
+        context = ssl.create_default_context()
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        self._opener = urllib.request.build_opener(
+            urllib.request.HTTPSHandler(context=context), urllib.request.HTTPCookieProcessor()
+        )
+
+    def call(self, method: str, path: str, body: object = None) -> Any:
+        data = json.dumps(body).encode() if body is not None else None
+        request = urllib.request.Request(f"{self._base}/api/v1{path}", data=data, method=method)
+        if data is not None:
+            request.add_header("Content-Type", "application/json")
+        with self._opener.open(request, timeout=20) as answer:
+            text = answer.read()
+        return json.loads(text) if text else None
+
+
+def set_password(data: Path, password: str) -> None:
+    subprocess.run([BIN / "charging_manager", "passwd", "--data", data], input=password + "\n", text=True, check=True)
+
+
+def circuit(name: str, meter: str | None = None) -> dict[str, Any]:
+    return {
+        "id": "main",
+        "name": name,
+        "parent": None,
+        "limit_a": [32, 32, 32],
+        "reserve_a": 1,
+        "fallback_a": 6,
+        "meter": meter,
+    }
+
+
+def furnish(client: Client, addresses: dict[str, str]) -> None:
+    """The circuit, the boxes and the meter, as the API takes them."""
+    client.call("PUT", "/site", {"name": "Test site", "circuits": [circuit("Main fuse")]})
+    boxes = {"garage-1": "Garage one", "garage-2": "Garage two"}
+    for name, title in boxes.items():
+        client.call(
+            "POST",
+            "/devices",
+            {"id": name, "name": title, "driver": "keba-p30", "address": addresses[name], "circuit": "main"},
+        )
+    meter = {"id": "grid", "name": "Grid meter", "driver": "eastron-sdm630", "address": addresses["grid"]}
+    client.call("POST", "/devices", {**meter, "circuit": "main", "role": "grid"})
+    client.call("PUT", "/site", {"circuits": [circuit("Main fuse", "grid")]})
+
+
+def draws(client: Client) -> bool:
+    return any((box["power_w"] or 0) > 1000 for box in client.call("GET", "/state")["charge_points"])
+
+
+@pytest.fixture(scope="module")
+def addresses(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    plan = tmp_path_factory.mktemp("sim") / "site.toml"
+    plan.write_text(SITE)
+    with running(sys.executable, "-m", "charging_manager.sim", plan) as simulators:
+        simulators.wait_line("simulators ready")
+        pairs = [line.split(": ", 1) for line in simulators.lines if ": " in line]
+        yield {name: address for name, address in pairs if name in ("garage-1", "garage-2", "grid")}
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory, addresses: dict[str, str]) -> Iterator[House]:
+    agent_data, cloud_data = tmp_path_factory.mktemp("agent"), tmp_path_factory.mktemp("cloud")
+    set_password(agent_data, AGENT_PASSWORD)
+    set_password(cloud_data, CLOUD_PASSWORD)
+    with daemon("cm-cloud", cloud_data) as (_cloud, cloud_port), daemon("cm-agent", agent_data) as (_agent, agent_port):
+        house = House(f"https://127.0.0.1:{agent_port}", f"https://127.0.0.1:{cloud_port}", addresses)
+        client = Client(house.agent)
+        client.call("POST", "/login", {"password": AGENT_PASSWORD})
+        furnish(client, addresses)
+        eventually(lambda: draws(client), 60)
+        yield house
+
+
+@pytest.fixture(scope="module")
+def shared_chromium() -> Iterator[Browser]:
+    with browser() as shown:
+        yield shown
+
+
+@pytest.fixture
+def chromium(shared_chromium: Browser) -> Iterator[Browser]:
+    """One browser for all, without the cookies and the complaints of the test before."""
+    shared_chromium.driver.get("about:blank")
+    shared_chromium.driver.execute_cdp_cmd("Network.clearBrowserCookies", {})
+    shared_chromium.size(1280)
+    shared_chromium.colours("light")
+    shared_chromium.forgive("")
+    yield shared_chromium
+    shared_chromium.driver.get("about:blank")
+
+
+def log_in_at_site(shown: Browser, house: House, language: str) -> None:
+    shown.open(f"{house.agent}/ui/{language}/login.htm")
+    shown.fill(plain(language, "Admin password"), AGENT_PASSWORD)
+    shown.press(plain(language, "Log in"), "form")
+    shown.drawn("overview.htm")
+
+
+def log_in_at_cloud(shown: Browser, house: House, language: str, cloud_id: str, secret: str, admin: bool) -> None:
+    shown.open(f"{house.cloud}/ui/{language}/login.htm")
+    shown.fill(plain(language, "Cloud ID"), cloud_id)
+    shown.fill(plain(language, "Cloud user ID"), secret)
+    shown.tick(plain(language, 'Log in as "admin"'), admin)
+    shown.press(plain(language, "Log in"), "form")
+
+
+def cards(shown: Browser) -> list[str]:
+    return [str(one.get_attribute("data-point")) for one in shown.all("[data-point]")]
+
+
+def value(shown: Browser, point: str, name: str) -> str:
+    return shown.text(f'[data-point="{point}"] [data-value="{name}"]')
+
+
+@LANGUAGES
+def test_the_whole_way_through_ones_own_cloud_server(house: House, chromium: Browser, language: str) -> None:
+    def words(sentence: str) -> str:
+        return plain(language, sentence)
+
+    cloud_id = f"garage-{language}"
+
+    # The cloud's administrator adds the installation; a password of 20 characters is proposed.
+    chromium.open(f"{house.cloud}/ui/{language}/cloud-admin.htm")
+    assert chromium.text("h1") == words("Cloud server admin functions")
+    chromium.fill(words("Admin password"), CLOUD_PASSWORD)
+    chromium.press(words("Log in"), "form")
+    chromium.fill(words("Cloud ID"), cloud_id)
+    password = str(chromium.field(words("Cloud password")).get_attribute("value"))
+    assert len(password) == 20
+    chromium.press(words("Add new installation"), "form")
+    chromium.until(lambda: chromium.find("#made"))
+    row = f'[data-installation="{cloud_id}"]'
+    chromium.until(lambda: chromium.find(f'{row} [data-state="offline"]'))
+
+    # At the site ID, password and server are entered; the Cloud ID appears as soon as another server is.
+    log_in_at_site(chromium, house, language)
+    chromium.open(f"{house.agent}/ui/{language}/remote.htm")
+    assert words(OPERATOR) in chromium.text()
+    chromium.fill(words("Cloud server"), "")
+    assert chromium.field(words("Cloud ID")).get_attribute("readonly")
+    chromium.fill(words("Cloud server"), house.cloud_server)
+    chromium.until(lambda: not chromium.field(words("Cloud ID")).get_attribute("readonly"))
+    chromium.fill(words("Cloud ID"), cloud_id)
+    chromium.fill(words("Installation password"), password)
+    chromium.tick(words("Cloud service"))
+    chromium.press(words("Save"), "form")
+    chromium.until(lambda: chromium.find('[data-cloud-state="connected"]'))
+    assert words("Connected to the cloud server") in chromium.text()
+
+    # A user with one charge point, who may come through the cloud; the ID is shown once.
+    name = f"Amélie {language}"
+    chromium.open(f"{house.agent}/ui/{language}/users.htm")
+    chromium.press(words("Add user"))
+    chromium.fill(words("Name"), name)
+    chromium.tick("Garage one")
+    chromium.tick(words("May log in through the cloud server"))
+    chromium.press(words("Add user"), "form")
+    user_id = str(chromium.find("dialog input").get_attribute("value"))
+    assert len(user_id.replace("-", "")) >= 8
+    chromium.press(words("I have noted it"), "dialog")
+    chromium.until(lambda: chromium.find(f'[data-user="{name}"]'))
+
+    # As administrator through the cloud: values move, a mode is changed, and "Cloud Login" leads back.
+    log_in_at_cloud(chromium, house, language, cloud_id, AGENT_PASSWORD, admin=True)
+    chromium.drawn("overview.htm")
+    chromium.until(lambda: cards(chromium) == ["garage-1", "garage-2"])
+    chromium.until(lambda: chromium.find("[data-point] .because").text)
+    before = chromium.text(".flow")
+    chromium.until(lambda: chromium.text(".flow") != before)
+    box = '[data-point="garage-2"]'
+    chromium.press_choice(box, words("Off"))
+    chromium.until(lambda: value(chromium, "garage-2", "because") == words("Switched off."))
+    chromium.until(lambda: value(chromium, "garage-2", "setpoint") == words("paused"))
+    chromium.press_choice(box, words("Fast"))
+    chromium.until(lambda: value(chromium, "garage-2", "because") != words("Switched off."))
+    for page in AGENT_PAGES:
+        chromium.open(f"{house.cloud}/ui/{language}/{page}.htm")
+        chromium.until(lambda: not chromium.all(".loading"))
+        assert chromium.all(".box.bad") == [], page
+    chromium.press(words("Cloud Login"), "header")
+    chromium.drawn("login.htm")
+    assert chromium.field(words("Cloud user ID"))
+    assert words(OPERATOR) in chromium.text()
+
+    # As that user: one charge point, no house, no meters.
+    log_in_at_cloud(chromium, house, language, cloud_id, user_id, admin=False)
+    chromium.drawn("overview.htm")
+    chromium.until(lambda: cards(chromium) == ["garage-1"])
+    assert chromium.all("#meters, #circuits") == []
+    assert words("Devices") not in chromium.text("header")
+    chromium.press(words("Cloud Login"), "header")
+    chromium.drawn("login.htm")
+
+    # The operator deletes the installation, after a question.
+    chromium.open(f"{house.cloud}/ui/{language}/cloud-admin.htm")
+    chromium.fill(words("Admin password"), CLOUD_PASSWORD)
+    chromium.press(words("Log in"), "form")
+    chromium.until(lambda: chromium.find(f'{row} [data-state="connected"]'))
+    chromium.press(words("Delete"), row)
+    chromium.press(words("Delete"), "dialog")
+    chromium.until(lambda: not chromium.all(row))
+    assert chromium.complaints() == []
+
+
+@LANGUAGES
+def test_every_page_fits_a_phone_and_a_desk_and_complains_of_nothing(
+    house: House, chromium: Browser, language: str
+) -> None:
+    log_in_at_site(chromium, house, language)
+    for page in (*AGENT_PAGES, "login", "setup"):
+        for width, scheme in ((360, "dark"), (1280, "light")):
+            chromium.size(width)
+            chromium.colours(scheme)
+            chromium.open(f"{house.agent}/ui/{language}/{page}.htm")
+            chromium.until(lambda: not chromium.all(".loading"))
+            assert chromium.sideways() <= 0, (page, width)
+            assert chromium.js("return document.documentElement.lang") == language
+    for page in ("login", "cloud-admin"):
+        chromium.size(360)
+        chromium.open(f"{house.cloud}/ui/{language}/{page}.htm")
+        assert chromium.sideways() <= 0, page
+    assert chromium.complaints() == []
+
+
+SMALL = """
+const small = [];
+for (const one of document.querySelectorAll("main :is(button, a, input, select), header :is(button, a)")) {
+  const box = (one.closest("label") ?? one).getBoundingClientRect();
+  const inText = one.closest(".unseen, p, th, li, td, dd");
+  if (one.offsetParent && box.width && Math.min(box.width, box.height) < 24 && !inText) small.push(one.outerHTML);
+}
+return small;
+"""
+NAMELESS = """
+return [...document.querySelectorAll("main :is(input, select, textarea)")]
+  .filter((one) => one.offsetParent && !one.closest("[aria-hidden]") && !one.labels.length && !one.ariaLabel)
+  .map((one) => one.outerHTML.slice(0, 120));
+"""
+
+
+def test_targets_are_large_and_fields_have_names(house: House, chromium: Browser) -> None:
+    log_in_at_site(chromium, house, "de")
+    chromium.size(360)
+    for page in AGENT_PAGES:
+        chromium.open(f"{house.agent}/ui/de/{page}.htm")
+        chromium.until(lambda: not chromium.all(".loading"))
+        assert chromium.js(SMALL) == [], page
+        assert chromium.js(NAMELESS) == [], page
+        assert len(chromium.all("h1")) == 1
+        assert len(chromium.all('[aria-live="polite"]')) >= 1
+
+
+def test_a_wrong_login_is_one_sentence_with_its_code(house: House, chromium: Browser) -> None:
+    chromium.open(f"{house.agent}/ui/fr/login.htm")
+    chromium.fill("Mot de passe admin", "not this one")
+    chromium.press("Se connecter", "form")
+    chromium.until(lambda: chromium.all("[role=alert]"))
+    assert "login-failed" in chromium.text("[role=alert]")
+    assert "Traceback" not in chromium.text()
+    chromium.forgive("401")
+    assert chromium.complaints() == []
+
+
+def test_the_picture_goes_stale_and_comes_back_with_the_network(house: House, chromium: Browser) -> None:
+    log_in_at_site(chromium, house, "en")
+    chromium.until(lambda: cards(chromium))
+    offline = {"offline": True, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
+    chromium.driver.execute_cdp_cmd("Network.enable", {})
+    chromium.driver.execute_cdp_cmd("Network.emulateNetworkConditions", offline)
+    chromium.until(lambda: chromium.find('[data-link="browser-server"]'), 60)
+    assert cards(chromium), "the last values stay"
+    chromium.driver.execute_cdp_cmd("Network.emulateNetworkConditions", {**offline, "offline": False})
+    chromium.until(lambda: not chromium.all('[data-link="browser-server"]'), 60)
+    assert "No connection" not in chromium.text("body")
+    chromium.forgive("ERR_INTERNET_DISCONNECTED")
+    assert chromium.complaints() == []
+
+
+def test_a_limit_is_confirmed_old_to_new(house: House, chromium: Browser) -> None:
+    log_in_at_site(chromium, house, "de")
+    chromium.open(f"{house.agent}/ui/de/site.htm")
+    chromium.fill("Grenze L2, A", "no number")
+    chromium.press("Prüfen und speichern")
+    chromium.until(lambda: chromium.all('[name="main.limit_1"][aria-invalid="true"]'))
+    chromium.fill("Grenze L2, A", "31,5")
+    chromium.press("Prüfen und speichern")
+    assert "Main fuse: Grenze L2 32,0 A → 31,5 A" in chromium.text("dialog").replace("\n", " ")
+    chromium.press("Speichern", "dialog")
+    chromium.until(lambda: "Gespeichert" in chromium.text())
+    client = Client(house.agent)
+    client.call("POST", "/login", {"password": AGENT_PASSWORD})
+    site = client.call("GET", "/site")
+    assert site["circuits"][0]["limit_a"] == [32, 31.5, 32]
+    client.call("PUT", "/site", {"circuits": [circuit("Main fuse", "grid")]})
+    assert chromium.complaints() == []
+
+
+def wait_for_row(shown: Browser, name: str) -> None:
+    shown.until(lambda: name in shown.text(".stack"))
+
+
+def test_from_nothing_to_a_first_charge_in_the_browser(
+    tmp_path: Path, addresses: dict[str, str], chromium: Browser
+) -> None:
+    with daemon("cm-agent", tmp_path) as (_agent, port):
+        base = f"http://127.0.0.1:{port}"
+        chromium.open(f"{base}/ui/en/login.htm")
+        chromium.drawn("setup.htm")
+        chromium.fill("New password", AGENT_PASSWORD)
+        chromium.fill("New password again", AGENT_PASSWORD)
+        chromium.press("Set password")
+        chromium.until(lambda: chromium.path.endswith(("/overview.htm", "/login.htm")))
+        chromium.drawn()
+        if chromium.path.endswith("/login.htm"):
+            chromium.fill("Admin password", AGENT_PASSWORD)
+            chromium.press("Log in", "form")
+        chromium.drawn("overview.htm")
+        chromium.open(f"{base}/ui/en/site.htm")
+        chromium.fill("Name of the site", "Home")
+        if not chromium.has_field("Limit L1, A"):
+            chromium.press("Add circuit")
+        for phase in (1, 2, 3):
+            chromium.fill(f"Limit L{phase}, A", "25")
+        chromium.press("Review and save")
+        chromium.press("Save", "dialog")
+        chromium.until(lambda: "Saved" in chromium.text())
+        chromium.open(f"{base}/ui/en/devices.htm")
+        for driver, name, address in (
+            ("eastron-sdm630", "House meter", addresses["grid"]),
+            ("keba-p30", "Carport", addresses["garage-2"]),
+        ):
+            chromium.press("Add device")
+            chromium.choose("Driver", driver)
+            chromium.fill("Name", name)
+            chromium.fill("Address", address)
+            chromium.press("Add device", "form")
+            wait_for_row(chromium, name)
+        chromium.until(lambda: len(chromium.all(".stack .tag.good")) == 2, 60)
+        chromium.open(f"{base}/ui/en/site.htm")
+        chromium.choose("Meter", "house-meter")
+        chromium.press("Review and save")
+        chromium.press("Save", "dialog")
+        chromium.until(lambda: "Saved" in chromium.text())
+        chromium.open(f"{base}/ui/en/overview.htm")
+        chromium.until(lambda: cards(chromium) == ["carport"])
+        chromium.until(lambda: "Main" not in value(chromium, "carport", "because"))
+        chromium.until(lambda: "House meter" in chromium.text())
+        assert chromium.complaints() == []
+
+
+PURE = """
+const { EventCutter } = await load("common/sse.js");
+const { withDelta, pictureOf } = await load("common/merge.js");
+const stream =
+  "retry: 5\\r\\n: hello\\nid: 7\\nevent: delta\\ndata: {\\"a\\":\\ndata: 1}\\r\\n\\r\\nid: 8\\ndata: x\\n\\n";
+const results = [];
+for (let size = 1; size <= stream.length; size += 1) {
+  const cutter = new EventCutter();
+  const events = [];
+  for (let at = 0; at < stream.length; at += size) events.push(...cutter.feed(stream.slice(at, at + size)));
+  results.push(JSON.stringify(events));
+}
+const circuits = [{ id: "c", used_a: [1, 2, 3] }];
+const picture = pictureOf({ site: { name: "a" }, circuits, charge_points: [{ id: "p" }] });
+const later = withDelta(picture, { circuits: { c: { used_a: [4, 5, 6] } } });
+let refused = false;
+try {
+  withDelta(picture, { meters: { ghost: { power_w: 1 } } });
+} catch (error) {
+  refused = error instanceof RangeError;
+}
+return {
+  shapes: [...new Set(results)],
+  used: later.site.circuits[0].used_a,
+  samePoints: later.charge_points === picture.charge_points,
+  before: picture.site.circuits[0].used_a,
+  refused,
+};
+"""
+
+
+def test_events_are_cut_alike_however_they_arrive_and_deltas_are_laid_over(house: House, chromium: Browser) -> None:
+    chromium.open(f"{house.agent}/ui/en/login.htm")
+    found = chromium.module(PURE)
+    expected = [
+        {"event": "delta", "data": '{"a":\n1}', "id": "7"},
+        {"event": "message", "data": "x", "id": "8"},
+    ]
+    assert [json.loads(one) for one in found["shapes"]] == [expected]
+    assert found["used"] == [4, 5, 6]
+    assert found["before"] == [1, 2, 3]
+    assert found["samePoints"]
+    assert found["refused"]
+
+
+FORMATS = """
+const f = await load("common/format.js");
+return [f.amps(12.345), f.amps(null), f.power(940), f.power(11040), f.power(-0.4), f.energy(12345), f.duration(3725),
+  f.typedNumber("12,5"), f.typedNumber(" 7.25 "), Number.isNaN(f.typedNumber("1,2,3")), f.fieldNumber(1234.5)];
+"""
+
+
+@pytest.mark.parametrize(
+    ("language", "expected"),
+    [
+        ("en", ["12.3 A", "–", "940 W", "11.0 kW", "0 W", "12.35 kWh", "1 h 2 min", 12.5, 7.25, True, "1234.5"]),
+        ("de", ["12,3 A", "–", "940 W", "11,0 kW", "0 W", "12,35 kWh", "1 h 2 min", 12.5, 7.25, True, "1234,5"]),
+        ("fr", ["12,3 A", "–", "940 W", "11,0 kW", "0 W", "12,35 kWh", "1 h 2 min", 12.5, 7.25, True, "1234,5"]),
+    ],
+)
+def test_numbers_read_as_the_language_writes_them(
+    house: House, chromium: Browser, language: str, expected: list[Any]
+) -> None:
+    chromium.open(f"{house.agent}/ui/{language}/login.htm")
+    found = chromium.module(FORMATS)
+    assert [one.replace("\u00a0", " ") if isinstance(one, str) else one for one in found] == expected
+
+
+def test_without_scripts_the_page_says_what_it_needs(house: House, chromium: Browser) -> None:
+    chromium.driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
+    try:
+        chromium.driver.get(f"{house.cloud}/ui/fr/login.htm")
+        assert "JavaScript" in str(chromium.driver.page_source)
+        assert "cette page a besoin de javascript" in chromium.find("noscript").text.lower()
+    finally:
+        chromium.driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
