@@ -163,7 +163,7 @@ class Parts:
         self.table = build_table(self.site, self.people, shown, the_log, self.runtime.token)
         end.end = TunnelEnd(self.people, self.table)
         pages = Pages([self.web / "agent", self.web / "common"], self.web)
-        self.web_site: Any = build_site(
+        self.web_site = build_site(
             AgentFront(self.people, self.table),
             pages,
             CookieNames("agent"),
@@ -171,7 +171,8 @@ class Parts:
             allow_http=options["allow-http"],
             hsts=lambda: self.tls.is_ca_signed,
         )
-        self.listener = Listener(reactor, options["port"], self.web_site, None, self.tls, options["allow-http"])
+        web: Any = self.web_site  # a Factory to everybody but the stubs
+        self.listener = Listener(reactor, options["port"], web, None, self.tls, options["allow-http"])
 
 
 class LateEnd:
