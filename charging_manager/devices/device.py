@@ -264,9 +264,10 @@ class Device:
                 return
 
     def _to_be_seen(self) -> list[Any]:
-        """The registers that tell what the box obeys and how it is armed: to be seen before anything is put right."""
+        """What tells what the box obeys, how it is armed, and which values mean something: before anything else."""
         driver = self._driver
         names = {write.register for write in driver.start}
+        names |= {condition.register for r in driver.registers.values() for condition in r.only_when}
         if driver.setpoint is not None:
             rule = driver.setpoint
             names |= {rule.register, rule.applied or "", *(w.register for w in (*rule.pause, *rule.resume))}

@@ -228,25 +228,31 @@ def _sentence(path: Path, text: str, where: str, sentence: str) -> str:
 
 def line_of(text: str, where: str) -> int | None:
     """The line of a key path in a TOML text, as well as a search can tell; None if it is not there."""
-    keys = [re.sub(r"\[\d+\]$", "", key) for key in where.split(".")]
-    counted = re.search(r"\[(\d+)\]", where)
     lines = text.splitlines()
-    start, skip = 0, int(counted[1]) - 1 if counted else 0
-    found: int | None = None
-    for key in keys:
-        pattern = re.compile(
-            rf"^\s*\[{{1,2}}\s*(?:[^\]]*\.)?[\"']?{re.escape(key)}[\"']?\s*\]{{1,2}}|(?:^|[{{,]\s*|\s)[\"']?{re.escape(key)}[\"']?\s*="
-        )
-        for number in range(start, len(lines)):
-            if not lines[number].lstrip().startswith("#") and pattern.search(lines[number]):
-                if skip and lines[number].lstrip().startswith("[["):
-                    skip -= 1
-                    continue
-                start, found = number, number + 1
-                break
-        else:
-            return found
+    start, found = 0, None
+    for part in where.split("."):
+        key, _, number = part.partition("[")
+        line = _line_of_key(lines, start, key, int(number[:-1]) if number else 0)
+        if line is None:
+            break
+        start, found = line, line + 1
     return found
+
+
+def _line_of_key(lines: list[str], start: int, key: str, number: int) -> int | None:
+    """From ``start``: the ``number``-th header of a list of tables, or ``key =`` in this section, or a header."""
+    name = rf"[\"']?{re.escape(key)}[\"']?"
+    header = re.compile(rf"\s*\[{{1,2}}\s*(?:[^\]]*\.\s*)?{name}\s*\]")
+    headers = [at for at in range(start, len(lines)) if header.match(lines[at])]
+    if number and len(headers) >= number:
+        return headers[number - 1]
+    assignment = re.compile(rf"(?:^|[{{,])\s*{name}\s*=")
+    for at in range(start, len(lines)):
+        if at > start and lines[at].lstrip().startswith("["):
+            break
+        if not lines[at].lstrip().startswith("#") and assignment.search(lines[at]):
+            return at
+    return headers[0] if headers else None
 
 
 def _check_nobody_else_writes(path: Path) -> None:

@@ -15,6 +15,9 @@ TURN_S = 1.0
 SLOW_S = 30.0
 """How old a slow value may get before it is read again."""
 
+SLOW_WHERE_PACED_S = 60.0
+"""The same at a device that cannot give all its live values in one turn: they shall not wait for the slow ones."""
+
 
 @frozen(cache_hash=True)
 class Request:
@@ -82,7 +85,7 @@ class Rounds:
     """Whose turn it is: live values every turn, or as often as the device's own pace allows; slow ones when due.
 
     A device that wants silence between requests gets about ``TURN_S`` of them a turn, the most overdue first: a live
-    value is due after one round, a slow one after ``SLOW_S``.
+    value is due after one round, a slow one after ``slow_s``.
     """
 
     def __init__(self, driver: Driver) -> None:
@@ -103,6 +106,12 @@ class Rounds:
         """How long it takes until every live value was read once, when nothing else is due."""
         most = self.per_turn
         return TURN_S if most is None else max(TURN_S, math.ceil(len(self._live) / most) * TURN_S)
+
+    @property
+    def slow_s(self) -> float:
+        """How old a slow value may get."""
+        most = self.per_turn
+        return SLOW_S if most is None or most >= len(self._live) else SLOW_WHERE_PACED_S
 
     @property
     def live_names(self) -> frozenset[str]:
@@ -127,7 +136,7 @@ class Rounds:
     def turn(self, now_s: float) -> tuple[Request, ...]:
         """What to ask now."""
         due = {request: self._age(request, now_s) / self.round_s for request in self._live}
-        late = {request: min(self._age(request, now_s) / SLOW_S, 1.5) for request in self._slow}
+        late = {request: min(self._age(request, now_s) / self.slow_s, 1.5) for request in self._slow}
         late = {request: lateness for request, lateness in late.items() if lateness >= 1.0}
         most = self.per_turn
         if most is None or len(due) + len(late) + len(self._wished) <= most:

@@ -63,7 +63,7 @@ class Box:
     def boot(self) -> None:
         """As it comes from the factory, or after its power was off."""
         self.words.clear()
-        for register in self.driver.registers.values():
+        for register in sorted(self.driver.registers.values(), key=lambda r: r.scale_from is not None):
             self.show(register.name, self._first(register))
         rule = self.driver.setpoint
         if rule is not None:
