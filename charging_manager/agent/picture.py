@@ -246,8 +246,12 @@ def visible(said: Json, charge_points: frozenset[str] | None) -> Json:
 
 
 def as_lists(said: Json) -> Json:
-    """The shape of ``GET /state`` and of a snapshot."""
-    return {key: list(value.values()) if key in KEYED else value for key, value in said.items()}
+    """The shape of ``GET /state`` and of a snapshot: lists, and the circuits inside the site."""
+    if not said:
+        return said
+    lists = {key: list(value.values()) if key in KEYED else value for key, value in said.items()}
+    circuits = lists.pop("circuits")
+    return {**lists, "site": {**said["site"], "circuits": circuits}}
 
 
 def difference(old: Json, new: Json) -> Json | None:

@@ -63,7 +63,7 @@ def agent(agents: Make) -> WholeAgent:
 def test_the_state_holds_what_the_contract_says(agent: WholeAgent) -> None:
     state = agent.json("GET", "state")
     assert {"name", "serial", "version", "time"} <= state["site"].keys()
-    [circuit] = state["circuits"]
+    [circuit] = state["site"]["circuits"]
     assert {"id", "limit_a", "used_a", "free_a", "stale"} <= circuit.keys() and len(circuit["used_a"]) == 3
     [garage, yard] = state["charge_points"]
     assert garage["status"] == "charging" and yard["status"] == "free"
@@ -80,7 +80,7 @@ def test_the_state_holds_what_the_contract_says(agent: WholeAgent) -> None:
 def test_a_user_sees_its_own_charge_points_and_nothing_of_the_house(agent: WholeAgent) -> None:
     state = agent.json("GET", "state", caller=ANN)
     assert [one["id"] for one in state["charge_points"]] == ["garage"]
-    assert (state["circuits"], state["meters"], state["site"]["serial"]) == ([], [], "")
+    assert (state["site"]["circuits"], state["meters"], state["site"]["serial"]) == ([], [], "")
     assert "yard" not in json.dumps(state)
 
 

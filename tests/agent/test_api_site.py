@@ -25,7 +25,7 @@ def test_limits_are_changed_at_once(agent: WholeAgent) -> None:
     said = agent.json("PUT", "site", circuits(agent, SUB, limit_a=[32, 32, 25], reserve_a=1.5))
     assert [circuit["id"] for circuit in said["circuits"]] == ["main", "sub"]
     agent.run(1)
-    [main, _sub] = agent.json("GET", "state")["circuits"]
+    [main, _sub] = agent.json("GET", "state")["site"]["circuits"]
     assert main["limit_a"] == [32.0, 32.0, 25.0]
 
 
