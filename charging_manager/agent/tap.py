@@ -67,6 +67,7 @@ class Options(DaemonOptions):
         "default_server": str,
         "cloud_ca": str,
         "cloud_pins": list,
+        "pause_s": int,
     }
 
     def __init__(self) -> None:
@@ -81,6 +82,8 @@ class Options(DaemonOptions):
         """What the settings file says beyond the common ones must make sense too."""
         super().postOptions()
         parse_server(self.get("default-server") or "")
+        if self.get("pause-s") is not None and self["pause-s"] < 0:
+            raise ConfigError("agent.pause_s", "must be 0 or more seconds")
 
 
 def makeService(options: Options) -> IService:
@@ -121,7 +124,7 @@ class Parts:
         self.config = await ConfigStore.load(self.database)
         self.records = Records(self.database, reactor)
         self.hub = EventHub(reactor, int(utc_now().timestamp()) * 1000)
-        rules = Rules()
+        rules = Rules() if options.get("pause-s") is None else Rules(pause_s=float(options["pause-s"]))
         self.site = RunningSite(
             clock=reactor,
             now=utc_now,
