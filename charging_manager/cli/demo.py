@@ -131,7 +131,7 @@ def _bring_up(family: Family, folder: Path, ports: Ports, seed: int) -> Mapping[
     _start_daemon(family, "cm-cloud", cloud_data, ports.cloud)
     _start_daemon(family, "cm-agent", site_data, ports.agent)
 
-    certificate = cloud_data / "cloud" / "cert.pem"
+    certificate = cloud_data / "cloud" / "tls" / "pair.pem"
     family.until(certificate.exists, "the cloud server's certificate")
     cloud = Api(f"https://127.0.0.1:{ports.cloud}", certificate)
     family.until(lambda: cloud.call("GET", "/api/v1/me"), "the cloud server")

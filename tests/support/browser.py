@@ -13,6 +13,7 @@ from typing import Any
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.select import Select
 
@@ -66,13 +67,9 @@ class Browser:
         self.drawn()
 
     def drawn(self, name: str = "") -> None:
-        """Wait until a page (of that name) has drawn itself."""
-        eventually(
-            lambda: (
-                (not name or self.path.endswith(f"/{name}"))
-                and self.js("return document.documentElement.dataset.ready")
-            )
-        )
+        """Wait until a page (of that name) has drawn itself and has what it asked for."""
+        ready = "return document.documentElement.dataset.ready && !document.querySelector('.loading')"
+        eventually(lambda: (not name or self.path.endswith(f"/{name}")) and self.js(ready))
 
     @property
     def path(self) -> str:
@@ -122,9 +119,7 @@ class Browser:
 
     def fill(self, label: str, text: str) -> None:
         """Type into a field, in place of what stood there."""
-        field = self.field(label)
-        field.clear()
-        field.send_keys(text)
+        self.field(label).send_keys(Keys.CONTROL + "a", Keys.BACKSPACE, text)
 
     def tick(self, label: str, on: bool = True) -> None:
         box = self.field(label)

@@ -134,7 +134,7 @@ def daemon(
 ) -> Iterator[tuple[Running, int]]:
     """``twistd -n cm-agent`` or ``cm-cloud`` on ``data``; yields it and its port once it answers."""
     number = port or free_port()
-    command = [BIN / "twistd", "-n", plugin, "--data", str(data), "--port", str(number), *options]
+    command: list[str | Path] = [BIN / "twistd", "-n", plugin, "--data", str(data), "--port", str(number), *options]
     with running(*command, cwd=data, env=env) as process:
         try:
             eventually(lambda: process.process.poll() is not None or answers(number))
