@@ -16,6 +16,7 @@ from charging_manager.cloud.downlink import Links
 from charging_manager.cloud.ledger import Ledger
 from charging_manager.cloud.logins import Logins
 from charging_manager.cloud.names import check_new_installation
+from charging_manager.cloud.sites import version_in
 from charging_manager.http.routes import Answer, Call, Problem, Right, Route
 from charging_manager.tunnel.scram import ScramVerifier, make_verifier
 
@@ -160,12 +161,12 @@ class Admin:
         return {"audit": await self._ledger.audit(_ROWS_SHOWN)}
 
     def _row(self, known: Installation, moment: datetime) -> InstallationRow:
-        here = self._links.get(known.cloud_id) is not None
+        link = self._links.get(known.cloud_id)
         return InstallationRow(
             known.cloud_id,
-            "connected" if here else "offline",
-            moment.isoformat(timespec="seconds") if here else known.last_seen_at,
-            known.version,
+            "connected" if link else "offline",
+            moment.isoformat(timespec="seconds") if link else known.last_seen_at,
+            version_in(link.program) if link else known.version,
             known.created_at,
             known.source,
         )

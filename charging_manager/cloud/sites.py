@@ -25,6 +25,11 @@ SIGHT_EVERY_S = 60.0
 """So old is ``last_seen_at`` at most after a ``kill -9``."""
 
 
+def version_in(program: str) -> str:
+    """The version in how an agent introduced itself, ``charging-manager 1.2.3``."""
+    return program.removeprefix("charging-manager ")
+
+
 class SiteLink(Protocol):
     """What this module needs of a tunnel."""
 
@@ -114,16 +119,16 @@ class Sites(Service):
             link.close("deleted")
             return
         self._numbers[link] = found.number
-        self._note(found.number, link, "connected", link.program)
+        self._note(found.number, link, "connected", version_in(link.program))
 
     def _note(self, number: int, link: SiteLink, event: str, detail: str) -> None:
         stamp = self._stamp()
         self._passages.append(Passage(number, event, stamp, link.source, detail))
-        self._sightings[number] = (stamp, link.program)
+        self._sightings[number] = (stamp, version_in(link.program))
 
     def _sight(self) -> None:
         stamp = self._stamp()
-        self._sightings.update({number: (stamp, link.program) for link, number in self._numbers.items()})
+        self._sightings.update({number: (stamp, version_in(link.program)) for link, number in self._numbers.items()})
 
     def _write(self) -> Deferred[None]:
         """Everything gathered, in two transactions; a failure is logged and costs only this batch."""

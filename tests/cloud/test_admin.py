@@ -24,6 +24,7 @@ class FakeLink:
 
     def __init__(self, cloud_id: str) -> None:
         self.cloud_id = cloud_id
+        self.program = "charging-manager 1.1"
         self.closed: list[str] = []
 
     async def close(self, reason: str, drain_s: float) -> None:
@@ -113,14 +114,14 @@ class AdminTests(CloudTestCase):
     def test_the_list_shows_who_is_here(self) -> None:
         self.add("b-site")
         number = self.add("A-site").number
-        self.got(self.accounts.seen([(number, "2026-02-01T00:00:00+00:00", "charging-manager 0.9")]))
+        self.got(self.accounts.seen([(number, "2026-02-01T00:00:00+00:00", "0.9")]))
         self.links.put(FakeLink("b-site"))  # type: ignore[arg-type]
         _, answer = self.ask("GET", INSTALLATIONS)
         self.assertEqual(
             [(r["cloud_id"], r["state"], r["last_seen_at"], r["version"]) for r in answer["installations"]],
             [
-                ("A-site", "offline", "2026-02-01T00:00:00+00:00", "charging-manager 0.9"),
-                ("b-site", "connected", "2026-03-01T12:00:00+00:00", None),
+                ("A-site", "offline", "2026-02-01T00:00:00+00:00", "0.9"),
+                ("b-site", "connected", "2026-03-01T12:00:00+00:00", "1.1"),
             ],
         )
 

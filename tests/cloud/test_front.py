@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from argon2 import PasswordHasher
 from attrs import define, evolve, field
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -19,6 +20,7 @@ from charging_manager.cloud.front import CloudFront
 from charging_manager.cloud.house import House
 from charging_manager.cloud.logins import Logins
 from charging_manager.daemon.logs import DaemonLog
+from charging_manager.http import passwords
 from charging_manager.http.facts import RequestFacts
 from charging_manager.http.guard import DeviceCookies, LoginGuard
 from charging_manager.http.passwords import AdminPassword
@@ -41,6 +43,7 @@ class Tenant:
 
     cloud_id: str
     canary: str
+    program: str = "charging-manager 1.0"
     tokens: set[str] = field(factory=set)
     asked: list[RemoteRequest] = field(factory=list)
     forgotten: list[str] = field(factory=list)
@@ -85,6 +88,7 @@ class FrontTestCase(CloudTestCase):
             self.links.put(tenant)  # type: ignore[arg-type]
         self.sessions = LoginSessions(self.database, self.clock, self.now)
         self.logins = Logins(self.sessions, self.links.get)
+        self.patch(passwords, "_HASHER", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
         self.password = AdminPassword(Path(self.mktemp()) / "admin", execute)
         devices = DeviceCookies(b"key")
         self.admin_door = AdminDoor(self.password, self.logins, self.ledger, LoginGuard(), devices, self.clock)

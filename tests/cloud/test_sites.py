@@ -39,12 +39,10 @@ class SitesTests(CloudTestCase):
         self.assertEqual(self.got(self.ledger.connections(self.number)), [])
         self.clock.advance(WRITE_EVERY_S)
         kept = self.got(self.ledger.connections(self.number))
-        self.assertEqual(
-            [(k["event"], k["detail"]) for k in kept], [("lost", "silent"), ("connected", "charging-manager 1.0")]
-        )
+        self.assertEqual([(k["event"], k["detail"]) for k in kept], [("lost", "silent"), ("connected", "1.0")])
         found = self.got(self.accounts.find("garage"))
         assert found is not None
-        self.assertEqual((found.version, found.last_seen_at), ("charging-manager 1.0", "2026-03-01T12:00:00+00:00"))
+        self.assertEqual((found.version, found.last_seen_at), ("1.0", "2026-03-01T12:00:00+00:00"))
 
     def test_a_tunnel_that_stays_is_seen_every_minute(self) -> None:
         self.sites.startService()
