@@ -14,7 +14,7 @@ from enum import Enum, auto
 from io import BytesIO
 from typing import Any, Protocol
 
-from twisted.internet.interfaces import IDelayedCall, INegotiated, IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 from twisted.web import http
@@ -169,9 +169,6 @@ class HardenedChannel(http.HTTPChannel):
         self._disarm()
         self._policy.crowd.leave(self)
         super().connectionLost(reason)
-
-    def isSecure(self) -> bool:
-        return bool(INegotiated.providedBy(self.transport))
 
     def send_away(self) -> None:
         """Room is needed for others."""
