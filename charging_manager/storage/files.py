@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import glob
 import os
 import secrets
+import time
 from pathlib import Path
 
 from charging_manager.paths import give_to_owner_of
@@ -14,6 +17,7 @@ def write_private(path: Path, data: bytes) -> None:
 
     Raises: OSError, and then the old file is still there.
     """
+    _clear_up(path)
     made = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     descriptor = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
@@ -27,6 +31,14 @@ def write_private(path: Path, data: bytes) -> None:
         made.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
+
+
+def _clear_up(path: Path) -> None:
+    """Remove what a killed process left half-written; younger than a minute it may still be somebody's work."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.????????"):
+        with contextlib.suppress(OSError):
+            if time.time() - left.stat().st_mtime > 60:
+                left.unlink()
 
 
 def sync_folder(folder: Path) -> None:
