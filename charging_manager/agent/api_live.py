@@ -10,9 +10,8 @@ from charging_manager.agent.api_common import audience, charge_point_of, device_
 from charging_manager.agent.api_shapes import ModeBody, OverrideBody
 from charging_manager.agent.config import Configuration, Override
 from charging_manager.agent.people import People
-from charging_manager.agent.picture import as_lists, visible
 from charging_manager.agent.running import RunningSite
-from charging_manager.http.routes import Call, Problem, Right, Route
+from charging_manager.http.routes import Answer, Call, Problem, Right, Route
 
 
 @frozen
@@ -48,9 +47,7 @@ class LivePages:
         ]
 
     async def state(self, call: Call) -> Any:
-        picture = self.site.hub.picture or self.site.picture()
-        said = picture.said(call.caller.language)
-        return as_lists(visible(said, audience(call.caller, self.site.config.current)))
+        return Answer(self.site.hub.state(call.caller.language, audience(call.caller, self.site.config.current)))
 
     async def events(self, call: Call) -> Any:
         last = call.headers.get("last-event-id", "")

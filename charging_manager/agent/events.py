@@ -159,6 +159,7 @@ class EventHub:
         self._number = first_number
         self._picture: Picture | None = None
         self._feeds: dict[tuple[str, Audience], Feed] = {}
+        self._states: dict[tuple[str, Audience], bytes] = {}
         self._heart = LoopingCall(self._beat)
         self._heart.clock = clock
 
@@ -188,6 +189,7 @@ class EventHub:
     def publish(self, picture: Picture) -> None:
         """Tell all readers what is new."""
         self._picture = picture
+        self._states.clear()
         self._number += 1
         for key, feed in tuple(self._feeds.items()):
             if feed.idle_since_s is not None and self.now_s() - feed.idle_since_s > _FEED_KEPT_S:
@@ -195,6 +197,14 @@ class EventHub:
                 continue
             with self.log.failuresHandled("events could not be told"):
                 feed.turn(picture, self._number)
+
+    def state(self, language: str, audience: Audience) -> bytes:
+        """The newest picture as JSON, made once for all who see and speak the same."""
+        found = self._states.get((language, audience))
+        if found is None:
+            said = self._picture.said(language) if self._picture is not None else {}
+            found = self._states[language, audience] = orjson.dumps(as_lists(visible(said, audience)))
+        return found
 
     def stream(self, caller: Caller, audience: Audience, last_seen: int | None) -> Stream:
         """The answer to ``GET /events``."""

@@ -232,7 +232,7 @@ KEYED = ("circuits", "charge_points", "meters")
 
 def visible(said: Json, charge_points: frozenset[str] | None) -> Json:
     """What somebody may see: everything (None), or these charge points and nothing of the house."""
-    if charge_points is None:
+    if charge_points is None or not said:
         return said
     return {
         **{key: value for key, value in said.items() if key not in KEYED},

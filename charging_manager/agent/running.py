@@ -92,6 +92,7 @@ class RunningSite:
             self._note(self.book.end(charge_point))
         self.records.start()
         self.hub.start()
+        self.hub.publish(self.picture())
         self.steering.start()
         self._shelf_loop.start(_SHELF_EVERY_S, now=False)
 
@@ -164,6 +165,7 @@ class RunningSite:
         }
         if other:
             self.hub.drop(lambda caller: caller.user in other)
+        self.hub.publish(self.picture())
 
     def _arrange(self, config: Configuration) -> None:
         site = config.site(self.serial)

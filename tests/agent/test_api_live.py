@@ -164,7 +164,7 @@ def test_a_device_that_is_added_brings_a_new_snapshot(agent: WholeAgent) -> None
     agent.ask("DELETE", "devices/yard")
     agent.run(1)
     names = [name for name, _, _ in browser.events()]
-    assert names == ["snapshot", "snapshot"]
+    assert names == ["snapshot", "snapshot", "delta"]
 
 
 def test_a_reader_that_comes_back_gets_what_it_missed(agent: WholeAgent) -> None:
