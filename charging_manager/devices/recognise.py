@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from attrs import evolve
+
 from charging_manager.devices.codec import decode_all
 from charging_manager.devices.driver import Driver, Value, all_hold
 from charging_manager.devices.planner import moved, plan_reads
@@ -9,10 +11,14 @@ from charging_manager.devices.wire import BusLike, Wire, find_block
 from charging_manager.errors import DeviceNonsense, DeviceRefused
 from charging_manager.modbus.units import Priority
 
+PROBE_GAP_S = 0.5
+"""We do not know yet who is there: the silence that the slowest device of all wants."""
+
 
 async def recognises(driver: Driver, bus: BusLike, unit: int) -> bool:
     """Whether this driver's device answers there; only reads. Raises: DeviceSilent if nobody does."""
-    wire = Wire(bus, unit, driver.bus)
+    careful = evolve(driver.bus, gap_s=max(driver.bus.gap_s, PROBE_GAP_S))
+    wire = Wire(bus, unit, careful)
     try:
         if driver.discover is not None:
             driver = moved(driver, await find_block(wire, driver.discover))
