@@ -1,7 +1,7 @@
 """The layer between the socket and twisted.web, whose defaults accept headers dripped for ever, folded lines and more.
 
-A head is collected and judged here (heads.py) before twisted.web sees a byte of it, so twisted.web parses only what we
-have already understood. Every phase has an absolute deadline: the head, the body, and the wait for the next request.
+A head is collected and judged here (heads.py), and twisted.web gets to see only its framing, written anew: there are no
+two parsers of one head. Every phase has an absolute deadline: the head, the body, and the wait for the next request.
 """
 
 # twisted.web.http is not typed.
@@ -148,7 +148,7 @@ class HardenedChannel(http.HTTPChannel):
         self._phase = _Phase.BODY
         self._arm(BODY_S + self.limit / SLOWEST_BODY_BYTES_S, self._too_slow)
         self._policy.crowd.busy(self)
-        super().dataReceived(data)
+        super().dataReceived(head.framing())
         return True
 
     def allContentReceived(self) -> None:

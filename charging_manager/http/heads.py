@@ -38,6 +38,20 @@ class Head:
     length: int | None
     headers: dict[str, str]
     """By lower-case name; a name that came twice is joined by a comma (``cookie``: by a semicolon)."""
+    version: str = "HTTP/1.1"
+
+    def framing(self) -> bytes:
+        """The head again with only what a parser needs to find the request's end: nothing is left to disagree on."""
+        lines = [f"{self.method} {self.target} {self.version}"]
+        if self.length is None:
+            lines.append("Transfer-Encoding: chunked")
+        elif self.length:
+            lines.append(f"Content-Length: {self.length}")
+        if self.headers.get("expect") and self.length != 0:
+            lines.append("Expect: 100-continue")
+        if "close" in [token.strip() for token in self.headers.get("connection", "").lower().split(",")]:
+            lines.append("Connection: close")
+        return "\r\n".join([*lines, "", ""]).encode("ascii")
 
 
 def find_head(data: bytes | bytearray, known: int = 0) -> int:
@@ -84,7 +98,8 @@ def read_head(data: bytes) -> Head:
     if headers.get("expect", "100-continue").lower() != "100-continue":
         raise Refused(417, "this expectation cannot be met")
     length = _body_length(headers, start[3] == b"HTTP/1.1")
-    return Head(start[1].decode("ascii"), start[2].decode("ascii"), host, length, headers)
+    method, target, version = (part.decode("ascii") for part in start.groups())
+    return Head(method, target, host, length, headers, version)
 
 
 def _body_length(headers: dict[str, str], chunks_possible: bool) -> int | None:
