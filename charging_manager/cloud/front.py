@@ -107,6 +107,9 @@ class CloudFront(Front):
         if self._logins.find(cookie) is None:  # while the agent was answering
             drop(answer)
             return _ended(language)
+        if raw.method == "HEAD" and isinstance(answer, Stream):
+            drop(answer)
+            return Answer(b"", answer.status, answer.content_type, answer.filename)
         return answer
 
     def _is_own(self, path: str) -> bool:

@@ -225,6 +225,16 @@ class AdminLoginTests(FrontTestCase):
         self.assertEqual(self.status("GET", "/api/v1/log", cookie=cookie)[0], 200)
 
 
+class OpenApiTests(FrontTestCase):
+    def test_every_route_is_described(self) -> None:
+        self.set_password()
+        answer = self.ask("GET", "/api/v1/openapi.json")
+        assert isinstance(answer, Answer)
+        described = json.loads(answer.body)["paths"]
+        for route in self.table.routes:
+            self.assertIn(route.method.lower(), described[route.path])
+
+
 class TwoTenantsTests(FrontTestCase):
     def setUp(self) -> None:
         super().setUp()
@@ -333,6 +343,12 @@ class TwoTenantsTests(FrontTestCase):
         answer = self.ask("GET", "/api/v1/events", cookie=self.alice)
         assert isinstance(answer, Answer)
         self.assertEqual((answer.status, heard.told), (401, ["stopped"]))
+
+    def test_the_head_of_a_stream_leaves_no_stream_behind(self) -> None:
+        heard = self.tenants["alice"].stream = Heard()
+        answer = self.ask("HEAD", "/api/v1/events", cookie=self.alice)
+        assert isinstance(answer, Answer)
+        self.assertEqual((answer.status, answer.content_type, heard.told), (200, "text/event-stream", ["stopped"]))
 
     def test_the_start_page_is_where_one_is_logged_in(self) -> None:
         for cookie, page in ((None, "login"), (self.alice, "overview"), (self.log_in_as_cloud_admin(), "cloud-admin")):
