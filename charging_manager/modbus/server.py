@@ -61,6 +61,13 @@ class Slave(Protocol):
         """
 
 
+class Welcoming(Protocol):
+    """A Slave may have this too: an own view of it for each connection, if it treats its clients apart."""
+
+    def welcome(self) -> Slave:
+        """The Slave that a new connection speaks to."""
+
+
 class _Answering:
     """Asks the slave for one request after another, in the order they came."""
 
@@ -140,7 +147,7 @@ class TcpServer(Wire):
 
     def connectionMade(self) -> None:
         self._frames = TcpFrames()
-        self._answering = _Answering(self.factory.slave, self._answer, self.factory.absent)
+        self._answering = _Answering(self.factory.slave_for_one(), self._answer, self.factory.absent)
         self._answering.gone = not self.factory.admit(self)
 
     def dataReceived(self, data: bytes) -> None:
@@ -176,6 +183,11 @@ class _Clients(Factory):
         self.spoil = spoil
         self.refused_clients = 0
         self.clients: list[Wire] = []
+
+    def slave_for_one(self) -> Slave:
+        """What a new connection speaks to."""
+        welcome = getattr(self.slave, "welcome", None)
+        return self.slave if welcome is None else welcome()
 
     def admit(self, client: Wire) -> bool:
         """Whether this one may stay; if not, its connection ends."""
@@ -300,6 +312,6 @@ class RtuTcpServerFactory(_Clients):
 
     def buildProtocol(self, addr: Any) -> RtuTcpServer:
         """A fresh line for every client."""
-        wire = RtuTcpServer(self.slave, self._clock, gap_s=0.0, spoil=self.spoil)
+        wire = RtuTcpServer(self.slave_for_one(), self._clock, gap_s=0.0, spoil=self.spoil)
         wire.factory = self
         return wire

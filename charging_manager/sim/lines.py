@@ -22,7 +22,7 @@ from twisted.python.failure import Failure
 from charging_manager.errors import ConfigError
 from charging_manager.modbus.address import Address, RtuAddress, TcpAddress
 from charging_manager.modbus.server import EVERYBODY, RtuServer, RtuTcpServerFactory, TcpServerFactory
-from charging_manager.sim.simulator import Simulator
+from charging_manager.sim.simulator import ANYBODY, Simulator
 
 LOOPBACK = "127.0.0.1"
 
@@ -40,15 +40,19 @@ class Together:
         return {unit for simulator in self.simulators for unit in _listed(simulator)}
 
     def handle(
-        self, unit: int, function: int, address: int, count: int, words: tuple[int, ...]
+        self, unit: int, function: int, address: int, count: int, words: tuple[int, ...], client: object = ANYBODY
     ) -> Awaitable[list[int]] | list[int]:
         if unit == EVERYBODY and self._of(unit) is None:
             for each in self.simulators:
-                each.handle(unit, function, address, count, words)
+                each.handle(unit, function, address, count, words, client)
             return []
         simulator = self._of(unit)
         assert simulator is not None  # noqa: S101 - told to mypy: the server asks for units that are here
-        return simulator.handle(unit, function, address, count, words)
+        return simulator.handle(unit, function, address, count, words, client)
+
+    def welcome(self) -> _Client:
+        """Each connection keeps its own pace: a second client does not make the first one's requests too early."""
+        return _Client(self)
 
     def spoil_tcp(self, frame: bytes) -> list[bytes]:
         """What of a TCP answer is really sent."""
@@ -59,6 +63,21 @@ class Together:
         """What of a serial answer is really sent."""
         simulator = self._of(frame[0])
         return [frame] if simulator is None else simulator.spoil(frame, serial=True)
+
+
+class _Client:
+    """The devices as one connection sees them."""
+
+    def __init__(self, together: Together) -> None:
+        self._together = together
+
+    def units(self) -> Container[int]:
+        return self._together.units()
+
+    def handle(
+        self, unit: int, function: int, address: int, count: int, words: tuple[int, ...]
+    ) -> Awaitable[list[int]] | list[int]:
+        return self._together.handle(unit, function, address, count, words, self)
 
 
 def _listed(simulator: Simulator) -> set[int]:

@@ -6,9 +6,10 @@ It refuses what the device refuses, and it remembers what a real one would have 
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable, Container, Mapping
+from collections.abc import Awaitable, Callable, Container, Mapping, MutableMapping
 from random import Random
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
@@ -46,6 +47,13 @@ CAR_KEYS = ("wants_a", "phases", "needs_wh", "patience", "onset_s", "follow_s", 
 FAULT_KEYS = ("silence", "delay_ms", "exception", "half_frame", "wrong_unit", "nan")
 
 
+class _Anybody:
+    """Whoever asks, where clients are not told apart."""
+
+
+ANYBODY = _Anybody()
+
+
 class Simulator:
     """A Slave (charging_manager.modbus.server) with one device on one unit."""
 
@@ -76,7 +84,7 @@ class Simulator:
         self.box = Box(driver, wired_phases, clock.seconds()) if driver.kind is Kind.CHARGER else None
         self.flow = Flow(source) if self.box is None else None
         self._channel = min(self.box.outlets) if self.box else 1
-        self._last_request_s = -math.inf
+        self._last_request_s: MutableMapping[object, float] = WeakKeyDictionary()
         self._last_write_s: dict[Entry, float] = {}
         self.reset_counters()
 
@@ -134,8 +142,9 @@ class Simulator:
         return self._image.units()
 
     def handle(
-        self, unit: int, function: int, address: int, count: int, words: tuple[int, ...]
+        self, unit: int, function: int, address: int, count: int, words: tuple[int, ...], client: object = ANYBODY
     ) -> Awaitable[list[int]] | list[int]:
+        """As a Slave; ``client`` tells apart whose requests come too early, where a device has several."""
         now_s = self.clock.seconds()
         self.advance()
         faults = self.faults
@@ -145,7 +154,7 @@ class Simulator:
             raise Mute
         if faults.exception is not None:
             raise DeviceRefused(faults.exception, "as asked for")
-        self._check_gap(now_s)
+        self._check_gap(now_s, client)
         try:
             if function in WRITES:
                 answer = self._write(unit, function, address, words, now_s)
@@ -166,13 +175,14 @@ class Simulator:
         """What of this answer is really sent."""
         return self.faults.spoil(frame, serial)
 
-    def _check_gap(self, now_s: float) -> None:
-        since_s, self._last_request_s = now_s - self._last_request_s, now_s
+    def _check_gap(self, now_s: float, client: object) -> None:
+        since_s = now_s - self._last_request_s.get(client, -math.inf)
         if since_s < GRACE * self.driver.bus.gap_s:
             self.early += 1
             if self.early_answer == "silent":
                 raise Mute
             raise DeviceRefused(BUSY, "too early")
+        self._last_request_s[client] = now_s
 
     def _write(self, unit: int, function: int, address: int, words: tuple[int, ...], now_s: float) -> list[int]:
         for never in self.driver.never:

@@ -10,6 +10,9 @@ from charging_manager.devices.codec import decode_all, encode
 from charging_manager.devices.driver import BusRules, Driver
 from charging_manager.devices.planner import plan_reads
 from charging_manager.errors import ConfigError, DeviceError, DeviceNonsense, DeviceRefused, DeviceSilent
+from charging_manager.modbus.bus import Bus
+from charging_manager.modbus.lines import TcpLine
+from charging_manager.modbus.transaction import TcpConversation
 from charging_manager.model.reading import Status
 from charging_manager.sim.car import Car
 from tests.sim.rigs import CHARGERS, DRIVERS, METERS, Bench
@@ -189,12 +192,20 @@ def test_too_early_is_busy_or_silence_and_is_counted() -> None:
     for early, error in (("busy", DeviceRefused), ("silent", DeviceSilent)):
         bench = Bench("keba-p30", early=early)
         bench.get(bench.bus.read(1, 3, 1000, 2, gap_s=0.5))
-        bench.run(0.3)
+        bench.run(0.1)
         with pytest.raises(error):
-            bench.get(bench.bus.read(1, 3, 1000, 2, timeout_s=0.2))
+            bench.get(bench.bus.read(1, 3, 1000, 2, timeout_s=0.15))
         assert bench.simulator.early >= 1
         bench.run(3)
         assert bench.get(bench.bus.read(1, 3, 1000, 2, gap_s=0.5)) == [0, 1]
+
+
+def test_clients_are_judged_each_by_itself() -> None:
+    bench = Bench("keba-p30")
+    other = Bus(TcpLine("box", 502, "tcp://box:502", bench.clock, bench.endpoint), TcpConversation(), bench.clock)
+    for bus in (bench.bus, other):
+        assert bench.get(bus.read(1, 3, 1000, 2)) == [0, 1]
+    assert bench.simulator.early == 0
 
 
 def test_a_register_written_again_too_soon_is_refused_and_counted() -> None:
