@@ -33,6 +33,9 @@ PATIENCE_S = 5.0
 IDLE_S = 30.0
 """A box that nobody reads any more is not fed any more either: its watchdog shall see that we are stuck."""
 
+FOREIGN_EVERY_S = 60.0
+"""Somebody who keeps changing what we write is named so often."""
+
 MOST_WRITES = 20
 """In one go; more would be a driver that never comes to rest."""
 
@@ -95,6 +98,7 @@ class Device:
         self._variant: str | None = None
         self._last_error: str | None = None
         self._missing: dict[str, None] = {}
+        self._foreign_s = -FOREIGN_EVERY_S
         self._recoveries: dict[int, int] = {}
         self._told: set[str] = set()
 
@@ -341,8 +345,10 @@ class Device:
         for name in cut:
             self._taken[name] = asked_s
             self._missing.pop(name, None)
-        for name in self.orders.shown(cut, decoded, asked_s):
-            self.log.warn("device {device}: somebody else changed {name}; it is put back", device=self.id, name=name)
+        foreign = self.orders.shown(cut, decoded, asked_s)
+        if foreign and asked_s - self._foreign_s >= FOREIGN_EVERY_S:
+            self._foreign_s = asked_s
+            self.log.warn("device {device}: not by us: {names}; put back", device=self.id, names=", ".join(foreign))
 
     def _tell(self, key: str, sentence: str, request: Request) -> None:
         """Something that lasts is said once."""

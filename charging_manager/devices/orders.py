@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import IntEnum
+from functools import lru_cache
 
 from attrs import define, field, frozen
 
@@ -33,7 +34,15 @@ RETRY_REFUSED_S = 15.0
 
 BUSY = (5, 6)
 LOW_PATIENCE_S = 60.0
-"""A box that shows less than it was told, and whose registers cannot be read back, is told again so often."""
+"""A box that shows less than it was told, and whose registers cannot be read back, is told again after so long."""
+
+LONGEST_LOW_PATIENCE_S = 3600.0
+"""Each time twice as long, up to this: its cable or its heat may have their own opinion."""
+
+
+@lru_cache(maxsize=4096)
+def _encoded(register: Register, value: float) -> Words:
+    return tuple(encode(register, value))
 
 
 class Urgency(IntEnum):
@@ -83,6 +92,7 @@ class Orders:
     _fed_s: float = -math.inf
     _started: set[str] = field(factory=set)
     _too_low_s: float | None = None
+    _low_patience_s: float = LOW_PATIENCE_S
     _acknowledged_a: float | None = None
     _disobeyed_a: float | None = None
 
@@ -201,7 +211,7 @@ class Orders:
         return now_s - self._belief_s.get(write.register, -math.inf) >= rule.keep_every_s
 
     def _words(self, register: Register, value: float) -> Words:
-        return tuple(encode(register, value))
+        return _encoded(register, value)
 
     # -- what happened -----------------------------------------------------------------------------------------------
 
@@ -351,11 +361,12 @@ class Orders:
         self._disobeyed_a = None
         if applied_a < self.target_a - max(rule.step_a, 0.05) and self._blind():
             self._too_low_s = asked_s if self._too_low_s is None else self._too_low_s
-            if asked_s - self._too_low_s >= LOW_PATIENCE_S:
+            if asked_s - self._too_low_s >= self._low_patience_s:
                 self._too_low_s = None
-                return self._forget_steps(asked_s)
+                self._low_patience_s = min(2 * self._low_patience_s, LONGEST_LOW_PATIENCE_S)
+                self._forget_steps(asked_s)
         else:
-            self._too_low_s = None
+            self._too_low_s, self._low_patience_s = None, LOW_PATIENCE_S
         return []
 
     def _blind(self) -> bool:

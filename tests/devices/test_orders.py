@@ -147,6 +147,23 @@ def test_a_box_that_obeys_more_than_it_was_told_is_believed_and_told_again(acme:
     assert acme.orders.confirmed_a == 8.0
 
 
+def test_a_box_that_obeys_less_is_told_again_now_and_then() -> None:
+    wire = Wire(CHARGERS["keba-p30"], fallback_a=6.0)
+    armed = {"failsafe_s": (0, 60), "failsafe_a": (0, 6000)}
+    wire.orders.shown(armed, {"failsafe_s": 60, "failsafe_a": 6.0}, 99.0)
+    wire.orders.want(16.0)
+    times = []
+    for _ in range(2 * 3600):
+        wire.now_s += 1
+        wire.orders.shown({"applied_a": (0, 10000)}, {"applied_a": 10.0}, wire.now_s)
+        order = wire.step()
+        if order is not None and order.register.name == "setpoint_a":
+            times.append(wire.now_s)
+    assert times[1] - times[0] <= 90
+    assert 5 <= len(times) <= 9, "each time it is left alone for longer"
+    assert wire.orders.confirmed_a == 16.0, "what it may draw is what we told it"
+
+
 def test_flash_is_written_only_when_it_differs(acme: Wire) -> None:
     acme.orders.fallback_a = 10.0
     acme.rest()
