@@ -30,7 +30,7 @@ _PROBLEM = {
 _PLAIN = {str: "string", int: "integer", float: "number", bool: "boolean", type(None): "null"}
 
 
-def describe(routes: Sequence[Route], title: str) -> dict[str, Any]:
+def describe(routes: Sequence[Route], title: str, cookie: str) -> dict[str, Any]:
     """The whole file as plain data. ``x-right`` and ``x-remote`` say who may come, and from where."""
     schemas: dict[str, Any] = {"Problem": _PROBLEM}
     paths: dict[str, Any] = {}
@@ -42,7 +42,7 @@ def describe(routes: Sequence[Route], title: str) -> dict[str, Any]:
         "paths": dict(sorted(paths.items())),
         "components": {
             "schemas": schemas,
-            "securitySchemes": {"login": {"type": "apiKey", "in": "cookie", "name": "__Host-cm"}},
+            "securitySchemes": {"login": {"type": "apiKey", "in": "cookie", "name": cookie}},
         },
     }
 

@@ -8,10 +8,49 @@ from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTim
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from charging_manager.http.routes import Source, Stream
+from charging_manager.http.routes import Sink, Source, Stream
 
 MOST_BEHIND = 262_144
 STUCK_S = 60.0
+_PIECE = 32_768
+
+
+class Pieces:
+    """A long body as a stream: as fast as its reader takes it, and no faster."""
+
+    def __init__(self, body: bytes, sink: Sink) -> None:
+        self._body, self._at, self._sink = body, 0, sink
+        self._finished = False
+        self.resumed()
+
+    def resumed(self) -> None:
+        while self._at < len(self._body):
+            piece = self._body[self._at : self._at + _PIECE]
+            self._at += len(piece)
+            if not self._sink.write(piece) and self._at < len(self._body):
+                return
+        if not self._finished:
+            self._finished = True
+            self._sink.finish()
+
+    def stopped(self) -> None:
+        self._finished = True
+
+
+class _Nowhere:
+    """A sink for a stream that nobody will read."""
+
+    def write(self, data: bytes) -> bool:
+        return False
+
+    def finish(self) -> None: ...
+
+    def fail(self) -> None: ...
+
+
+def drop(stream: Stream) -> None:
+    """Start and stop it at once, so that whoever feeds it (a tunnel, perhaps) learns that nobody reads."""
+    stream.start(_Nowhere()).stopped()
 
 
 @implementer(IPushProducer)

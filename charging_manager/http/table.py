@@ -47,9 +47,10 @@ class RouteTable:
 
     _log = Logger()
 
-    def __init__(self, routes: Iterable[Route], title: str) -> None:
+    def __init__(self, routes: Iterable[Route], title: str, cookie: str = "__Host-cm_agent") -> None:
+        """``title`` and the login ``cookie``'s name are for the OpenAPI file."""
         self.routes: Sequence[Route] = tuple(routes)
-        self.title = title
+        self.title, self._cookie = title, cookie
         self._fixed: dict[str, dict[str, Route]] = {}
         self._patterns: list[tuple[re.Pattern[str], dict[str, Route]]] = []
         patterns: dict[str, dict[str, Route]] = {}
@@ -83,7 +84,7 @@ class RouteTable:
 
     def openapi(self) -> dict[str, Any]:
         """The OpenAPI 3.1 file of this table."""
-        return describe(self.routes, self.title)
+        return describe(self.routes, self.title, self._cookie)
 
     def _problem_of(self, error: Exception, request: RawRequest) -> Problem:
         """To be called while ``error`` is being handled: a bug is logged with its traceback."""

@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from http import HTTPStatus
 from typing import Any, Protocol
 
@@ -27,12 +28,13 @@ from charging_manager.http.heads import Head, Refused
 from charging_manager.http.pages import File, Pages, bare_page
 from charging_manager.http.problems import bug, problem_answer
 from charging_manager.http.routes import Answer, Caller, Problem, Role, Stream
-from charging_manager.http.streams import BrowserSink
+from charging_manager.http.streams import BrowserSink, Pieces, drop
 from charging_manager.http.table import RawRequest
 from charging_manager.words import LANGUAGES, best_language
 
 MOST_CONNECTIONS = 1024
 MOST_OF_ONE_SOURCE = 512
+_AT_ONCE = 65_536
 
 
 class Front(Protocol):
@@ -210,6 +212,8 @@ class WebRequest(HardenedRequest):
 
     def _send(self, answer: Answer | Stream, caller: Caller) -> None:
         if self.gone:
+            if isinstance(answer, Stream):
+                drop(answer)
             return
         headers = data_headers(self._hsts())
         if answer.filename:
@@ -232,6 +236,7 @@ class WebRequest(HardenedRequest):
     def _send_stream(self, stream: Stream, caller: Caller, headers: list[tuple[str, str]]) -> None:
         self._begin(stream.status, stream.content_type, headers)
         if self.method == b"HEAD":
+            drop(stream)
             self.finish()
             return
         self.write(b"")
@@ -282,6 +287,9 @@ class WebRequest(HardenedRequest):
         self._begin(status, kind, headers)
         if status not in (204, 304):
             self.responseHeaders.setRawHeaders(b"Content-Length", [b"%d" % len(body)])
+            if len(body) > _AT_ONCE and self.method != b"HEAD":
+                BrowserSink(self, self.site.clock).start(Stream(partial(Pieces, body)))
+                return
             self.write(body)
         self.finish()
 

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 from attrs import field, frozen
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
@@ -175,6 +177,36 @@ def test_numbers_are_finite(number: bytes) -> None:
 @pytest.mark.parametrize("body", [b"{", b'{"name": "Tom"} x', b"\xff\xfe", b"[" * 5000 + b"]" * 5000, b"[" * 60000])
 def test_what_is_no_json_or_too_deep_is_refused(body: bytes) -> None:
     assert problem(ask("POST", "/api/v1/cups", USER, body)) == (400, "bad-json", None)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["name", "handles", "volume_ml", "code", "dents", "corner", "washed", "length_mm", "x"]),
+            inner,
+            max_size=5,
+        )
+    ),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(JSON)
+def test_whatever_comes_is_taken_or_refused_with_a_field_and_is_never_a_bug(body: object) -> None:
+    answer = ask("POST", "/api/v1/cups", USER, json.dumps(body).encode())
+    assert answer.status in (201, 400, 422)
+    if isinstance(body, dict) and answer.status == 422:
+        assert problem(answer)[2]
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text(max_size=40), st.text(max_size=40), st.sampled_from(["GET", "HEAD", "PUT", "X"]))
+def test_no_address_is_a_bug(path: str, query: str, method: str) -> None:
+    answer = wait(TABLE.answer(RawRequest(method, "/api/v1/cups/" + path, query), NOBODY))
+    assert answer.status in (200, 400, 401, 404, 405)
 
 
 def test_depth_counts_lists_in_objects() -> None:

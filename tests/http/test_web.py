@@ -387,3 +387,51 @@ def test_what_is_set_is_read_back_or_refused(value: str) -> None:
     except ValueError:
         return
     assert read_cookie(line.decode().partition(";")[0], "__Host-cm_cloud") == value
+
+
+def test_a_long_answer_goes_out_no_faster_than_it_is_read(town: Town) -> None:
+    wire = town.connect()
+
+    def slow_write(data: bytes) -> None:
+        wire.transport.sent += data
+        if wire.transport.producer is not None:
+            wire.transport.producer.pauseProducing()
+
+    wire.transport.write = slow_write  # type: ignore[method-assign]
+    wire.send(request(target="/api/v1/long"))
+    rounds = 0
+    while b"Content-Length: 1000000" in wire.transport.sent and len(wire.transport.sent) < 1_000_000:
+        rounds += 1
+        before = len(wire.transport.sent)
+        town.clock.advance(50)
+        wire.transport.producer.resumeProducing()
+        assert 0 < len(wire.transport.sent) - before <= 65_536
+    assert rounds > 15
+    reply = wire.reply()
+    assert reply.body == b"0123456789" * 100_000
+    assert reply["Content-Disposition"] == 'attachment; filename="a_b_.csv"'
+    wire.send(request())
+    assert wire.reply().status == 200
+
+
+def test_a_long_answer_whose_reader_goes_is_given_up(town: Town) -> None:
+    wire = town.connect()
+
+    def stuck_write(data: bytes) -> None:
+        wire.transport.sent += data
+        wire.transport.producer.pauseProducing()
+
+    wire.transport.write = stuck_write  # type: ignore[method-assign]
+    wire.send(request(target="/api/v1/long"))
+    assert len(wire.transport.sent) < 100_000
+    wire.lose()
+    assert town.clock.getDelayedCalls() == []
+
+
+def test_a_stream_for_somebody_who_has_gone_or_asked_for_the_head_only_is_stopped(town: Town) -> None:
+    town.connect().send(request("HEAD", "/api/v1/events"))
+    wire = town.connect()
+    wire.send(request(target="/api/v1/late-events"))
+    wire.lose()
+    town.house.waiting[0].callback(None)
+    assert [told.events for told in town.house.streams] == [["stopped"], ["stopped"]]

@@ -112,6 +112,8 @@ class House(Front):
             Route("PUT", "/api/v1/import", Right.ANYBODY, self._echo, "import", body=dict, body_limit=1_048_576),
             Route("GET", "/api/v1/slow", Right.ANYBODY, self._slow, "slow"),
             Route("GET", "/api/v1/events", Right.ANYBODY, self._events, "events"),
+            Route("GET", "/api/v1/long", Right.ANYBODY, self._long, "long"),
+            Route("GET", "/api/v1/late-events", Right.ANYBODY, self._late_events, "events, later"),
             Route("GET", "/api/v1/users-only", Right.USER, self._me, "users"),
             Route("POST", "/api/v1/login", Right.ANYBODY, self._login, "login"),
             Route("POST", "/api/v1/logout", Right.ANYBODY, self._logout, "logout"),
@@ -147,6 +149,13 @@ class House(Front):
     async def _events(self, call: Call) -> Stream:
         self.streams.append(Told())
         return Stream(self.streams[-1].start)
+
+    async def _late_events(self, call: Call) -> Stream:
+        await self._slow(call)
+        return await self._events(call)
+
+    async def _long(self, call: Call) -> Answer:
+        return Answer(b"0123456789" * 100_000, content_type="text/csv", filename='a "b".csv')
 
     async def _login(self, call: Call) -> Answer:
         return Answer({}, login="t0ken", device="d3vice.x")
