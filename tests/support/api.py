@@ -27,17 +27,17 @@ class Reply:
 class Browser:
     """One cookie jar at one origin. Certificates are not checked: the tests that mean them use openssl."""
 
-    def __init__(self, port: int, secure: bool = False, host: str = "127.0.0.1") -> None:
-        self.port, self.secure, self.host = port, secure, host
+    def __init__(self, port: int, secure: bool = False, host: str = "127.0.0.1", timeout_s: float = 15) -> None:
+        self.port, self.secure, self.host, self.timeout_s = port, secure, host, timeout_s
         self.cookies: dict[str, str] = {}
 
     def open(self) -> http.client.HTTPConnection:
         if not self.secure:
-            return http.client.HTTPConnection(self.host, self.port, timeout=15)
+            return http.client.HTTPConnection(self.host, self.port, timeout=self.timeout_s)
         context = ssl.create_default_context()
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
-        return http.client.HTTPSConnection(self.host, self.port, timeout=15, context=context)
+        return http.client.HTTPSConnection(self.host, self.port, timeout=self.timeout_s, context=context)
 
     def headers(self) -> dict[str, str]:
         return {"Cookie": "; ".join(f"{k}={v}" for k, v in self.cookies.items())} if self.cookies else {}

@@ -119,7 +119,9 @@ class Browser:
 
     def fill(self, label: str, text: str) -> None:
         """Type into a field, in place of what stood there."""
-        self.field(label).send_keys(Keys.CONTROL + "a", Keys.BACKSPACE, text)
+        field = self.field(label)
+        field.send_keys(Keys.CONTROL + "a")  # clear() would not tell the page
+        field.send_keys(Keys.BACKSPACE + text)
 
     def tick(self, label: str, on: bool = True) -> None:
         box = self.field(label)
