@@ -10,6 +10,7 @@ import pytest
 
 from charging_manager.devices import driver as d
 from charging_manager.devices.loader import check_text
+from charging_manager.devices.template import new_driver
 
 TEXT = (Path(__file__).resolve().parents[2] / "docs/drivers.md").read_text()
 RENAMED = {
@@ -48,6 +49,10 @@ CLASSES = (
 def test_the_example_is_a_good_driver() -> None:
     (example,) = re.findall(r"```toml\n(.*?)```", TEXT, re.DOTALL)
     assert check_text(example, "acme-wall") == []
+
+
+def test_a_new_driver_begins_as_a_good_one() -> None:
+    assert check_text(new_driver("acme-wall"), "acme-wall") == []
 
 
 @pytest.mark.parametrize("words", CLASSES, ids=lambda words: words.__name__)
