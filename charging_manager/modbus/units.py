@@ -24,9 +24,6 @@ SMALLEST_SHARE = 50
 SLOW_BECOMES_LIVE_S = 5.0
 """A slow read that waited so long goes with the live ones, so that a full bus still serves it."""
 
-LATE_AFTER_S = 2.0
-"""An answer that comes so long after its question shows that the unit lives again, not that it is slow."""
-
 
 class Priority(IntEnum):
     """What goes first when a bus is busy."""
@@ -69,7 +66,16 @@ class Job:
 class Unit:
     """One unit of a bus: how it has behaved so far."""
 
-    __slots__ = ("_cleared_s", "_ghosts", "_last_timeout_s", "failures", "last_s", "number", "quiet_until_s", "sent_s")
+    __slots__ = (
+        "_cleared_s",
+        "_extra_try",
+        "_ghosts",
+        "_last_timeout_s",
+        "failures",
+        "last_s",
+        "number",
+        "quiet_until_s",
+    )
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -78,8 +84,8 @@ class Unit:
         self.quiet_until_s = -math.inf
         self.last_s = -math.inf
         """When its last exchange ended."""
-        self.sent_s = -math.inf
         self._cleared_s = -math.inf
+        self._extra_try = False
         self._last_timeout_s = 0.0
         self._ghosts: list[tuple[Request, float]] = []
 
@@ -88,7 +94,8 @@ class Unit:
         self.last_s = now_s
         if self.failures:
             self.failures = 0
-            self.quiet_until_s = -math.inf
+            self.quiet_until_s = self._cleared_s = -math.inf
+            self._extra_try = False
 
     def failed(self, now_s: float, timeout_s: float) -> None:
         """It did not answer; from the second time on it is left alone for a while."""
@@ -100,15 +107,21 @@ class Unit:
             wait_s = BACK_OFF_S[step]
             if step == len(BACK_OFF_S) - 1:
                 wait_s = max(wait_s, SMALLEST_SHARE * timeout_s)
+                if self._extra_try:  # it was asked out of its turn, and in vain
+                    wait_s *= 2
+            self._extra_try = False
             self.quiet_until_s = now_s + wait_s
 
     def heard_late(self, now_s: float) -> bool:
-        """An answer came long after we gave up: it may be asked again now, but not so more than once a minute."""
-        if now_s >= self.quiet_until_s or now_s - self.sent_s < self._last_timeout_s + LATE_AFTER_S:
-            return False
-        if now_s - self._cleared_s < BACK_OFF_S[-1]:
+        """An answer came after we gave up: it may be asked again now.
+
+        Not so more than once a minute, or once in 50 of its timeouts: a unit that is always too slow stays a cheap one.
+        """
+        wait_s = max(BACK_OFF_S[-1], SMALLEST_SHARE * self._last_timeout_s)
+        if now_s >= self.quiet_until_s or now_s - self._cleared_s < wait_s:
             return False
         self._cleared_s = now_s
+        self._extra_try = True
         self.quiet_until_s = now_s
         return True
 
@@ -118,7 +131,6 @@ class Unit:
 
     def sending(self, request: Request, now_s: float, timeout_s: float) -> None:
         """A request goes out; if it is the one that was not answered, two answers may come."""
-        self.sent_s = now_s
         if self._ghosts:
             self._ghosts = [ghost for ghost in self._ghosts if ghost[1] > now_s]
             if any(ghost[0] == request for ghost in self._ghosts):

@@ -448,6 +448,17 @@ class TcpBusTests(BusPromises, SynchronousTestCase):
         self.assertEqual(self.successResultOf(done), [9])
         self.assertLess(rig.clock.seconds(), 20.5)  # its next turn would have come at 24 s
 
+    def test_a_unit_that_is_always_too_slow_stays_a_cheap_one(self) -> None:
+        rig = TcpRig(1, 2)
+        self.connect(rig)
+        rig.slave.slow_s[2] = 0.7
+        for _ in range(3000):
+            self.fail_quietly(rig.bus.read(2, 3, 0, 1, timeout_s=0.5))
+            rig.run(0.1)
+        asked = [at_s for at_s in rig.slave.asked(2) if at_s > 60]
+        self.assertLessEqual(len(asked) * 0.5, 0.02 * 240)
+        self.assertGreaterEqual(len(asked), 3)
+
 
 class RtuBusTests(BusPromises, SynchronousTestCase):
     """Over the simulated line."""
