@@ -37,6 +37,14 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "data" / "admin"
 
 
+@pytest.fixture
+def cheap(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is tested is not what a hash costs."""
+    hasher = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
+    monkeypatch.setattr(passwords, "_HASHER", hasher)
+    monkeypatch.setattr(passwords, "_DUMMY", hasher.hash("nobody's"))
+
+
 def test_unset_set_and_emptied(path: Path) -> None:
     password = AdminPassword(path, execute)
     assert password.state == "unset"
@@ -54,6 +62,7 @@ def test_unset_set_and_emptied(path: Path) -> None:
     assert wait(password.check("emptied")) is False
 
 
+@pytest.mark.usefixtures("cheap")
 def test_the_file_is_private_and_holds_no_password(path: Path) -> None:
     AdminPassword(path).write("correct horse")
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -62,6 +71,7 @@ def test_the_file_is_private_and_holds_no_password(path: Path) -> None:
     assert os.listdir(path.parent) == ["admin"]
 
 
+@pytest.mark.usefixtures("cheap")
 def test_another_program_may_change_it(path: Path) -> None:
     password = AdminPassword(path, execute)
     AdminPassword(path).write("one")
@@ -71,6 +81,7 @@ def test_another_program_may_change_it(path: Path) -> None:
     assert wait(password.check("one")) is False
 
 
+@pytest.mark.usefixtures("cheap")
 def test_a_change_is_noticed_within_a_second(path: Path) -> None:
     clock, seen = Clock(), list[str]()
     password = AdminPassword(path, execute)
@@ -92,6 +103,7 @@ def test_a_change_is_noticed_within_a_second(path: Path) -> None:
     assert clock.getDelayedCalls() == []
 
 
+@pytest.mark.usefixtures("cheap")
 def test_a_watcher_that_raises_is_called_again(path: Path) -> None:
     clock, calls = Clock(), list[int]()
     password = AdminPassword(path, execute)
@@ -108,6 +120,7 @@ def test_a_watcher_that_raises_is_called_again(path: Path) -> None:
     assert len(calls) == 2
 
 
+@pytest.mark.usefixtures("cheap")
 def test_a_file_that_is_no_hash_refuses_everybody(path: Path) -> None:
     path.parent.mkdir()
     for content in ("", "secret", "$argon2id$broken", "\xff\xfe"):
@@ -123,6 +136,7 @@ def test_a_folder_in_its_place_is_not_taken_for_never_set(path: Path) -> None:
     assert AdminPassword(path, execute).state == "emptied"
 
 
+@pytest.mark.usefixtures("cheap")
 def test_bad_passwords_are_refused_and_the_old_one_stays(path: Path) -> None:
     password = AdminPassword(path, execute)
     wait(password.set("secret"))
