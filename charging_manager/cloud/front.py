@@ -11,12 +11,13 @@ from collections.abc import Callable
 from attrs import evolve
 
 from charging_manager.cloud.logins import AdminLogin, InstallationLogin, Logins
-from charging_manager.cloud.relay import TokenRefused, Way, carry, drop
+from charging_manager.cloud.relay import TokenRefused, Way, carry
 from charging_manager.cloud.sealing import SealBroken
 from charging_manager.http.facts import RequestFacts
 from charging_manager.http.passwords import AdminPassword
 from charging_manager.http.problems import problem_answer
 from charging_manager.http.routes import Answer, Caller, Problem, Role, Stream
+from charging_manager.http.streams import drop
 from charging_manager.http.table import RawRequest, RouteTable
 from charging_manager.http.web import Front
 from charging_manager.words import best_language
@@ -51,13 +52,13 @@ class CloudFront(Front):
         )
         if isinstance(login, AdminLogin):
             return evolve(caller, role=Role.ADMIN, login=login.handle)
-        if self._password.state == "unset" and facts.loopback:
+        if facts.loopback and login is None and self._password.state == "unset":
             return evolve(caller, role=Role.ADMIN)
         return evolve(caller, login=login.handle) if login else caller
 
     def closed_to(self, facts: RequestFacts) -> Problem | None:
         """While no admin password was ever set, only this machine is served."""
-        if self._password.state == "unset" and not facts.loopback:
+        if not facts.loopback and self._password.state == "unset":
             return Problem(
                 403,
                 "setup-needed",
@@ -105,11 +106,9 @@ class CloudFront(Front):
         except Problem as problem:
             return problem_answer(problem, language)
         if self._logins.find(cookie) is None:  # while the agent was answering
-            drop(answer)
+            if isinstance(answer, Stream):
+                drop(answer)
             return _ended(language)
-        if raw.method == "HEAD" and isinstance(answer, Stream):
-            drop(answer)
-            return Answer(b"", answer.status, answer.content_type, answer.filename)
         return answer
 
     def _is_own(self, path: str) -> bool:

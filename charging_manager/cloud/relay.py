@@ -13,6 +13,7 @@ from twisted.logger import Logger
 from charging_manager.cloud.sieve import sift
 from charging_manager.errors import TunnelError
 from charging_manager.http.routes import Answer, Problem, Stream
+from charging_manager.http.streams import drop
 from charging_manager.http.table import RawRequest
 from charging_manager.tunnel.link import RemoteAnswer, RemoteRequest, RemoteStream
 
@@ -59,30 +60,15 @@ async def carry(way: Way | None, token: str, asked: RawRequest) -> Answer | Stre
             raise TokenRefused from error
         log.debug("{method} {path} was not answered: {code}", method=asked.method, path=asked.path, code=error.code)
         raise Problem(*_PROBLEMS.get(error.code, _OFFLINE)) from error
-    if answer.status == 401:
-        drop(answer)
-        raise TokenRefused
+    ours = _ours(answer)
     try:
-        return sift(_ours(answer))
-    except Problem:
-        drop(answer)
+        if answer.status == 401:
+            raise TokenRefused
+        return sift(ours)
+    except (TokenRefused, Problem):
+        if isinstance(ours, Stream):
+            drop(ours)
         raise
-
-
-def drop(answer: RemoteAnswer | RemoteStream | Answer | Stream) -> None:
-    """Tell the agent that nobody reads this stream."""
-    if isinstance(answer, RemoteStream | Stream):
-        answer.start(_Nowhere()).stopped()
-
-
-class _Nowhere:
-    """Takes nothing."""
-
-    def write(self, data: bytes) -> bool:
-        return False
-
-    def finish(self) -> None:
-        pass
 
 
 def _ours(answer: RemoteAnswer | RemoteStream) -> Answer | Stream:

@@ -152,6 +152,7 @@ class Cloud(Service):
                 *Machine(token, tls, announce, figures, ledger).routes(),
             ],
             "Charging Manager cloud server",
+            CookieNames("cloud").login(secure=True),
         )
         site: Any = build_site(
             CloudFront(table, logins, links.get, password),

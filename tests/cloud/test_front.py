@@ -344,12 +344,6 @@ class TwoTenantsTests(FrontTestCase):
         assert isinstance(answer, Answer)
         self.assertEqual((answer.status, heard.told), (401, ["stopped"]))
 
-    def test_the_head_of_a_stream_leaves_no_stream_behind(self) -> None:
-        heard = self.tenants["alice"].stream = Heard()
-        answer = self.ask("HEAD", "/api/v1/events", cookie=self.alice)
-        assert isinstance(answer, Answer)
-        self.assertEqual((answer.status, answer.content_type, heard.told), (200, "text/event-stream", ["stopped"]))
-
     def test_the_start_page_is_where_one_is_logged_in(self) -> None:
         for cookie, page in ((None, "login"), (self.alice, "overview"), (self.log_in_as_cloud_admin(), "cloud-admin")):
             caller = self.front.caller_of(evolve(AWAY, login=cookie))

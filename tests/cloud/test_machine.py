@@ -1,10 +1,12 @@
 """What programs of this machine may do with the token of the runtime file."""
 
 import json
+import os
+import pwd
 from pathlib import Path
 from typing import Any
 
-from charging_manager.cloud.cert_client import import_certificate
+from charging_manager.cloud.cert_client import _folders, import_certificate
 from charging_manager.cloud.machine import Machine
 from charging_manager.errors import ConfigError
 from charging_manager.http.certificates import self_signed
@@ -122,3 +124,10 @@ class CommandTests(CloudTestCase):
         for name, part in (("missing", "missing"), ("huge", "too large"), ("binary", "PEM")):
             self.assertIn(part, self.refusal("https://localhost:4443", cert=name))
             self.assertIn(part, self.refusal("https://localhost:4443", key=name))
+
+    def test_under_sudo_the_servers_of_the_user_who_called_are_found_too(self) -> None:
+        home = pwd.getpwuid(os.getuid()).pw_dir
+        self.patch(os, "geteuid", lambda: 0)
+        self.patch(os, "environ", {"SUDO_UID": str(os.getuid()), "XDG_STATE_HOME": "/nowhere"})
+        self.assertIn(Path(home, ".local/state/charging-manager-cloud"), list(_folders(None)))
+        self.assertEqual(list(_folders(self.folder)), [self.folder.absolute()])

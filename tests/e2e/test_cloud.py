@@ -447,3 +447,20 @@ def test_two_servers_in_one_folder_do_not_clash(tmp_path: Path) -> None:
     second.mkdir()
     with daemon("cm-cloud", first), daemon("cm-cloud", second, env={"PWD": str(first)}):
         assert not [name for name in os.listdir(first) if name.endswith(".pid")]
+
+
+def test_agent_and_cloud_share_the_admin_password_of_one_state_directory(tmp_path: Path) -> None:
+    passwd(tmp_path, CLOUD_ADMIN)
+    with daemon("cm-cloud", tmp_path) as (_, cloud_port), daemon("cm-agent", tmp_path) as (_, agent_port):
+        at_cloud = Browser(f"https://localhost:{cloud_port}", tmp_path / "jar-cloud")
+        at_site = Browser(f"http://localhost:{agent_port}", tmp_path / "jar-site")
+        logins = (
+            (at_cloud, "/api/v1/cloud/admin/login", "/api/v1/cloud/admin/installations"),
+            (at_site, "/api/v1/login", "/api/v1/users"),
+        )
+        for browser, address, inside in logins:
+            assert browser("POST", address, {"password": CLOUD_ADMIN}).status == 200
+            assert browser("GET", inside).status == 200
+        passwd(tmp_path, "another password")
+        for browser, _, inside in logins:
+            eventually(lambda browser=browser, inside=inside: browser("GET", inside).status == 401, within_s=2)
