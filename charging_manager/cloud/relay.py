@@ -21,13 +21,6 @@ log = Logger()
 
 CARRIED = ("accept-language", "last-event-id")
 _LONGEST_VALUE = 200
-_PROBLEMS = {
-    "busy": (503, "agent-busy", "The installation has too much to do right now. Try again in a moment."),
-    "timeout": (504, "agent-timeout", "The installation did not answer in time."),
-    "failed": (502, "agent-failed", "The installation could not answer this request; its log says why."),
-    "protocol": (502, "agent-failed", "The installation could not answer this request; its log says why."),
-}
-_OFFLINE = (503, "agent-offline", "The installation is not connected to this cloud server right now.")
 
 
 class Way(Protocol):
@@ -46,7 +39,7 @@ class TokenRefused(TunnelError):
 async def carry(way: Way | None, token: str, asked: RawRequest) -> Answer | Stream:
     """Ask the installation. Raises: TokenRefused; Problem for everything that the browser should be told."""
     if way is None:
-        raise Problem(*_OFFLINE)
+        raise _problem("offline")
     headers = {
         name: asked.headers[name]
         for name in CARRIED
@@ -59,7 +52,7 @@ async def carry(way: Way | None, token: str, asked: RawRequest) -> Answer | Stre
         if error.code == "token-refused":
             raise TokenRefused from error
         log.debug("{method} {path} was not answered: {code}", method=asked.method, path=asked.path, code=error.code)
-        raise Problem(*_PROBLEMS.get(error.code, _OFFLINE)) from error
+        raise _problem(error.code) from error
     ours = _ours(answer)
     try:
         if answer.status == 401:
@@ -75,3 +68,14 @@ def _ours(answer: RemoteAnswer | RemoteStream) -> Answer | Stream:
     if isinstance(answer, RemoteStream):
         return Stream(answer.start, answer.content_type, answer.filename, answer.status)
     return Answer(answer.body, answer.status, answer.content_type, answer.filename)
+
+
+def _problem(code: str) -> Problem:
+    """What the browser is told for trouble with the tunnel."""
+    if code == "busy":
+        return Problem(503, "agent-busy", "The installation has too much to do right now. Try again in a moment.")
+    if code == "timeout":
+        return Problem(504, "agent-timeout", "The installation did not answer in time.")
+    if code in ("failed", "protocol"):
+        return Problem(502, "agent-failed", "The installation could not answer this request; its log says why.")
+    return Problem(503, "agent-offline", "The installation is not connected to this cloud server right now.")
