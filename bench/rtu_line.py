@@ -19,7 +19,8 @@ from tempfile import TemporaryDirectory
 
 BAUD = 19200
 CHAR_S = 11 / BAUD
-TRANSACTIONS = 150
+TRANSACTIONS = 40
+ROUNDS = 8
 REGISTERS = 10
 MODULE = "bench.rtu_line"
 
@@ -47,7 +48,7 @@ def line(first: str, second: str) -> None:
         while due and due[0][0] <= now_s:
             _, _, target, byte = heapq.heappop(due)
             os.write(target, bytes((byte,)))
-        # Sleep in whole milliseconds only while nothing is near; the last stretch is waited out, for a byte takes 0.57 ms.
+        # Sleep in whole milliseconds while nothing is near; the last stretch is waited out: a byte takes 0.57 ms.
         wait_ms = 20.0 if not due else max(0.0, (due[0][0] - now_s) * 1000 - 1)
         for source, _ in poller.poll(int(wait_ms)):
             heard_s = time.monotonic()
@@ -77,7 +78,7 @@ def slave(device: str) -> None:
 
 
 def master(device: str) -> None:
-    """Seconds for all transactions, one after another."""
+    """Seconds for all transactions of a round, one after another: a line for each round."""
     from twisted.internet import reactor
     from twisted.internet.defer import Deferred
 
@@ -87,10 +88,11 @@ def master(device: str) -> None:
     async def run() -> None:
         bus = open_bus(RtuAddress(device, BAUD, "E"), reactor)
         await bus.read(1, 3, 100, REGISTERS)
-        began_s = time.monotonic()
-        for _ in range(TRANSACTIONS):
-            values = await bus.read(1, 3, 100, REGISTERS)
-        print(time.monotonic() - began_s, flush=True)
+        for _ in range(ROUNDS):
+            began_s = time.monotonic()
+            for _ in range(TRANSACTIONS):
+                values = await bus.read(1, 3, 100, REGISTERS)
+            print(time.monotonic() - began_s, flush=True)
         assert values == list(range(100, 100 + REGISTERS))
         await bus.close()
 
@@ -101,7 +103,7 @@ def master(device: str) -> None:
 
 
 def measure() -> list[Figure]:
-    """One run over the line."""
+    """Several rounds over the line; the best counts, for other work on the machine only ever adds."""
     started: list[subprocess.Popen[str]] = []
 
     def start(*arguments: str) -> subprocess.Popen[str]:
@@ -118,7 +120,8 @@ def measure() -> list[Figure]:
         try:
             assert first_line(start("line", *ends)) == "ready"
             assert first_line(start("slave", ends[1])) == "ready"
-            took_s = float(first_line(start("master", ends[0])))
+            speaker = start("master", ends[0])
+            took_s = min(float(first_line(speaker)) for _ in range(ROUNDS))
         finally:
             for process in reversed(started):
                 process.terminate()
