@@ -2,10 +2,10 @@
 
 Theory of operation. A stream goes one way; the sender opens it. A new stream may send ``SHARE_BYTES``; everything
 else the reader grants, so that what is under way and unread never exceeds its window. The window is
-min(256 KiB, 1 MiB / open streams), never under 16 KiB. Senders with data and credit take turns, one box a turn, as long
-as the transport wants bytes. After the sender's end the stream still counts until the reader has read it and closes it;
-so both ends agree on how many there are. Stream numbers only grow: a box for a lower unknown number is a late one and
-ignored, for a higher one it is a violation.
+min(256 KiB, 1 MiB / open streams), at most 128 KiB while requests pass, never under 16 KiB. Senders with data and
+credit take turns, one box a turn, as long as the transport wants bytes. After the sender's end the stream still counts
+until the reader has read it and closes it; so both ends agree on how many there are. Stream numbers only grow: a box
+for a lower unknown number is a late one and ignored, for a higher one it is a violation.
 """
 
 from __future__ import annotations
@@ -197,10 +197,13 @@ class Streams:
         """One box of each in turn, written together: TLS and the kernel cost by the call."""
         batch: list[bytes | memoryview] = []
         batch_bytes = 0
-        while self._ready and batch_bytes < bounds.BATCH_BYTES:
+        alone = len(self._outgoing) == 1 and not self._incoming and self._out.alone()
+        chunk = bounds.ALONE_CHUNK if alone else bounds.SHARED_CHUNK
+        enough = bounds.ALONE_BATCH_BYTES if alone else bounds.BATCH_BYTES
+        while self._ready and batch_bytes < enough:
             number, stream = next(iter(self._ready.items()))
             if stream.pending and stream.credit > 0:
-                batch_bytes += self._put_box(stream, batch)
+                batch_bytes += self._put_box(stream, chunk, batch)
             if stream.pending and stream.credit > 0:
                 self._ready.move_to_end(number)
                 continue
@@ -211,10 +214,9 @@ class Streams:
         if batch:
             self._out.data(b"".join(batch))
 
-    def _put_box(self, stream: Outgoing, batch: list[bytes | memoryview]) -> int:
+    def _put_box(self, stream: Outgoing, chunk: int, batch: list[bytes | memoryview]) -> int:
         """The stream's next data box, and its bytes on the wire."""
-        alone = len(self._outgoing) == 1 and not self._incoming and self._out.alone()
-        room = (bounds.ALONE_CHUNK if alone else bounds.SHARED_CHUNK) - stream.overhead
+        room = chunk - stream.overhead
         batch += (stream.head, b"")
         at = len(batch) - 1
         size = stream.take(min(room, stream.credit), batch)
@@ -294,7 +296,10 @@ class Streams:
         """
         if stream.ended or stream.sink is None:
             return
-        window = max(bounds.SHARE_BYTES, min(bounds.WINDOW_BYTES, bounds.QUEUED_BYTES // max(1, self.open_count)))
+        window = min(bounds.WINDOW_BYTES, bounds.QUEUED_BYTES // max(1, self.open_count))
+        if not self._out.alone():  # what is under way already is in the way of answers
+            window = min(window, bounds.WINDOW_BYTES // 2)
+        window = max(bounds.SHARE_BYTES, window)
         held = stream.held_bytes
         if held * 4 > window:
             return

@@ -26,7 +26,7 @@ from charging_manager.tunnel.tls import tune
 
 Verbs = Mapping[bytes, tuple[type[amp.Command], Callable[..., Any]]]
 
-_QUIET_S = 0.25
+_QUIET_S = 0.1
 """So long after a question or an answer, long data boxes would be in somebody's way."""
 
 _COMMAND, _ASK, _ANSWER, _ERROR = b"_command", b"_ask", b"_answer", b"_error"
