@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable, Mapping
+from functools import lru_cache
 from typing import Any, Protocol, TypeVar
 
 from attrs import define, evolve, frozen
@@ -93,12 +94,13 @@ class Fleet:
     ) -> set[str]:
         """Start, stop and renew what differs. The names of those that were stopped or renewed."""
         wanted: dict[str, Spec] = {}
+        most_a = most_amps(site)
         self.not_running = {}
         for device in devices.values():
             if device.out_of_service:
                 continue
             try:
-                wanted[device.id] = spec_of(device, drivers, most_amps(site))
+                wanted[device.id] = spec_of(device, drivers, most_a)
             except ConfigError as error:
                 self.not_running[device.id] = error.sentence
                 known = self._running.get(device.id)
@@ -222,7 +224,12 @@ def spec_of(device: DeviceSettings, drivers: Mapping[str, Driver], most_a: float
     if driver is None:
         raise ConfigError("driver", f"there is no driver {device.driver!r}; put its file into a drivers folder")
     phases = tuple(phase - 1 for phase in device.phases)
-    return Spec(driver, parse_address(device.address), phases, device.settings, most_a)
+    return Spec(driver, _parsed(device.address), phases, device.settings, most_a)
+
+
+@lru_cache(maxsize=2048)
+def _parsed(address: str) -> Address:
+    return parse_address(address)
 
 
 def _echo(other: Deferred[None]) -> Deferred[None]:

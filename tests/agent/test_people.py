@@ -109,6 +109,16 @@ def test_guessing_is_slowed_down_and_the_owner_is_not_locked_out(agent: WholeAge
     assert come_in(agent, PASSWORD, True, "198.51.100.7") is not None
 
 
+@pytest.mark.parametrize("trusted", [True, False])
+def test_a_cloud_that_invents_sources_and_devices_cannot_guess_faster(agent: WholeAgent, trusted: bool) -> None:
+    for number in range(40):
+        login = RemoteLogin("guess", True, "fr", f"2001:db8:{number}::1", trusted)
+        with pytest.raises(Refusal):
+            result_of(agent.end.login(login))
+    with pytest.raises(Refusal):
+        result_of(agent.end.login(RemoteLogin(PASSWORD, True, "fr", "2001:db8:ffff::1", trusted)))
+
+
 @pytest.mark.parametrize("token", ["", "x", "A" * 43, "admin", PASSWORD])
 def test_a_token_that_the_cloud_invents_gets_nothing(agent: WholeAgent, token: str) -> None:
     with pytest.raises(Refusal) as caught:
