@@ -140,6 +140,9 @@ class _Door(Factory):
     def __init__(self, listener: Listener) -> None:
         self._listener = listener
 
+    def logPrefix(self) -> str:
+        return "listener"
+
     def buildProtocol(self, addr: Any) -> Protocol:
         return _Stranger(self._listener)
 

@@ -245,7 +245,7 @@ def test_names_are_agreed_on_and_unknown_ones_are_no_error(tmp_path: Path) -> No
     assert handshake(door, [b"http/1.1", b"cm-tunnel/1"])[0] == b"cm-tunnel/1"
 
 
-def test_old_tls_is_refused_and_no_tickets_are_given(tmp_path: Path) -> None:
+def test_old_tls_is_refused(tmp_path: Path) -> None:
     door = Door(tmp_path)
     with pytest.raises(SSL.Error):
         handshake(door, [], SSL.TLS1_1_VERSION)
