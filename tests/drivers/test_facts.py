@@ -210,10 +210,13 @@ def test_setpoint_pause_and_states_agree(name: str) -> None:
             ]
     for letter, status in LETTERS.items():
         for code in facts["status"].get(letter, []):
-            seen: dict[str, float | int | str | None] = {"state": code, "lock": 0, "car_plugged": 1}
+            seen: dict[str, float | int | str | None] = {"state": code, "lock": 0, "car_plugged": 1, "error_code": 0}
             assert driver.state.status(seen) == (status, True), (letter, code)
     for code in facts["status"].get("transient", []):
-        assert driver.state.status({"state": code, "lock": 0, "car_plugged": 1}) == (Status.UNKNOWN, True)
+        assert driver.state.status({"state": code, "lock": 0, "car_plugged": 1, "error_code": 0}) == (
+            Status.UNKNOWN,
+            True,
+        )
 
 
 def test_the_two_states_that_no_list_can_say() -> None:
@@ -221,8 +224,10 @@ def test_the_two_states_that_no_list_can_say() -> None:
     assert keba is not None and abb is not None
     for code in (1, 2, 3, 4, 5):
         assert keba.status({"state": code, "car_plugged": 0})[0] is Status.FREE
-    assert abb.status({"state": 5, "lock": 0x111})[0] is Status.PLUGGED
-    assert abb.status({"state": 5, "lock": 0x11})[0] is Status.FREE
+    assert abb.status({"state": 5, "lock": 0x111, "error_code": 0})[0] is Status.PLUGGED
+    assert abb.status({"state": 5, "lock": 0x11, "error_code": 0})[0] is Status.FREE
+    assert abb.status({"state": 1, "lock": 0x111, "error_code": 8})[0] is Status.FAULT
+    assert abb.status({"state": 4, "lock": 0x111, "error_code": 8})[0] is Status.CHARGING
     plugged, state = DRIVERS["keba-p30"].registers["car_plugged"], DRIVERS["abb-terra-ac"].registers["state"]
     assert [decode(plugged, [0, cable]) for cable in (0, 1, 3, 5, 7)] == [0, 0, 0, 1, 1]
     assert [decode(state, [0, word]) for word in (0x0400, 0x8400 | 0x80, 0x0500)] == [4, 4, 5]
