@@ -26,7 +26,7 @@ from charging_manager.storage.schema import bring_up, read_upgrades, refuse_newe
 
 T = TypeVar("T")
 
-_CODES = {
+_SENTENCES = {
     sqlite3.SQLITE_FULL: ("disk-full", "the disk is full; make room, nothing was changed"),
     sqlite3.SQLITE_READONLY: ("read-only", "the disk can only be read; make it writable, nothing was changed"),
     sqlite3.SQLITE_IOERR: ("io-error", "the disk failed to read or write; check it, nothing was changed"),
@@ -250,12 +250,12 @@ def _lock(path: Path) -> int:
 
 def _sentence(error: sqlite3.Error) -> str:
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    return _CODES.get(code, ("", f"the database failed ({error})"))[1]
+    return _SENTENCES.get(code, ("", f"the database failed ({error})"))[1]
 
 
 def _translated(error: sqlite3.Error) -> Exception:
     """Trouble with disk or file becomes ours; a wrong statement or a broken constraint is the caller's business."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    if code in _CODES:
-        return StorageError(*_CODES[code])
+    if code in _SENTENCES:
+        return StorageError(*_SENTENCES[code])
     return error
