@@ -6,11 +6,10 @@ import argparse
 from pathlib import Path
 
 from charging_manager.cloud.cert_client import import_certificate
-from charging_manager.paths import state_folder
 
 
 def cloud_cert(arguments: argparse.Namespace) -> int:
     """Hand the pair to the server at the URL. Raises: ConfigError in one sentence; the old pair then stays."""
-    data = state_folder(arguments.data, "cloud")
+    data = Path(arguments.data) if arguments.data else None
     print(import_certificate(arguments.url, Path(arguments.certificate), Path(arguments.key), data))
     return 0
