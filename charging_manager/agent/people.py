@@ -199,6 +199,7 @@ class People:
                 self._guard.failed(self._clock.seconds(), source=caller.source)
                 self.note(caller, "password-refused")
                 raise Problem(403, "wrong-password", "The old password is not right.", "old")
+            self._guard.succeeded(self._clock.seconds(), source=caller.source)
         await self.password.set(new)
         self._set_here_s = self._clock.seconds()
         await self.end_logins()

@@ -153,16 +153,15 @@ class Poller:
         if self._stopped:
             return
         self._heard, self._failures = True, 0
-        if self._silent_since_s is not None:
-            self.log.info("{device} answers again", device=self.name)
-            self._silent_since_s = None
+        self._silent_since_s = None
         with self.log.failuresHandled("a reading of {device} could not be used", device=self.name):
             self._sink(reading)
 
     def _went_wrong(self, error: DeviceError) -> None:
         if self._silent_since_s is None:
             self._silent_since_s = self._clock.seconds()
-            self.log.warn("{device} does not answer as it should: {reason}", device=self.name, reason=str(error))
+            if not (self._heard and isinstance(error, DeviceSilent)):  # the device itself says when it falls silent
+                self.log.warn("{device} does not answer as it should: {reason}", device=self.name, reason=str(error))
         if not isinstance(error, DeviceSilent):
             self._wait_longer()
 

@@ -243,6 +243,17 @@ class RunningSite:
                         {"name": devices[name].name, "reason": reason},
                     )
                 )
+        cycle = self.steering.last
+        circuits = self.config.current.circuits
+        for name, budget in (cycle.plan.budgets if cycle else {}).items():
+            if budget.stale and name in circuits:
+                alarms.append(
+                    Sentence(
+                        "meter-silent",
+                        "The meter of the circuit {circuit} is silent; charging there is held to {amps} A.",
+                        {"circuit": circuits[name].name, "amps": circuits[name].fallback_a},
+                    )
+                )
         if self.steering.failing:
             alarms.append(
                 Sentence("steering-failed", "Deciding fails; every charge point is held to its fallback. See the log.")

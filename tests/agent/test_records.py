@@ -40,7 +40,7 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
 
 def records_on(disk: Disk, clock: Clock | None = None) -> tuple[Records, Clock]:
     clock = clock or Clock()
-    records = Records(disk, clock, lambda: START_AT)  # type: ignore[arg-type]
+    records = Records(disk, clock, lambda: START_AT)
     records.start()
     return records, clock
 
