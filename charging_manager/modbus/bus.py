@@ -374,6 +374,7 @@ class Bus:
     def _timed_out(self, now_s: float) -> None:
         job = self._job
         assert job is not None  # noqa: S101  # told to mypy: only _rung calls this
+        garbled = self._conversation.garbled
         torn = self._conversation.give_up()
         self._job = None
         self._statistics.busy_s += now_s - job.sent_s
@@ -391,13 +392,15 @@ class Bus:
             self._line.abort("half an answer came")
         if not self._conversation.tells_late_apart:
             job.unit.haunt(job.request, now_s + job.timeout_s)
-        self._silent(job, now_s, f"no answer within {job.timeout_s:g} s")
+        why = "the answers are damaged; check cable and termination" if garbled else "no answer"
+        self._silent(job, now_s, f"{why} (within {job.timeout_s:g} s)", garbled)
 
-    def _silent(self, job: Job, now_s: float, why: str) -> None:
+    def _silent(self, job: Job, now_s: float, why: str, garbled: bool = False) -> None:
         unit = job.unit
-        unit.failed(now_s, job.timeout_s)
+        unit.failed(now_s, job.timeout_s, garbled)
         self._queue.failed(unit)
-        error = DeviceSilent(f"unit {unit.number} at {self.name}: {why}")
+        where = f"unit {unit.number} at {self.name}: {why}"
+        error: DeviceError = DeviceNonsense(where) if garbled else DeviceSilent(where)
         if unit.failures == 1 and self._closing is None:
             if job.deferred is not None:
                 self._statistics.retries += 1

@@ -113,6 +113,8 @@ class RtuAnswers:
         self._unit = self._function = self._length = -1
         self.junk = 0
         """Bytes that were no answer, since the beginning."""
+        self.garbled = False
+        """Something came that began like the awaited answer, and was damaged."""
 
     @property
     def buffered(self) -> int:
@@ -124,6 +126,7 @@ class RtuAnswers:
         self.forget()
         self._unit, self._function, self._length = unit, function, pdu_length + 3
         self._heard = sent if self._echo else b""
+        self.garbled = False
 
     def forget(self) -> None:
         """No answer is awaited any more."""
@@ -157,6 +160,7 @@ class RtuAnswers:
                 self._unit = -1
                 return data[at + 1 : at + needs - 2]
             else:
+                self.garbled = True
                 at += 1
         self.junk += at
         self._tail = data[at:]

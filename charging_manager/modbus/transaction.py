@@ -25,6 +25,10 @@ class Conversation(Protocol):
     def strays(self) -> int:
         """Answers to nobody (TCP), or bytes that belong to no answer (RTU)."""
 
+    @property
+    def garbled(self) -> bool:
+        """Whether something came since the question that would have been its answer, had it not been damaged."""
+
     def ask(self, unit: int, request: Request) -> bytes: ...
     def receive(self, data: bytes) -> bytes | None: ...
     def give_up(self) -> bool: ...
@@ -37,6 +41,7 @@ class TcpConversation:
 
     tells_late_apart = True
     broadcasts = False
+    garbled = False
 
     def __init__(self) -> None:
         self._frames = TcpFrames()
@@ -111,6 +116,10 @@ class RtuConversation:
     @property
     def strays(self) -> int:
         return self._answers.junk
+
+    @property
+    def garbled(self) -> bool:
+        return self._answers.garbled or self._answers.buffered > 1
 
     def ask(self, unit: int, request: Request) -> bytes:
         """The frame to send; the one question that is open from now on."""

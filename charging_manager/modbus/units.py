@@ -18,6 +18,9 @@ from twisted.internet.defer import Deferred
 from charging_manager.modbus.pdu import Request
 
 BACK_OFF_S = (2.0, 5.0, 15.0, 60.0)
+GARBLED_S = 5.0
+"""A unit whose answers come damaged is there, and is left alone no longer than this."""
+
 SMALLEST_SHARE = 50
 """A unit that stays silent costs at most one in so many seconds."""
 
@@ -97,8 +100,8 @@ class Unit:
             self.quiet_until_s = self._cleared_s = -math.inf
             self._extra_try = False
 
-    def failed(self, now_s: float, timeout_s: float) -> None:
-        """It did not answer; from the second time on it is left alone for a while."""
+    def failed(self, now_s: float, timeout_s: float, garbled: bool = False) -> None:
+        """It did not answer, or not so that it could be read; from the second time on it is left alone for a while."""
         self.last_s = now_s
         self.failures += 1
         self._last_timeout_s = timeout_s
@@ -110,7 +113,7 @@ class Unit:
                 if self._extra_try:  # it was asked out of its turn, and in vain
                     wait_s *= 2
             self._extra_try = False
-            self.quiet_until_s = now_s + wait_s
+            self.quiet_until_s = now_s + (min(wait_s, GARBLED_S) if garbled else wait_s)
 
     def heard_late(self, now_s: float) -> bool:
         """An answer came after we gave up: it may be asked again now.

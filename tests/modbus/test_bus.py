@@ -522,6 +522,18 @@ class RtuBusTests(BusPromises, SynchronousTestCase):
         self.assertEqual(self.successResultOf(done), [5])
         self.assertEqual(rig.bus.quiet_s(1), 0.0)
 
+    def test_damaged_answers_are_nonsense_and_their_unit_is_asked_again_soon(self) -> None:
+        rig = RtuRig(1)
+        rig.line.damage = True
+        errors: list[type] = []
+        for _ in range(300):
+            rig.bus.read(1, 3, 0, 2, timeout_s=0.2).addErrback(lambda failure: errors.append(failure.type))
+            rig.run(0.1)
+        self.assertIs(errors[0], DeviceNonsense)
+        asked = rig.slave.asked(1)
+        self.assertGreaterEqual(len(asked), 6)
+        self.assertLess(max(b - a for a, b in pairwise(asked)), 5.4)
+
     def test_a_neighbours_frame_is_no_answer(self) -> None:
         rig = RtuRig(1)
         rig.slave.mute.add(1)
