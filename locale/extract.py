@@ -4,9 +4,8 @@
 English stands in the code. What counts as a sentence for people:
 
 * browser: ``t("…")`` and both forms of ``tn("…", "…", n)`` in web/**/*.js, ``{{t:…}}`` in web/**/*.htm
-* Python: the sentence in ``say(language, "…")``, ``Problem(status, code, "…")``, ``Sentence(code, "…")``,
-  ``ConfigError(where, "…")``, ``TunnelError(code, "…")``, ``Refused(…)``-like errors of ours, ``TestStep``, and every
-  string in a constant or table whose name says ``SENTENCE``
+* Python: the sentence in the calls of ``CALLS``, every string in a constant, table or variable whose name says
+  ``sentence``, and what a function returns whose name says so
 
 ``--check`` writes nothing; it names what is missing and ends with 1 if something is.
 """
@@ -31,13 +30,23 @@ CALLS: Mapping[str, tuple[int, str]] = {
     "Sentence": (1, "sentence"),
     "ConfigError": (1, "sentence"),
     "TunnelError": (1, "sentence"),
+    "TestStep": (2, "sentence"),
+    "Unfit": (0, "sentence"),
+    "_strict": (1, "sentence"),
+    "matching": (1, "sentence"),
 }
 # What only the command line or the log says stays English: a settings file's faults, a folder's, a certificate's.
 AT_THE_TERMINAL = (
     "charging_manager/cli/",
     "charging_manager/daemon/",
     "charging_manager/sim/",
-    "charging_manager/storage/",
+    "charging_manager/agent/tap.py",
+    "charging_manager/cloud/tap.py",
+    "charging_manager/http/certificates.py",
+    "charging_manager/http/listener.py",
+    "charging_manager/http/tls.py",
+    "charging_manager/storage/files.py",
+    "charging_manager/storage/schema.py",
     "charging_manager/cloud/cert_client.py",
     "charging_manager/paths.py",
 )
@@ -89,8 +98,15 @@ def in_python(source: str) -> Iterator[tuple[str, int]]:
                     yield from _constants(argument)
         elif isinstance(node, ast.Assign | ast.AnnAssign):
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-            if any(isinstance(target, ast.Name) and "SENTENCE" in target.id for target in targets) and node.value:
+            if (
+                any(isinstance(target, ast.Name) and "sentence" in target.id.lower() for target in targets)
+                and node.value
+            ):
                 yield from _table(node.value)
+        elif isinstance(node, ast.FunctionDef) and "sentence" in node.name:
+            for inner in ast.walk(node):
+                if isinstance(inner, ast.Return) and inner.value is not None:
+                    yield from _returned(inner.value)
 
 
 def _constants(node: ast.expr) -> Iterator[tuple[str, int]]:
@@ -102,6 +118,17 @@ def _constants(node: ast.expr) -> Iterator[tuple[str, int]]:
         yield from _constants(node.orelse)
 
 
+def _returned(node: ast.expr) -> Iterator[tuple[str, int]]:
+    """What a function called ``…sentence…`` gives back: a sentence, or a sentence with its fields."""
+    if isinstance(node, ast.IfExp):
+        yield from _returned(node.body)
+        yield from _returned(node.orelse)
+    elif isinstance(node, ast.Tuple) and node.elts:
+        yield from _constants(node.elts[0])
+    else:
+        yield from _constants(node)
+
+
 def _table(node: ast.expr) -> Iterator[tuple[str, int]]:
     if isinstance(node, ast.Dict):
         for value in node.values:
@@ -110,7 +137,7 @@ def _table(node: ast.expr) -> Iterator[tuple[str, int]]:
         for value in node.elts:
             yield from _table(value)
     else:
-        yield from _constants(node)
+        yield from (found for found in _constants(node) if " " in found[0] or found[0].endswith("."))  # no codes
 
 
 def collect(house: Path = HOUSE) -> Found:

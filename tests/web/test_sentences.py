@@ -70,12 +70,17 @@ def test_sentences_are_found_in_scripts_shells_and_python() -> None:
         'SENTENCES = {"a": "First.", "b": "Second."}\n'
         'say(language, "Said." if x else "Unsaid.")\n'
         'log.info("a log line")\n'
+        'sentence = "Kept."\n'
+        'def sentence_of(x):\n    return ("Returned.", {"code": "no"}) if x else ("Else.", {})\n'
     )
     assert {one for one, _line in extract().in_python(python)} == {
         "Not {this}.",
         "First.",
         "Second.",
         "Said.",
+        "Kept.",
+        "Returned.",
+        "Else.",
         "Unsaid.",
     }
 

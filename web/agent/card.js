@@ -87,7 +87,7 @@ export class Card extends Component {
   render({ point, old }) {
     const gone = point.status === "offline";
     const stale = gone || old;
-    const phases = (point.phases ?? [1, 2, 3]).filter((phase) => phase >= 1 && phase <= 3);
+    const phases = (point.phases ?? [1, 2, 3]).filter((phase) => phase >= 1 && phase <= 3).sort();
     return html`<article class=${`card status-${point.status}${stale ? " stale" : ""}`} aria-labelledby=${`point-${point.id}`}
       data-point=${point.id}>
       <h3 id=${`point-${point.id}`}>${point.name}</h3>

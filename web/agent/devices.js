@@ -19,27 +19,17 @@ import { DeviceForm } from "./deviceform.js";
 
 const TEST_MS = 180_000;
 
-/** @param {Device} device */
-function fallbackText(device) {
-  if (device.kind !== "charge-point") return null;
-  return {
-    programmed: t("Own fallback: programmed and read back"),
-    none: t("Own fallback: none, its highest current is reserved when it falls silent"),
-    unknown: t("Own fallback: not known yet"),
-  }[device.condition?.fallback ?? "unknown"];
-}
-
 /** @param {{device: Device}} props */
 function Condition({ device }) {
   const condition = device.condition;
   if (device.out_of_service) return html`<span class="tag">${t("out of service")}</span>`;
   if (!condition) return html`<span class="tag">${t("unknown")}</span>`;
-  const fallback = fallbackText(device);
+  const unguarded = device.kind === "charge-point" && condition.connected && condition.fallback === "none";
   return html`<span class=${`tag ${condition.connected ? "good" : "bad"}`}>${condition.connected ? t("answers") : t("does not answer")}</span>
     ${condition.text ? html`<p>${condition.text}</p>` : null}
     ${condition.last_error && !(condition.text ?? "").includes(condition.last_error) ? html`<p class="fault">${condition.last_error}</p>` : null}
     ${condition.variant ? html`<p class="help">${t("Variant: {variant}", { variant: condition.variant })}</p>` : null}
-    ${fallback ? html`<p class="help">${fallback}</p>` : null}`;
+    ${unguarded ? html`<p class="help">${t("When it falls silent, its highest current is kept reserved.")}</p>` : null}`;
 }
 
 /** @param {{device: Device, steps: Step[]|null, ok: boolean, busy: boolean, problem: any, onClose: () => void}} props */

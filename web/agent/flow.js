@@ -52,7 +52,7 @@ export function flows(picture) {
 /** @param {{picture: State}} props */
 export function PowerFlow({ picture }) {
   const rows = flows(picture);
-  if (!rows.length) return null;
+  if (rows.length < 2) return null;
   const most = Math.max(1000, ...rows.map((row) => Math.abs(row.watts ?? 0)));
   return html`<section aria-labelledby="flow">
     <h2 id="flow">${t("Power now")}</h2>

@@ -1,6 +1,6 @@
 // Log, admin password, and what runs here.
 import { get, problemFrom } from "../common/api.js";
-import { duration } from "../common/format.js";
+import { DASH, known, number } from "../common/format.js";
 import { me, start } from "../common/frame.js";
 import { LogPanel } from "../common/logpanel.js";
 import { NewPassword } from "../common/newpassword.js";
@@ -20,9 +20,9 @@ function About() {
       ? html`<dl class="facts">
         <div><dt>${t("Program")}</dt><dd>Charging Manager ${picture.site.version}</dd></div>
         <div><dt>${t("Serial number")}</dt><dd>${picture.site.serial}</dd></div>
-        <div><dt>${t("Control cycle")}</dt><dd>${t("number {n}, every {every}", {
-          n: picture.cycle.number,
-          every: duration(picture.cycle.duration_s),
+        <div><dt>${t("Control cycle")}</dt><dd>${t("number {n}, took {ms} ms", {
+          n: number(picture.cycle.number),
+          ms: known(picture.cycle.duration_s) ? number(picture.cycle.duration_s * 1000, 1) : DASH,
         })}</dd></div>
         <div><dt>${t("Interface")}</dt><dd><a href="/api/v1/openapi.json">${t("API description (OpenAPI)")}</a></dd></div>
         <div><dt>${t("Licence")}</dt><dd>Apache-2.0</dd></div>

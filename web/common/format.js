@@ -46,6 +46,11 @@ export function moment(at) {
   return date && !Number.isNaN(date.getTime()) ? dateTime.format(date) : DASH;
 }
 
+const toTheSecond = new Intl.DateTimeFormat(language, { dateStyle: "short", timeStyle: "medium" });
+
+/** @param {string} at */
+export const exactly = (at) => (Number.isNaN(Date.parse(at)) ? at : toTheSecond.format(new Date(at)));
+
 /** @param {Date|string} at */
 export function clock(at) {
   const date = new Date(at);

@@ -1,11 +1,11 @@
 // Log level and last lines, for both daemons.
 import { get, problemFrom, put } from "./api.js";
-import { moment } from "./format.js";
+import { exactly } from "./format.js";
 import { Button, DoneBox, ProblemBox, SelectField, useTask } from "./parts.js";
 import { html, useEffect, useState } from "./ui.js";
 import { t } from "./words.js";
 
-/** @typedef {{at: string, level: string, text: string}} LogLine */
+/** @typedef {{at: string, level: string|number, text: string}} LogLine */
 
 const names = () =>
   /** @type {[string, string][]} */ ([
@@ -14,6 +14,9 @@ const names = () =>
     ["3", t("3 – Information")],
     ["4", t("4 – Data")],
   ]);
+
+/** The word of a line's level, 1 to 4. @param {string|number} level */
+const levelName = (level) => names().find(([key]) => key === String(level))?.[1].replace(/^\d – /, "") ?? level;
 
 /** @param {{levelPath: string, linesPath: string|null}} props */
 export function LogPanel({ levelPath, linesPath }) {
@@ -51,8 +54,8 @@ export function LogPanel({ levelPath, linesPath }) {
         <div class="buttons"><${Button} onClick=${() => void load()}>${t("Load again")}<//></div>
         ${lines.length
           ? html`<div class="scroll log" role="region" aria-label=${t("Last lines")} tabindex="0"><ol>${lines.map(
-              (line, index) => html`<li key=${index} class=${`level-${line.level}`}><time datetime=${line.at}>${moment(line.at)}</time>${" "}
-                <span class="level">${line.level}</span>${" "}<span>${line.text}</span></li>`,
+              (line, index) => html`<li key=${index} class=${`level-${line.level}`}><time datetime=${line.at}>${exactly(line.at)}</time>${" "}
+                <span class="level">${levelName(line.level)}</span>${" "}<span>${line.text}</span></li>`,
             )}</ol></div>`
           : html`<p>${t("Nothing yet.")}</p>`}`}
   </section>`;
