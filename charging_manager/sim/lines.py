@@ -169,7 +169,7 @@ def _listen_serial(address: RtuAddress, slave: Together, reactor: Any) -> Listen
     wire = RtuServer(slave, reactor, gap_s=3.5 * 11 / address.baud, spoil=slave.spoil_rtu)
     path = Path(address.device)
     try:
-        if path.exists() and not path.is_symlink() and stat.S_ISCHR(path.stat().st_mode):
+        if path.exists() and stat.S_ISCHR(path.stat().st_mode):  # also through a link, such as /dev/serial/by-id/…
             port: Any = open_serial(wire, address, reactor)
         else:
             port = PseudoTerminal(wire, path, reactor)

@@ -169,9 +169,9 @@ address = "rtu://{line}?baud=19200&parity=E&unit=2"
 """
 
 
-def polled(address: str, *units: int) -> dict[str, dict[str, float]]:
-    """What the bus client saw in ten seconds."""
-    command = [sys.executable, "-m", "tests.e2e.bus_client", address, "10", *map(str, units)]
+def polled(address: str, *units: int, seconds: int = 10) -> dict[str, dict[str, float]]:
+    """What the bus client saw."""
+    command = [sys.executable, "-m", "tests.e2e.bus_client", address, str(seconds), *map(str, units)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     seen: dict[str, dict[str, float]] = json.loads(done.stdout)
@@ -182,17 +182,23 @@ SLACK_S = 0.35
 """What a busy machine adds to a wait."""
 
 
-@pytest.mark.parametrize("kind", ["rtutcp", "socat", "pty"])
+@pytest.mark.parametrize("kind", ["rtutcp", "socat", "pty", "pair"])
 def test_an_absent_unit_costs_the_others_no_more_than_its_own_timeout(kind: str, tmp_path: Path) -> None:
     line, joined = tmp_path / "line", tmp_path / "joined"
-    with simulated_site(tmp_path, TWO_METERS.format(line=line)) as site, contextlib.ExitStack() as more:
+    with contextlib.ExitStack() as more:
+        if kind == "pair":  # the simulator opens a serial device that exists
+            ends = (f"pty,raw,echo=0,link={end}" for end in (line, joined))
+            more.enter_context(running("socat", *ends))
+            eventually(lambda: line.exists() and joined.exists())
+        site = more.enter_context(simulated_site(tmp_path, TWO_METERS.format(line=line)))
         address = site.addresses["one"].split("?")[0]
         present = [1]
         if kind == "socat":
             more.enter_context(pty_to(site.addresses["one"], joined))
             address = f"rtu://{joined}?baud=19200&parity=E"
-        elif kind == "pty":
-            address, present = f"rtu://{line}?baud=19200&parity=E", [1, 2]
+        elif kind in ("pty", "pair"):
+            address, present = f"rtu://{line if kind == 'pty' else joined}?baud=19200&parity=E", [1, 2]
+            polled(address, *present, seconds=1)  # a second client comes after the first has gone
         seen = polled(address, *present, 9)
         for unit in present:
             assert seen[str(unit)]["answers"] >= 30
