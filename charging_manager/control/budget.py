@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import math
 
-from charging_manager.control.house import Charging, history, is_steady, worst_of
-from charging_manager.control.memory import HouseSample, Memory, Overdraft, Watch
+from charging_manager.control.house import Charging, believe
+from charging_manager.control.memory import House, Memory, Overdraft, Watch
 from charging_manager.control.meters import good_readings, see_frozen, watch_meter
 from charging_manager.control.rules import Rules
 from charging_manager.control.seen import Seen
@@ -25,7 +25,19 @@ UNSEEN = Watch()
 class Lines:
     """Scratch of one decision, by line number; see ``wiring``. Currents are in amperes."""
 
-    __slots__ = ("allowed", "flow", "house", "house_high", "limit", "overdrafts", "rise", "room", "stale", "worst")
+    __slots__ = (
+        "allowed",
+        "flow",
+        "house",
+        "house_high",
+        "jitter",
+        "limit",
+        "overdrafts",
+        "rise",
+        "room",
+        "stale",
+        "worst",
+    )
 
     limit: list[float]
     """As configured."""
@@ -35,6 +47,8 @@ class Lines:
     """To lower by."""
     house_high: list[float]
     """To raise by."""
+    jitter: list[float]
+    """By how much house load was higher of late, within bounds: a further car does not start into that."""
     flow: list[float]
     """All that flows now, by the newest reading; inf where unknown."""
     stale: list[bool]
@@ -60,10 +74,11 @@ def up_the_tree(values: list[float], wiring: Wiring) -> None:
 
 def weigh(
     image: SiteImage, wiring: Wiring, everyone: list[Seen], memory: Memory, rules: Rules
-) -> tuple[Lines, dict[str, Watch], dict[str, tuple[HouseSample, ...]]]:
+) -> tuple[Lines, dict[str, Watch], dict[str, House]]:
     """Every line now, and what to remember of meters and house loads."""
     count = 3 * len(wiring.circuits)
-    worst, fixed, measured, steady = ([0.0] * count for _ in range(4))
+    worst, fixed, measured, steady, slack = ([0.0] * count for _ in range(5))
+    steady_before_s = image.now_s - 3.0 * rules.lag_s - 1.0
     changing: list[list[Seen]] = [[] for _ in wiring.circuits]
     read_s = [math.inf] * len(wiring.circuits)
     unbalanced = [0.0, 0.0, 0.0]
@@ -92,23 +107,34 @@ def weigh(
             unbalanced[0] += one
             unbalanced[1] += two
             unbalanced[2] += three
-        if is_steady(seen):
-            steady[at] += one
-            steady[at + 1] += two
-            steady[at + 2] += three
+        if seen.past.steady_s <= steady_before_s:
             if one or two or three:
-                read_s[outlet.circuit] = min(read_s[outlet.circuit], seen.readings[-1].taken_s)
+                steady[at] += one
+                steady[at + 1] += two
+                steady[at + 2] += three
+            elif seen.told_a <= 0.0:
+                continue
+            taken_s = seen.readings[-1].taken_s
+            if taken_s < read_s[outlet.circuit]:
+                read_s[outlet.circuit] = taken_s
+            told = seen.told_a
+            if outlet.bits & 1 and told > one:
+                slack[at] += told - one
+            if outlet.bits & 2 and told > two:
+                slack[at + 1] += told - two
+            if outlet.bits & 4 and told > three:
+                slack[at + 2] += told - three
         else:
             for above in wiring.metered_above[outlet.circuit]:
                 changing[above].append(seen)
-    for values in (worst, fixed, measured, steady):
+    for values in (worst, fixed, measured, steady, slack):
         up_the_tree(values, wiring)
     for circuit in range(len(read_s) - 1, 0, -1):
         parent = wiring.parents[circuit]
         read_s[parent] = min(read_s[parent], read_s[circuit])
     charging = [
-        Charging(steady[3 * circuit : 3 * circuit + 3], read_s[circuit], changing[circuit])
-        for circuit in range(len(read_s))
+        Charging(steady[at : at + 3], slack[at : at + 3], read_s[at // 3], changing[at // 3])
+        for at in range(0, count, 3)
     ]
     lines = Lines()
     lines.worst = worst
@@ -128,6 +154,7 @@ def _unbalance(limit_a: float, unbalanced: list[float], everyone: list[Seen], li
     at = len(lines.room)
     lines.room += [allowed] * 3
     lines.rise += [allowed] * 3
+    lines.jitter += [0.0] * 3
     for seen in everyone:
         if seen.bits != ALL and not seen.outlet.point.out_of_service:
             for phase in (0, 1, 2):
@@ -154,13 +181,12 @@ def _watch_all(
         through = wiring.meters[index]
         for meter_id in wiring.loads[index] if through is None else (through,):
             readings = image.readings.get(meter_id, ())
-            watch = watch_meter(
-                memory.watches.get(meter_id, UNSEEN), site.meters[meter_id], readings, circuit.limit_a, now, rules
-            )
+            past = memory.watches.get(meter_id, UNSEEN)
+            watch = watch_meter(past, site.meters[meter_id], readings, circuit.limit_a, now, rules)
             if through is not None:
                 at = 3 * index
                 charging = (measured[at], measured[at + 1], measured[at + 2])
-                watch = see_frozen(watch, readings[-1] if readings else None, charging, now, rules)
+                watch = see_frozen(past, watch, readings[-1] if readings else None, charging, now, rules)
             watches[meter_id] = watch
     return watches
 
@@ -174,11 +200,12 @@ def _houses(
     measured: list[float],
     charging: list[Charging],
     rules: Rules,
-) -> dict[str, tuple[HouseSample, ...]]:
+) -> dict[str, House]:
     """House load of every circuit, lowest circuits first, and what to remember of it."""
     count = len(wiring.circuits)
     lines.house, lines.house_high, lines.flow = [0.0] * 3 * count, [0.0] * 3 * count, [0.0] * 3 * count
     lines.stale = [False] * 3 * count
+    lines.jitter = [0.0] * 3 * count
     houses = {}
     for index in range(count - 1, -1, -1):
         circuit, at = wiring.circuits[index], 3 * index
@@ -188,11 +215,12 @@ def _houses(
             meter = wiring.site.meters[meter_id]
             readings = good_readings(image.readings.get(meter_id, ()), meter, circuit.limit_a, rules)
             if readings and (not watch.silent or watch.goods >= rules.good_readings):
-                kept = history(memory.houses.get(circuit.id, ()), readings, charging[index], rules)
-                houses[circuit.id] = kept
-                low, high = worst_of(kept)
+                house, low, high = believe(memory.houses.get(circuit.id), readings, charging[index], rules)
+                houses[circuit.id] = house
                 for phase in (0, 1, 2):
-                    _known(lines, at + phase, low[phase], high[phase], kept[-1].metered_a[phase])
+                    _known(lines, at + phase, low[phase], high[phase], house.metered_a[phase])
+                    jitter = min(house.peak_a[phase] - high[phase], rules.jitter_a)
+                    lines.jitter[at + phase] = max(0.0, jitter) if jitter < math.inf else 0.0
                     lines.stale[at + phase] |= watch.silent  # it answers, but not for long enough yet
             else:
                 for phase in (0, 1, 2):

@@ -108,7 +108,7 @@ def divide(everyone: list[Seen], wiring: Wiring, lines: Lines, now: float, rules
     room = lines.room
     for priority in sorted(by_priority, reverse=True):
         queue = sorted(by_priority[priority], key=lambda seen: place(seen, now, rules))
-        served = choose(queue, list(room))
+        served = choose(queue, list(room), lines.jitter)
         claims = [Claim(seen.lines, seen.outlet.lowest_a, seen.cap_a) for seen in served]
         shares, bound = level(room, claims)
         for seen, share, line in zip(served, shares, bound, strict=True):

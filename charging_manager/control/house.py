@@ -1,10 +1,12 @@
-"""House load: what flows through a circuit and is not charging, by the meter's reading and the boxes' of that time.
+"""House load: what flows through a circuit and is not charging, by the meter's readings and the boxes' of that time.
 
-A meter and a box are never read at the same instant. Between two readings a car may have changed its current, so that
-each reading of the meter gives a lowest and a highest possible house load. Setpoints are lowered by the lowest (what
-is sure), and raised by the highest (what may be), of a reading that is settled: every charging box below was read
-again after it. So a car's own ramp is not taken for house load, a car that has just stopped does not hide house load,
-and a house load that hides behind a ramp is found by the next reading.
+A meter and a box are never read at the same instant, and each averages in its own way. So a reading of the meter,
+less the most and less the least that each box showed around it, gives a lowest and a highest possible house load. What
+was believed before is kept as long as it lies between them, for then nothing says that the house has changed: a car's
+own ramp is not taken for house load. A reading is settled when every box below was read again well after it; only
+settled readings move the belief. Until then a reading counts where it is sure to show more than what is believed:
+setpoints are lowered by that at once. Setpoints are raised by the highest that the last settled reading leaves
+possible, so that a car which has just stopped does not hide house load.
 """
 
 from __future__ import annotations
@@ -14,97 +16,82 @@ from collections.abc import Sequence
 
 from attrs import frozen
 
-from charging_manager.control.memory import HouseSample
+from charging_manager.control.memory import House
 from charging_manager.control.rules import Rules
 from charging_manager.control.seen import Seen
 from charging_manager.model.reading import Reading
-from charging_manager.model.units import PhaseAmps
-
-STEADY_A = 0.3
+from charging_manager.model.units import NO_AMPS, MaybePhaseAmps, PhaseAmps
 
 
-def is_steady(seen: Seen) -> bool:
-    """Whether its current was the same in its last three readings, and it takes what it was told."""
-    readings = seen.readings
-    one, two, three = seen.measured_a
-    if seen.told_a > 0.5 + max(one, two, three):
-        return False
-    for reading in readings[-3:-1]:
-        a, b, c = reading.current_a
-        if abs((a or 0.0) - one) > STEADY_A or abs((b or 0.0) - two) > STEADY_A or abs((c or 0.0) - three) > STEADY_A:
-            return False
-    return True
-
-
-def drawn(seen: Seen, at_s: float, rules: Rules) -> tuple[PhaseAmps, PhaseAmps, bool]:
-    """Least and most that it can have drawn at that time, and whether it was read after it too.
-
-    Unknown currents count 0: they are not subtracted from what the meter shows.
-    """
-    before: Reading | None = None
-    after: Reading | None = None
-    for reading in reversed(seen.readings):
-        if reading.taken_s >= at_s:
-            after = reading
-        if reading.taken_s <= at_s:
-            before = reading
-            break
-    near = before
-    if after is not None and (before is None or after.taken_s - at_s < at_s - before.taken_s):
-        near = after
-    if near is None:
-        return (0.0, 0.0, 0.0), (0.0, 0.0, 0.0), False
-    swing = rules.ramp_a_per_s * abs(near.taken_s - at_s)
-    low, high = [], []
-    for phase in (0, 1, 2):
-        by_near = near.current_a[phase]
-        if by_near is None:
-            low.append(0.0)
-            high.append(0.0)
-            continue
-        ends = [by_near]
-        if after is None:
-            if seen.outlet.bits >> phase & 1:
-                ends.append(max(by_near, seen.told_a))
-            ends.append(0.0)
-        elif before is None:
-            ends.append(0.0)
-        else:
-            ends.append(before.current_a[phase] or 0.0)
-            ends.append(after.current_a[phase] or 0.0)
-        low.append(max(min(ends), by_near - swing))
-        high.append(min(max(ends), by_near + swing))
-    return (low[0], low[1], low[2]), (high[0], high[1], high[2]), after is not None
-
-
-@frozen
+@frozen(eq=False)
 class Charging:
-    """What draws below a circuit now: the steady boxes as a sum, the others one by one.
+    """What draws below a circuit: the steady boxes as a sum, the others one by one.
 
-    ``read_s`` is the oldest of the newest readings of the steady boxes that draw current.
+    ``slack_a`` is what the steady ones may draw more without having been told anew; ``read_s`` is the oldest of their
+    newest readings, -inf if one is not known.
     """
 
     steady_a: Sequence[float]
+    slack_a: Sequence[float]
     read_s: float
     changing: Sequence[Seen]
 
 
-def sample(metered: Reading, charging: Charging, rules: Rules) -> HouseSample:
-    """House load by one reading of a meter."""
+def drawn(seen: Seen, at_s: float, lag_s: float) -> tuple[PhaseAmps, PhaseAmps, bool]:
+    """Least and most that it can have drawn around that time, and whether it was read well after it.
+
+    Unknown currents count 0: they are not subtracted from what the meter shows.
+    """
+    least, most = [math.inf] * 3, [0.0] * 3
+    after: Reading | None = None
+    around: list[Reading] = []
+    for reading in reversed(seen.readings):
+        if reading.taken_s > at_s + lag_s:
+            after = reading
+        elif reading.taken_s >= at_s - lag_s:
+            around.append(reading)
+        else:
+            if not around or around[-1].taken_s > at_s:
+                around.append(reading)
+            break
+    if after is not None and (not around or around[0].taken_s < at_s):
+        around.append(after)
+    for reading in around:
+        for phase in (0, 1, 2):
+            amps = reading.current_a[phase] or 0.0
+            least[phase] = min(least[phase], amps)
+            most[phase] = max(most[phase], amps)
+    covered = bool(seen.readings) and seen.readings[-1].taken_s >= at_s + lag_s
+    if not covered:
+        told, bits = seen.told_a, seen.outlet.bits
+        known = seen.readings[-1].current_a if seen.readings else (None, None, None)
+        most = [
+            max(most[phase], told) if bits >> phase & 1 and known[phase] is not None else most[phase]
+            for phase in (0, 1, 2)
+        ]
+        least = [0.0, 0.0, 0.0]
+    return (least[0], least[1], least[2]), (most[0], most[1], most[2]), covered
+
+
+def interval(
+    taken_s: float, metered_a: MaybePhaseAmps, charging: Charging, rules: Rules
+) -> tuple[PhaseAmps, PhaseAmps, bool]:
+    """Lowest and highest house load by one reading of the meter, and whether it is settled."""
     least, most = list(charging.steady_a), list(charging.steady_a)
-    settled = metered.taken_s <= charging.read_s
+    settled = taken_s + rules.lag_s <= charging.read_s
+    if not settled:
+        most = [a + b for a, b in zip(most, charging.slack_a, strict=True)]
+        least = [0.0, 0.0, 0.0]
     for seen in charging.changing:
-        low, high, closed = drawn(seen, metered.taken_s, rules)
-        settled = settled and closed
+        low, high, covered = drawn(seen, taken_s, rules.lag_s)
+        settled = settled and covered
         for phase in (0, 1, 2):
             least[phase] += low[phase]
             most[phase] += high[phase]
-    currents = metered.current_a
-    return HouseSample(
-        metered.taken_s,
-        currents,
-        (_up(currents[0], most[0]), _up(currents[1], most[1]), _up(currents[2], most[2])),
-        (_up(currents[0], least[0]), _up(currents[1], least[1]), _up(currents[2], least[2])),
+    one, two, three = metered_a
+    return (
+        (_up(one, most[0]), _up(two, most[1]), _up(three, most[2])),
+        (_up(one, least[0]), _up(two, least[1]), _up(three, least[2])),
         settled,
     )
 
@@ -117,37 +104,69 @@ def _up(metered: float | None, charging: float) -> float:
     return math.ceil(house * 10.0 - 1e-6) / 10.0 if house > 0.0 else 0.0
 
 
-def history(
-    past: tuple[HouseSample, ...], readings: Sequence[Reading], charging: Charging, rules: Rules
-) -> tuple[HouseSample, ...]:
-    """The samples that count, newest last: those of the last moments, and at least the last settled one."""
-    newest_s = readings[-1].taken_s
-    kept = [s for s in past if s.taken_s >= newest_s - rules.house_settled_s]
-    if kept and not kept[-1].settled:
-        last = kept.pop()
-        kept.append(sample(Reading("", last.taken_s, last.metered_a), charging, rules))
-    after_s = kept[-1].taken_s if kept else -math.inf
-    recent_s = newest_s - rules.house_hold_s
-    for reading in readings:
-        if reading.taken_s > after_s and reading.taken_s >= recent_s:
-            kept.append(sample(reading, charging, rules))
-    first = next((i for i, s in enumerate(kept) if s.taken_s >= recent_s), len(kept) - 1)
-    while first > 0 and not any(s.settled for s in kept[first:]):
-        first -= 1
-    return tuple(s for i, s in enumerate(kept) if i == first or (i > first and s.taken_s >= recent_s))
+def believe(
+    past: House | None, readings: Sequence[Reading], charging: Charging, rules: Rules
+) -> tuple[House, PhaseAmps, PhaseAmps]:
+    """What is believed after these readings of the meter; house load to lower by, and to raise by."""
+    newest = readings[-1]
+    if past is not None and newest.taken_s - past.settled_s > 2 * rules.settle_within_s:
+        past = None
+    seen_s = -math.inf
+    if past is not None:
+        seen_s = past.pending[-1][0] if past.pending else past.settled_s
+    waiting = list(past.pending) if past is not None else []
+    waiting += [(r.taken_s, r.current_a) for r in readings if r.taken_s > seen_s]
+    if past is None:
+        waiting = waiting[-1:]
+    pending = []
+    lower = (0.0, 0.0, 0.0)
+    for taken_s, metered_a in waiting:
+        low, high, settled = interval(taken_s, metered_a, charging, rules)
+        if past is None:  # nothing is known before the first reading
+            past = House(_now(metered_a, charging), _without_charging(metered_a), NO_AMPS, taken_s, NO_AMPS)
+            settled = False
+        if settled or newest.taken_s - taken_s > rules.settle_within_s:
+            past = _move(past, taken_s, low, high, rules)
+        else:
+            pending.append((taken_s, metered_a))
+            lower = _most(lower, low)
+    assert past is not None  # noqa: S101
+    now_a = newest.current_a
+    past = House(
+        past.believed_a,
+        past.highest_a,
+        past.peak_a,
+        past.settled_s,
+        (_value(now_a[0]), _value(now_a[1]), _value(now_a[2])),
+        tuple(pending),
+    )
+    lower = _most(lower, past.believed_a)
+    return past, lower, _most(lower, past.highest_a)
 
 
-def worst_of(samples: Sequence[HouseSample]) -> tuple[PhaseAmps, PhaseAmps]:
-    """House load to lower by and house load to raise by; without a settled sample nothing is taken for charging."""
-    lows, highs = [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]
-    any_settled = any(s.settled for s in samples)
-    for each in samples:
-        for phase in (0, 1, 2):
-            low = each.low_a[phase]
-            lows[phase] = max(lows[phase], low)
-            if each.settled:
-                low = each.high_a[phase]
-            elif not any_settled:
-                low = _up(each.metered_a[phase], 0.0)
-            highs[phase] = max(highs[phase], low)
-    return (lows[0], lows[1], lows[2]), (highs[0], highs[1], highs[2])
+def _move(past: House, taken_s: float, low: PhaseAmps, high: PhaseAmps, rules: Rules) -> House:
+    """The belief after a settled reading: as before if that is possible, else the nearest that is."""
+    believed = [min(max(past.believed_a[p], low[p]), high[p]) for p in (0, 1, 2)]
+    calmer = rules.calm_a_per_s * max(0.0, taken_s - past.settled_s)
+    peak = [max(believed[p], past.peak_a[p] - calmer) for p in (0, 1, 2)]
+    return House((believed[0], believed[1], believed[2]), high, (peak[0], peak[1], peak[2]), taken_s, past.metered_a)
+
+
+def _most(one: PhaseAmps, other: PhaseAmps) -> PhaseAmps:
+    return max(one[0], other[0]), max(one[1], other[1]), max(one[2], other[2])
+
+
+def _value(amps: float | None) -> float:
+    return math.inf if amps is None else amps
+
+
+def _now(metered_a: MaybePhaseAmps, charging: Charging) -> PhaseAmps:
+    """House load if everything was read at the same time."""
+    one, two, three = charging.steady_a
+    for seen in charging.changing:
+        one, two, three = one + seen.measured_a[0], two + seen.measured_a[1], three + seen.measured_a[2]
+    return _up(metered_a[0], one), _up(metered_a[1], two), _up(metered_a[2], three)
+
+
+def _without_charging(metered_a: MaybePhaseAmps) -> PhaseAmps:
+    return _up(metered_a[0], 0.0), _up(metered_a[1], 0.0), _up(metered_a[2], 0.0)

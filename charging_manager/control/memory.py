@@ -36,6 +36,9 @@ class Past:
     """Since when it takes less than it was offered."""
     idle_s: float | None = None
     """Since when it takes nothing although it may."""
+    steady_a: PhaseAmps = NO_AMPS
+    """Its current within ``STEADY_A`` of this since ``steady_s``."""
+    steady_s: float = float("-inf")
     wants_a: float | None = None
     """The most that it seems to want; None: not known."""
 
@@ -57,19 +60,26 @@ class Watch:
     """What charging below drew when ``values`` were first seen."""
     differs_s: float | None = None
     """Since when charging differs from that while the values stay exactly the same."""
+    same_s: float | None = None
+    """Since when charging is what it was then."""
     frozen: bool = False
 
 
 @frozen
-class HouseSample:
-    """House load by one reading of a circuit's meter: surely at least ``low_a``, at most ``high_a``."""
+class House:
+    """What is believed of a circuit's house load, per phase, and readings of its meter that are not settled yet."""
 
-    taken_s: float
-    metered_a: MaybePhaseAmps
-    low_a: PhaseAmps
-    high_a: PhaseAmps
-    settled: bool
-    """Every charge point below was read before and after."""
+    believed_a: PhaseAmps
+    """By all settled readings: it moves only as far as one of them forces it to."""
+    highest_a: PhaseAmps
+    """What it may be by the last settled reading."""
+    peak_a: PhaseAmps
+    """Its highest of late, sinking slowly: how far it jitters."""
+    settled_s: float
+    """When the last settled reading was taken."""
+    metered_a: PhaseAmps
+    """The newest reading."""
+    pending: tuple[tuple[float, MaybePhaseAmps], ...] = ()
 
 
 @frozen
@@ -87,7 +97,7 @@ class Memory:
     wiring: Wiring
     pasts: Mapping[str, Past] = field(factory=dict)
     watches: Mapping[str, Watch] = field(factory=dict)
-    houses: Mapping[str, tuple[HouseSample, ...]] = field(factory=dict)
+    houses: Mapping[str, House] = field(factory=dict)
     overdrafts: Mapping[tuple[str, int], Overdraft] = field(factory=dict)
     starving: Mapping[str, int] = field(factory=dict)
     """Cycles for which a waiting car could have had its minimum: the monitor's count for I3."""

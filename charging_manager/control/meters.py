@@ -50,13 +50,14 @@ def watch_meter(
             watch.values,
             watch.charging_a,
             watch.differs_s,
+            watch.same_s,
             watch.frozen and good_s == watch.good_s,
         )
     fresh = watch.good_s is not None and now - watch.good_s <= rules.stale_after_s
     if watch.silent:
-        needed = 1 if past.good_s is None else rules.good_readings
-        if fresh and watch.goods >= needed and now >= watch.hold_until_s:
-            watch = evolve(watch, silent=False, back_s=now)
+        first = past.good_s is None
+        if fresh and watch.goods >= (1 if first else rules.good_readings) and now >= watch.hold_until_s:
+            watch = evolve(watch, silent=False, back_s=watch.back_s if first else now)
     elif not fresh:
         watch = fall_silent(watch, now, rules)
     return watch
@@ -68,20 +69,30 @@ def fall_silent(watch: Watch, now: float, rules: Rules) -> Watch:
     return evolve(watch, silent=True, goods=0, hold_until_s=now + rules.flap_s if flapped else now)
 
 
-def see_frozen(watch: Watch, newest: Reading | None, charging_a: PhaseAmps, now: float, rules: Rules) -> Watch:
-    """Notice a meter that repeats itself exactly while the charging that it should see has changed."""
-    if newest is None or watch.frozen:
+def see_frozen(
+    past: Watch, watch: Watch, newest: Reading | None, charging_a: PhaseAmps, now: float, rules: Rules
+) -> Watch:
+    """Notice a meter that repeats itself exactly while the charging that it should see has changed.
+
+    Only new readings are evidence: a silent meter is not a frozen one. The evidence is dropped when a reading differs,
+    or when charging has been back for ``flap_s`` at what it was when the meter began to repeat itself.
+    """
+    if newest is None or newest.taken_s <= past.seen_s:
         return watch
     values = _values(newest)
     if values != watch.values:
-        return evolve(watch, values=values, charging_a=charging_a, differs_s=None)
+        return evolve(watch, values=values, charging_a=charging_a, differs_s=None, same_s=None)
     one, two, three = watch.charging_a
     delta = max(abs(one - charging_a[0]), abs(two - charging_a[1]), abs(three - charging_a[2]))
     if delta < rules.frozen_delta_a:
-        return watch if watch.differs_s is None else evolve(watch, differs_s=None)
+        same_s = now if watch.same_s is None else watch.same_s
+        frozen = watch.frozen and now - same_s < rules.flap_s
+        if watch.differs_s is None and watch.same_s is not None and frozen == watch.frozen:
+            return watch
+        return evolve(watch, differs_s=None, same_s=same_s, frozen=frozen)
     if watch.differs_s is None:
-        return evolve(watch, differs_s=now)
-    if now - watch.differs_s < rules.frozen_after_s:
+        return evolve(watch, differs_s=now, same_s=None)
+    if watch.frozen or now - watch.differs_s < rules.frozen_after_s:
         return watch
     return fall_silent(evolve(watch, frozen=True), now, rules)
 
@@ -90,7 +101,7 @@ def good_readings(readings: Sequence[Reading], meter: Meter, limit_a: PhaseAmps,
     """The newest good readings, oldest first: as many as house load looks back on."""
     found: list[Reading] = []
     for reading in reversed(readings):
-        if found and reading.taken_s < found[0].taken_s - rules.house_hold_s:
+        if found and reading.taken_s < found[0].taken_s - 2.0 * rules.lag_s:
             break
         if _good(reading, meter, limit_a):
             found.append(reading)

@@ -20,12 +20,14 @@ class Rules:
     frozen_delta_a: float = 3.0
     box_silent_after_s: float = 7.0
     """A charge point that has not answered for so long is counted at its fallback or hardware maximum."""
-    house_hold_s: float = 1.5
-    """House load counts at its highest over so long."""
-    house_settled_s: float = 20.0
-    """Until a newer one is beyond doubt, the last house load that was beyond doubt counts for at most so long."""
-    ramp_a_per_s: float = 20.0
-    """How fast a car may change its current between two readings, when house load is told apart from charging."""
+    lag_s: float = 2.0
+    """How far a box's and a meter's own measuring may lie apart in time."""
+    settle_within_s: float = 20.0
+    """A meter's reading that boxes have not caught up with for so long counts at its widest."""
+    jitter_a: float = 0.3
+    """A further car starts only if that much jitter of the house load, where it was seen, fits too."""
+    calm_a_per_s: float = 0.005
+    """So fast is a peak of the house load forgotten."""
     pause_s: float = 300.0
     turn_s: float = 900.0
     try_s: float = 120.0

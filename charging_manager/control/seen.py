@@ -15,6 +15,7 @@ from charging_manager.model.site import Mode
 from charging_manager.model.units import PHASES
 
 NEW = Past()
+STEADY_A = 0.5
 CHARGING_A = 1.0
 """Less than this on a phase is standby, not charging."""
 
@@ -121,7 +122,7 @@ def look(
     one, two, three = measured
     most = max(one, two, three)
 
-    past = _plug(past, status, now)
+    past = _plug(_steady(past, measured, now), status, now)
     past = _phases(past, seen, newest, most, outlet.bits, now, rules)
     if past.plugged_s is not None:
         past = _appetite(past, seen, most, now, rules)
@@ -154,10 +155,24 @@ def _silent_s(obedience: Obedience, newest: Reading | None, now: float, rules: R
     return max(age if obedience.silent_s is None else obedience.silent_s, 1e-3)
 
 
+def _steady(past: Past, measured: tuple[float, float, float], now: float) -> Past:
+    """Note since when the current has been about the same."""
+    was = past.steady_a
+    if (
+        abs(was[0] - measured[0]) <= STEADY_A
+        and abs(was[1] - measured[1]) <= STEADY_A
+        and abs(was[2] - measured[2]) <= STEADY_A
+    ):
+        return past
+    return evolve(past, steady_a=measured, steady_s=now)
+
+
 def _plug(past: Past, status: Status, now: float) -> Past:
     """Forget the last car when it leaves, note when one comes."""
     if status is Status.FREE:
-        return NEW if past.plugged_s is not None or past.pattern else past
+        if past.plugged_s is None:
+            return past
+        return Past(steady_a=past.steady_a, steady_s=past.steady_s)
     if past.plugged_s is None and status in (Status.PLUGGED, Status.CHARGING):
         return evolve(past, plugged_s=now)
     return past

@@ -7,6 +7,8 @@ stand in the order in which their last turns ended: a car that had none yet, new
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from attrs import evolve
 
 from charging_manager.control.memory import Past
@@ -47,14 +49,20 @@ def place(seen: Seen, now: float, rules: Rules) -> tuple[int, float, float, floa
     return 1, -1.0 if ended_s is None else ended_s, past.turn_wh, plugged_s, seen.outlet.index
 
 
-def choose(queue: list[Seen], room_a: list[float]) -> list[Seen]:
-    """Those whose minimum fits, first come first served; a later one may still fit on other phases."""
+def choose(queue: list[Seen], room_a: list[float], jitter_a: Sequence[float]) -> list[Seen]:
+    """Those whose minimum fits, first come first served; a later one may still fit on other phases.
+
+    A car joins those that charge already only if the jitter of the house load fits too, so that it need not stop at
+    the next tenth of an ampere.
+    """
     served = []
+    joining = any(seen.last_a > 0.0 for seen in queue)
     for seen in queue:
         least = seen.outlet.lowest_a
         lines = seen.lines
+        careful = joining and seen.last_a <= 0.0
         for line in lines:
-            if room_a[line] < least - TINY:
+            if room_a[line] < least + (jitter_a[line] if careful else 0.0) - TINY:
                 break
         else:
             for line in lines:
@@ -74,6 +82,8 @@ def after(seen: Seen, now: float, rules: Rules, *, wanting: bool) -> Past:
             return evolve(past, turn_s=now - past.turn_used_s, turn_start_wh=energy_wh(seen))
         return past
     if given <= 0.0:
+        if past.plugged_s is None:
+            return evolve(past, lowered_s=now)
         over = turn_over(past, now, rules)
         used = 0.0 if over or past.turn_s is None else now - past.turn_s
         return evolve(

@@ -34,7 +34,7 @@ def steps_hold(world: World, image: SiteImage, plan: Plan) -> None:
             raise Broken(f"{world.now_s}: {name} got {amps} without a car")
 
 
-def worst_case_a(world: World, name: str, setpoint_a: float) -> tuple[float, float, float]:
+def worst_case_a(world: World, image: SiteImage, name: str, setpoint_a: float) -> tuple[float, float, float]:
     """What SAFETY.md (I1) counts for a charge point, on the site's phases."""
     box = world.boxes[name]
     known = [amps for amps in (box.commanded_a, box.confirmed_a) if amps is not None]
@@ -47,12 +47,19 @@ def worst_case_a(world: World, name: str, setpoint_a: float) -> tuple[float, flo
             told = max(told, box.fallback_a)
     told = max(told, setpoint_a)
     flows = box.flows()
-    amps = [0.0, 0.0, 0.0]
-    for own, phase in enumerate(box.point.phases):
-        # a car that has shown its phases for long is counted on those alone; until then on all
-        used = box.car is None or box.current_a < 3.0 or own in box.car.phases
-        amps[phase] = max(told if used else 0.0, flows[phase])
+    used = used_phases(world, image, name)
+    amps = [max(told if phase in used else 0.0, flows[phase]) for phase in range(3)]
     return amps[0], amps[1], amps[2]
+
+
+def used_phases(world: World, image: SiteImage, name: str) -> set[int]:
+    """The site's phases that count: a car that charges is counted on those it loads, any other on all."""
+    readings = image.readings.get(name, ())
+    if readings and readings[-1].status is Status.CHARGING:
+        loaded = {phase for phase, amps in enumerate(readings[-1].current_a) if amps is not None and amps >= 1.0}
+        if any((readings[-1].current_a[phase] or 0.0) >= 3.0 for phase in loaded):
+            return loaded
+    return set(world.boxes[name].point.phases)
 
 
 def raises_fit_the_worst_case(world: World, image: SiteImage, plan: Plan) -> None:
@@ -65,7 +72,7 @@ def raises_fit_the_worst_case(world: World, image: SiteImage, plan: Plan) -> Non
     }
     if not raised:
         return
-    worst = {name: worst_case_a(world, name, setpoint.current_a) for name, setpoint in plan.setpoints.items()}
+    worst = {name: worst_case_a(world, image, name, setpoint.current_a) for name, setpoint in plan.setpoints.items()}
     for circuit in world.site.circuits.values():
         below = _below(world, circuit.id)
         if (
@@ -76,7 +83,7 @@ def raises_fit_the_worst_case(world: World, image: SiteImage, plan: Plan) -> Non
             continue
         house = world.flow(circuit.id, house_only=True)
         for phase in range(3):
-            if not any(phase in world.site.charge_points[name].phases for name in raised & set(below)):
+            if not any(phase in used_phases(world, image, name) for name in raised & set(below)):
                 continue
             total = house[phase] + sum(worst[name][phase] for name in below)
             if total > circuit.limit_a[phase] - circuit.reserve_a + TOLERANCE_A:
