@@ -25,7 +25,8 @@ from charging_manager.model.site import Site
 
 T = TypeVar("T")
 
-_LEAVE_WITHIN_S = 4.0
+_LEAVE_WITHIN_S = 8.0
+"""Enough for a box that wants 5 s between two writes."""
 _SPREAD_S = 0.8
 
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeVar
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
-from twisted.internet.task import LoopingCall
+from twisted.internet.task import LoopingCall, deferLater
 from twisted.logger import Logger
 
 from charging_manager.errors import DeviceError, DeviceSilent
@@ -19,6 +19,7 @@ from charging_manager.model.reading import Obedience, Reading
 
 T = TypeVar("T")
 
+_LOOK_EVERY_S = 0.25
 _AGAIN_AFTER_S = (0.0, 1.0, 2.0, 5.0)
 """A device that answers nonsense is asked less often; one that says nothing is left alone by its bus."""
 
@@ -108,12 +109,19 @@ class Poller:
                 self.want(self._wanted_a)
 
     async def leave_at(self, setpoint_a: float) -> None:
-        """Stop polling, and leave the device on this setpoint if it still answers."""
+        """Stop polling, and leave the device on this setpoint if it still answers.
+
+        Some take a write only seconds after the last one: it is waited for until it is confirmed.
+        """
         self.stop()
         self._wanted_a = None
         try:
             if self.answering:
                 await self.device.apply(setpoint_a)
+                while not self._obeys(setpoint_a):
+                    await deferLater(self._clock, _LOOK_EVERY_S)
+        except CancelledError:
+            raise
         except DeviceError as error:
             self.log.warn(
                 "{device} could not be left on {amps} A: {reason}", device=self.name, amps=setpoint_a, reason=str(error)
@@ -122,6 +130,10 @@ class Poller:
             self.log.failure("{device} could not be left on {amps} A", device=self.name, amps=setpoint_a)
         finally:
             self.device.close()
+
+    def _obeys(self, setpoint_a: float) -> bool:
+        known = self.device.obedience(self._clock.seconds())
+        return known.confirmed_a is not None and max(known.confirmed_a, known.commanded_a or 0.0) <= setpoint_a + 0.05
 
     async def _apply_newest(self) -> None:
         try:

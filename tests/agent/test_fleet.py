@@ -125,6 +125,6 @@ def test_stopping_waits_a_few_seconds_for_a_box_that_does_not_answer() -> None:
     yard.made[0].apply = lambda amps: Deferred()  # type: ignore[method-assign, assignment, return-value]
     stopping = Deferred.fromCoroutine(yard.fleet.stop())
     assert not stopping.called and yard.made[1].setpoint_a == 6.0
-    yard.clock.advance(4)
+    yard.clock.advance(8)
     result_of(stopping)
     assert all(bus.closed for bus in yard.buses)

@@ -16,6 +16,7 @@ class FakeDevice:
         self.reads = 0
         self.applied: list[float] = []
         self.fallback_a = 0.0
+        self.confirmed_a: float | None = 0.0
         self.closed = False
         self.slow: Deferred[None] | None = None
         self.slow_to_obey: Deferred[None] | None = None
@@ -36,7 +37,7 @@ class FakeDevice:
             raise self.trouble
 
     def obedience(self, now_s: float) -> Obedience:
-        return Obedience(32.0)
+        return Obedience(32.0, confirmed_a=self.confirmed_a)
 
     def use_fallback(self, fallback_a: float) -> None:
         self.fallback_a = fallback_a
@@ -131,3 +132,15 @@ def test_stopping_leaves_the_device_on_the_last_setpoint_given() -> None:
     poller.want(32.0)
     clock.pump([1.0] * 3)
     assert device.applied == [6.0] and device.reads == 1 and device.closed
+
+
+def test_a_device_that_takes_its_last_setpoint_later_is_waited_for() -> None:
+    device = FakeDevice()
+    device.confirmed_a = 32.0
+    poller, clock, _ = polled(device)
+    leaving = Deferred.fromCoroutine(poller.leave_at(6.0))
+    clock.pump([1.0] * 5)
+    assert not leaving.called and not device.closed
+    device.confirmed_a = 6.0
+    clock.advance(1)
+    assert leaving.called and device.closed
