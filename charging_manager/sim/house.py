@@ -7,7 +7,7 @@ from random import Random
 
 from charging_manager.model.units import PhaseAmps
 
-RAMP_S = 8.0
+RAMP_S = 20.0
 """A peak builds up over so long: appliances come one after another."""
 
 

@@ -93,7 +93,7 @@ def test_a_house_breathes_and_once_in_a_while_has_a_peak(seed: int) -> None:
     quiet = [load[0] for load in loads if max(load) < 7]
     assert max(quiet) - min(quiet) > 1
     steps = [abs(a - b) for x, y in pairwise(loads) for a, b in zip(x, y, strict=True)]
-    assert max(steps) < 1.5  # in half a second: a controller has time to follow
+    assert max(steps) < 1.5  # in half a second
 
 
 def test_the_same_seed_is_the_same_run_and_another_is_another() -> None:
