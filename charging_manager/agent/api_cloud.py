@@ -8,7 +8,7 @@ from attrs import evolve, frozen
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
-from charging_manager.agent.api_common import device_problem
+from charging_manager.agent.api_common import field_problem
 from charging_manager.agent.api_shapes import CloudBody
 from charging_manager.agent.config import CloudSettings, Configuration
 from charging_manager.agent.people import People
@@ -57,6 +57,9 @@ class ShownUplink:
             cloud_id=cloud.cloud_id,
             password=cloud.password,
         )
+        if settings == self._uplink.settings:
+            self._uplink.try_now()
+            return
         Deferred.fromCoroutine(self._uplink.change(settings)).addErrback(
             lambda failure: self.log.failure("the cloud service could not be begun anew", failure=failure)
         )
@@ -94,7 +97,7 @@ class CloudPages:
         def changed(config: Configuration) -> Configuration:
             return evolve(config, cloud=self._checked(body, config.cloud))
 
-        config = await device_problem(self.site.config.change(changed))
+        config = await field_problem(self.site.config.change(changed))
         self.people.note(call.caller, "cloud-changed", config.cloud.server, "on" if config.cloud.enabled else "off")
         self.uplink.use(config.cloud)
         return self._shown(call)

@@ -9,19 +9,16 @@ from charging_manager.agent.config import AVAILABLE_MODES, Configuration, Device
 from charging_manager.errors import ConfigError
 from charging_manager.http.routes import Caller, Problem, Role
 from charging_manager.model.site import Mode
-from charging_manager.storage.database import StorageError
 
 T = TypeVar("T")
 
 
-async def device_problem(change: Awaitable[T]) -> T:
+async def field_problem(change: Awaitable[T]) -> T:
     """The result of a change; what cannot work becomes a problem that names the field."""
     try:
         return await change
     except ConfigError as error:
         raise Problem(422, "invalid-field", error.sentence, error.where.rpartition(".")[2]) from error
-    except StorageError as error:
-        raise Problem(503, f"storage-{error.code}", error.sentence) from error
 
 
 def known_mode(text: str) -> Mode:

@@ -6,7 +6,7 @@ from typing import Any
 
 from attrs import evolve, frozen
 
-from charging_manager.agent.api_common import device_problem, known_mode, named
+from charging_manager.agent.api_common import field_problem, known_mode, named
 from charging_manager.agent.api_shapes import DeviceBody, DeviceChange
 from charging_manager.agent.config import (
     Configuration,
@@ -86,7 +86,7 @@ class DevicePages:
             made.append(device)
             return with_device(config, device)
 
-        await device_problem(self.site.config.change(added))
+        await field_problem(self.site.config.change(added))
         self.people.note(call.caller, "device-added", made[-1].id)
         return Answer(self._shown(made[-1], call.caller), status=201)
 
@@ -107,7 +107,7 @@ class DevicePages:
             made.append(new)
             return with_device(config, new)
 
-        await device_problem(self.site.config.change(changed))
+        await field_problem(self.site.config.change(changed))
         self.people.note(call.caller, "device-changed", before.id)
         return self._shown(made[-1], call.caller)
 
@@ -115,7 +115,7 @@ class DevicePages:
         device = self._found(call)
         if device.kind is Kind.METER and call.caller.remote:
             raise site_only()
-        await device_problem(self.site.config.change(lambda config: without_device(config, device.id)))
+        await field_problem(self.site.config.change(lambda config: without_device(config, device.id)))
         self.people.note(call.caller, "device-removed", device.id)
         return Answer(status=204)
 

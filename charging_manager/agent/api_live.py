@@ -6,7 +6,7 @@ from typing import Any
 
 from attrs import evolve, frozen
 
-from charging_manager.agent.api_common import audience, charge_point_of, device_problem, known_mode
+from charging_manager.agent.api_common import audience, charge_point_of, field_problem, known_mode
 from charging_manager.agent.api_shapes import ModeBody, OverrideBody
 from charging_manager.agent.config import Configuration, Override
 from charging_manager.agent.people import People
@@ -70,7 +70,7 @@ class LivePages:
                     del overrides[box.id]
             return evolve(config, devices={**config.devices, box.id: evolve(device, mode=mode)}, overrides=overrides)
 
-        await device_problem(self.site.config.change(changed))
+        await field_problem(self.site.config.change(changed))
         self.people.note(call.caller, "mode", box.id, mode.value)
         return {"id": box.id, "mode": mode.value}
 
@@ -88,6 +88,6 @@ class LivePages:
                 overrides[box.id] = wish
             return evolve(config, overrides=overrides)
 
-        await device_problem(self.site.config.change(changed))
+        await field_problem(self.site.config.change(changed))
         self.people.note(call.caller, "override", box.id, f"{wish.current_a} A, {wish.mode}")
         return {"id": box.id, "override_a": wish.current_a, "override_mode": wish.mode.value if wish.mode else None}

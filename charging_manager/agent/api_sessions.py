@@ -9,7 +9,7 @@ from typing import Any
 
 from attrs import frozen
 
-from charging_manager.agent.api_common import device_problem
+from charging_manager.agent.api_common import field_problem
 from charging_manager.agent.config import Configuration
 from charging_manager.agent.running import RunningSite
 from charging_manager.http.routes import Answer, Call, Caller, Problem, Right, Role, Route
@@ -52,7 +52,7 @@ class SessionPages:
     async def _chosen(self, call: Call) -> list[ChargingSession]:
         query, caller = call.query, call.caller
         config = self.site.config.current
-        found = await device_problem(
+        found = await field_problem(
             self.site.records.sessions(
                 _moment(query, "from", False),
                 _moment(query, "to", True),

@@ -6,7 +6,7 @@ from typing import Any
 
 from attrs import evolve, frozen
 
-from charging_manager.agent.api_common import device_problem, named
+from charging_manager.agent.api_common import field_problem, named
 from charging_manager.agent.api_devices import site_only
 from charging_manager.agent.api_shapes import LEFT_OUT, CircuitBody, SiteChange
 from charging_manager.agent.config import Configuration, id_from_name
@@ -58,7 +58,7 @@ class SitePages:
                 raise site_only()
             return new
 
-        config = await device_problem(self.site.config.change(changed))
+        config = await field_problem(self.site.config.change(changed))
         self.people.note(call.caller, "site-changed", "", _limits(config))
         return shown(config, self.site.serial)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from attrs import evolve, frozen
 
-from charging_manager.agent.api_common import device_problem, named
+from charging_manager.agent.api_common import field_problem, named
 from charging_manager.agent.api_shapes import UserBody, UserChange
 from charging_manager.agent.config import Configuration, UserSettings, id_from_name
 from charging_manager.agent.people import People
@@ -75,7 +75,7 @@ class UserPages:
             made.append(user)
             return evolve(config, users={**config.users, name: user})
 
-        await device_problem(self.site.config.change(added))
+        await field_problem(self.site.config.change(added))
         self.people.note(call.caller, "user-added", made[-1].id)
         return Answer({**shown(made[-1]), "user_id": secret}, status=201)
 
@@ -97,7 +97,7 @@ class UserPages:
             )
             return evolve(config, users={**config.users, user.id: new})
 
-        config = await device_problem(self.site.config.change(changed))
+        config = await field_problem(self.site.config.change(changed))
         if user.remote and not config.users[user.id].remote:
             await self.people.end_logins(user=user.id, remote=True)
         self.people.note(call.caller, "user-changed", user.id)
@@ -109,7 +109,7 @@ class UserPages:
         def removed(config: Configuration) -> Configuration:
             return evolve(config, users={key: one for key, one in config.users.items() if key != user.id})
 
-        await device_problem(self.site.config.change(removed))
+        await field_problem(self.site.config.change(removed))
         await self.people.end_logins(user=user.id)
         self.people.note(call.caller, "user-removed", user.id)
         return Answer(status=204)
@@ -122,7 +122,7 @@ class UserPages:
             new = evolve(config.users.get(user.id, user), id_hash=self.people.hash_of(secret))
             return evolve(config, users={**config.users, user.id: new})
 
-        config = await device_problem(self.site.config.change(changed))
+        config = await field_problem(self.site.config.change(changed))
         await self.people.end_logins(user=user.id)
         self.people.note(call.caller, "user-new-id", user.id)
         return {**shown(config.users[user.id]), "user_id": secret}

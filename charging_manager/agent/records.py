@@ -22,6 +22,7 @@ from charging_manager.storage.database import StorageError
 _MOST_SESSIONS_WAITING = 5_000
 _MOST_AUDIT_WAITING = 1_000
 _AUDIT_KEPT = 10_000
+_SEEN_EVERY_S = 300.0
 _MOST_LISTED = 10_000
 
 
@@ -50,6 +51,7 @@ class Records:
         self._now = now
         self._every_s, self._retry_s = every_s, retry_s
         self._sessions: dict[str, Step] = {}
+        self._durable: dict[str, Step] = {}
         self._audit: deque[AuditEntry] = deque(maxlen=_MOST_AUDIT_WAITING)
         self._urgent = False
         self._one_at_a_time = DeferredLock()
@@ -77,7 +79,10 @@ class Records:
         return len(self._sessions) + len(self._audit)
 
     def note(self, step: Step) -> None:
-        """Take down the newest state of a session."""
+        """Take down the newest state of a session; a car that only stands there costs no writing."""
+        durable = self._durable.get(step.session.id)
+        if durable is not None and not step.closed and step.session.id not in self._sessions and _same(durable, step):
+            return
         known = self._sessions.pop(step.session.id, None)
         if known is None and len(self._sessions) >= _MOST_SESSIONS_WAITING:
             del self._sessions[next(iter(self._sessions))]
@@ -122,6 +127,9 @@ class Records:
                 self.log.info("records are written again, {count} had waited", count=len(sessions) + len(audit))
             self.trouble = None
             for key, step in sessions.items():
+                self._durable[key] = step
+                if step.closed:
+                    del self._durable[key]
                 if self._sessions.get(key) is step:
                     del self._sessions[key]
             for entry in audit:
@@ -165,6 +173,15 @@ class Records:
             ):
                 found[new.id] = new
         return sorted(found.values(), key=lambda session: session.started_at, reverse=True)
+
+
+def _same(one: Step, other: Step) -> bool:
+    """Nothing worth writing lies between them."""
+    return (
+        abs(other.session.energy_wh - one.session.energy_wh) < 1.0
+        and other.session.user == one.session.user
+        and abs((other.seen_at - one.seen_at).total_seconds()) < _SEEN_EVERY_S
+    )
 
 
 def _text(at: datetime) -> str:

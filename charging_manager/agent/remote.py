@@ -9,6 +9,7 @@ from attrs import frozen
 from twisted.logger import Logger
 
 from charging_manager.agent.people import CLOUD, People
+from charging_manager.errors import ChargingManagerError
 from charging_manager.http.routes import Caller, Role, Stream
 from charging_manager.http.table import RawRequest, RouteTable
 from charging_manager.tunnel.link import RemoteAnswer, RemoteGrant, RemoteLogin, RemoteRequest, RemoteStream
@@ -30,9 +31,13 @@ class TunnelEnd:
     async def login(self, login: RemoteLogin) -> RemoteGrant:
         """Raises: Refusal, which says nothing about why."""
         language = login.language if login.language in LANGUAGES else "en"
-        found = await self.people.log_in_from_afar(
-            login.secret, login.admin, language, login.source, login.trusted_device
-        )
+        try:
+            found = await self.people.log_in_from_afar(
+                login.secret, login.admin, language, login.source, login.trusted_device
+            )
+        except ChargingManagerError as error:  # too many at once, or the disk takes no login
+            self.log.warn("login through the cloud from {source} failed: {error}", source=login.source, error=error)
+            raise Refusal("refused") from error
         if found is None:
             raise Refusal("refused")
         token, admitted = found

@@ -15,6 +15,7 @@ from charging_manager.agent.config import Configuration
 from charging_manager.agent.events import EventHub
 from charging_manager.agent.fallbacks import fallback_currents
 from charging_manager.agent.fleet import Fleet, MakeDevice, OpenBus
+from charging_manager.agent.lifesign import LifeSign
 from charging_manager.agent.picture import Facts, Picture, Sentence, draw
 from charging_manager.agent.readings import Readings
 from charging_manager.agent.records import Records
@@ -70,6 +71,7 @@ class RunningSite:
         self.clock, self.now, self.serial = clock, now, serial
         self.config, self.records, self.shelf, self.hub = config, records, shelf, hub
         self.try_device = try_device
+        self.life = LifeSign(None)
         self.cloud: CloudView | None = None
         self.readings = Readings()
         self.book = SessionBook(self._owner)
@@ -221,6 +223,7 @@ class RunningSite:
         return running.energy_wh if running else None
 
     def _publish(self, cycle: Cycle) -> None:
+        self.life.alive()
         self.hub.publish(self.picture())
 
     def _alarms(self) -> list[Sentence]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Callable
 from importlib.resources import files
@@ -18,6 +19,7 @@ from charging_manager.agent.api_cloud import ShownUplink
 from charging_manager.agent.config import CloudSettings
 from charging_manager.agent.events import EventHub
 from charging_manager.agent.front import AgentFront
+from charging_manager.agent.lifesign import LifeSign
 from charging_manager.agent.people import People
 from charging_manager.agent.records import Records
 from charging_manager.agent.remote import TunnelEnd
@@ -162,6 +164,7 @@ class Parts:
         )
         end = LateEnd()
         self.uplink = Uplink(reactor, uplink_settings(self.key, self.config.current.cloud, options), end)
+        self.site.life = LifeSign.of_environment(os.environ)
         self.site.cloud = shown = ShownUplink(self.uplink)
         self.table = build_table(self.site, self.people, shown, the_log, self.runtime.token)
         end.end = TunnelEnd(self.people, self.table)
@@ -239,6 +242,7 @@ class AgentService(Service):
         parts.uplink.startService()
         self._started.append(parts.uplink.stopService)
         signal.signal(signal.SIGHUP, lambda *_: self._reactor.callFromThread(parts.site.look_at_drivers))
+        parts.site.life.ready()
         self.log.info("agent {serial} listens on port {port}", serial=parts.key.serial, port=parts.listener.port)
 
     def _login_ended(self, login: LoginSession) -> None:
@@ -250,6 +254,8 @@ class AgentService(Service):
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
+        if self._started:
+            self._parts.site.life.stopping()
         for stop in reversed(self._started):
             try:
                 await maybeDeferred(stop)

@@ -112,3 +112,20 @@ def test_stopping_writes_what_waits(disk: Disk) -> None:
     records.note(Step(left_open(), later(1)))
     result_of(records.stop())
     assert count(disk, "charging_session") == 1
+
+
+def test_a_car_that_only_stands_there_is_written_down_seldom(disk: Disk) -> None:
+    records, clock = records_on(disk)
+    writes = 0
+    write = disk.write
+
+    def counted(function: Callable[[sqlite3.Connection], Any]) -> Deferred[Any]:
+        nonlocal writes
+        writes += 1
+        return write(function)
+
+    disk.write = counted  # type: ignore[method-assign]
+    for second in range(900):
+        records.note(Step(left_open(), later(second), opened=second == 0))
+        clock.advance(1)
+    assert 3 <= writes <= 5
