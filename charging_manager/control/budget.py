@@ -80,6 +80,7 @@ def weigh(
     worst, fixed, measured, steady, slack = ([0.0] * count for _ in range(5))
     steady_before_s = image.now_s - 3.0 * rules.lag_s - 1.0
     changing: list[list[Seen]] = [[] for _ in wiring.circuits]
+    drawing = [0] * len(wiring.circuits)
     read_s = [math.inf] * len(wiring.circuits)
     unbalanced = [0.0, 0.0, 0.0]
     for seen in everyone:
@@ -101,6 +102,7 @@ def weigh(
             measured[at] += one
             measured[at + 1] += two
             measured[at + 2] += three
+            drawing[outlet.circuit] += 1
         if seen.bits != outlet.bits or seen.excess_a:
             _keep(seen, fixed, at)
         if seen.bits != ALL:
@@ -132,8 +134,15 @@ def weigh(
     for circuit in range(len(read_s) - 1, 0, -1):
         parent = wiring.parents[circuit]
         read_s[parent] = min(read_s[parent], read_s[circuit])
+        drawing[parent] += drawing[circuit]
     charging = [
-        Charging(steady[at : at + 3], slack[at : at + 3], read_s[at // 3], changing[at // 3])
+        Charging(
+            steady[at : at + 3],
+            slack[at : at + 3],
+            read_s[at // 3],
+            changing[at // 3],
+            min(rules.jitter_a, rules.loose_a * drawing[at // 3]),
+        )
         for at in range(0, count, 3)
     ]
     lines = Lines()

@@ -6,7 +6,8 @@ was believed before is kept as long as it lies between them, for then nothing sa
 own ramp is not taken for house load. A reading is settled when every box below was read again well after it; only
 settled readings move the belief. Until then a reading counts where it is sure to show more than what is believed:
 setpoints are lowered by that at once. Setpoints are raised by the highest that the last settled reading leaves
-possible, so that a car which has just stopped does not hide house load.
+possible, so that a car which has just stopped does not hide house load. Boxes that show tenths of an ampere are not
+trusted to the last one; a flow above the limit itself is an overdraft, whatever is believed.
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ class Charging:
     slack_a: Sequence[float]
     read_s: float
     changing: Sequence[Seen]
+    loose_a: float = 0.0
+    """How far the boxes' own measuring may be off, all together."""
 
 
 def drawn(seen: Seen, at_s: float, lag_s: float) -> tuple[PhaseAmps, PhaseAmps, bool]:
@@ -89,8 +92,9 @@ def interval(
             least[phase] += low[phase]
             most[phase] += high[phase]
     one, two, three = metered_a
+    loose = charging.loose_a
     return (
-        (_up(one, most[0]), _up(two, most[1]), _up(three, most[2])),
+        (_up(one, most[0] + loose), _up(two, most[1] + loose), _up(three, most[2] + loose)),
         (_up(one, least[0]), _up(two, least[1]), _up(three, least[2])),
         settled,
     )
@@ -126,7 +130,7 @@ def believe(
             past = House(_now(metered_a, charging), _without_charging(metered_a), NO_AMPS, taken_s, NO_AMPS)
             settled = False
         if settled or newest.taken_s - taken_s > rules.settle_within_s:
-            past = _move(past, taken_s, low, high, rules)
+            past = _move(past, taken_s, low, high, charging.loose_a, rules)
         else:
             pending.append((taken_s, metered_a))
             lower = _most(lower, low)
@@ -144,12 +148,19 @@ def believe(
     return past, lower, _most(lower, past.highest_a)
 
 
-def _move(past: House, taken_s: float, low: PhaseAmps, high: PhaseAmps, rules: Rules) -> House:
+def _move(past: House, taken_s: float, low: PhaseAmps, high: PhaseAmps, loose_a: float, rules: Rules) -> House:
     """The belief after a settled reading: as before if that is possible, else the nearest that is."""
     believed = [min(max(past.believed_a[p], low[p]), high[p]) for p in (0, 1, 2)]
+    highest = [believed[p] if high[p] <= believed[p] + loose_a else high[p] for p in (0, 1, 2)]
     calmer = rules.calm_a_per_s * max(0.0, taken_s - past.settled_s)
     peak = [max(believed[p], past.peak_a[p] - calmer) for p in (0, 1, 2)]
-    return House((believed[0], believed[1], believed[2]), high, (peak[0], peak[1], peak[2]), taken_s, past.metered_a)
+    return House(
+        (believed[0], believed[1], believed[2]),
+        (highest[0], highest[1], highest[2]),
+        (peak[0], peak[1], peak[2]),
+        taken_s,
+        past.metered_a,
+    )
 
 
 def _most(one: PhaseAmps, other: PhaseAmps) -> PhaseAmps:

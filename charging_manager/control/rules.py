@@ -26,6 +26,8 @@ class Rules:
     """A meter's reading that boxes have not caught up with for so long counts at its widest."""
     jitter_a: float = 0.3
     """A further car starts only if that much jitter of the house load, where it was seen, fits too."""
+    loose_a: float = 0.1
+    """How far a box's own measuring may be off, and all of them together at most ``jitter_a``."""
     calm_a_per_s: float = 0.005
     """So fast is a peak of the house load forgotten."""
     pause_s: float = 300.0
