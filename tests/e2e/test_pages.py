@@ -360,6 +360,30 @@ def test_the_picture_goes_stale_and_comes_back_with_the_agent(house: House, chro
     assert chromium.complaints() == []
 
 
+def test_an_installation_that_left_the_cloud_is_told_apart(house: House, chromium: Browser) -> None:
+    cloud, agent = Client(house.cloud), Client(house.agent)
+    cloud.call("POST", "/cloud/admin/login", {"password": CLOUD_PASSWORD})
+    agent.call("POST", "/login", {"password": AGENT_PASSWORD})
+    wish = {"cloud_id": "comes-and-goes", "password": "a-password-for-this-one"}
+    cloud.call("POST", "/cloud/admin/installations", wish)
+    settings = {**wish, "server": house.cloud_server}
+    agent.call("PUT", "/config/cloud", {**settings, "enabled": True})
+    eventually(lambda: agent.call("GET", "/config/cloud")["state"] == "connected", 60)
+    log_in_at_cloud(chromium, house, "fr", "comes-and-goes", AGENT_PASSWORD, admin=True)
+    chromium.drawn("overview.htm")
+    chromium.until(lambda: cards(chromium))
+    agent.call("PUT", "/config/cloud", {**settings, "enabled": False})
+    chromium.until(lambda: chromium.find('[data-link="cloud-agent"]'), 60)
+    assert cards(chromium), "the last values stay"
+    agent.call("PUT", "/config/cloud", {**settings, "enabled": True})
+    chromium.until(lambda: not chromium.all("[data-link]"), 90)
+    before = chromium.text(".flow")
+    chromium.until(lambda: chromium.text(".flow") != before)
+    cloud.call("DELETE", "/cloud/admin/installations/comes-and-goes")
+    chromium.forgive("/api/v1/events")
+    assert chromium.complaints() == []
+
+
 def test_a_limit_is_confirmed_old_to_new(house: House, chromium: Browser) -> None:
     log_in_at_site(chromium, house, "de")
     chromium.open(f"{house.agent}/ui/de/site.htm")
@@ -428,74 +452,6 @@ def test_from_nothing_to_a_first_charge_in_the_browser(
         chromium.until(lambda: value(chromium, "carport", "setpoint") not in ("–", "paused"), 60)
         chromium.until(lambda: "Charging" in chromium.text('[data-point="carport"] .status'), 60)
         assert chromium.complaints() == []
-
-
-PURE = """
-const { EventCutter } = await load("common/sse.js");
-const { withDelta, pictureOf } = await load("common/merge.js");
-const stream =
-  "retry: 5\\r\\n: hello\\nid: 7\\nevent: delta\\ndata: {\\"a\\":\\ndata: 1}\\r\\n\\r\\nid: 8\\ndata: x\\n\\n";
-const results = [];
-for (let size = 1; size <= stream.length; size += 1) {
-  const cutter = new EventCutter();
-  const events = [];
-  for (let at = 0; at < stream.length; at += size) events.push(...cutter.feed(stream.slice(at, at + size)));
-  results.push(JSON.stringify(events));
-}
-const circuits = [{ id: "c", used_a: [1, 2, 3] }];
-const picture = pictureOf({ site: { name: "a" }, circuits, charge_points: [{ id: "p" }] });
-const later = withDelta(picture, { circuits: { c: { used_a: [4, 5, 6] } } });
-let refused = false;
-try {
-  withDelta(picture, { meters: { ghost: { power_w: 1 } } });
-} catch (error) {
-  refused = error instanceof RangeError;
-}
-return {
-  shapes: [...new Set(results)],
-  used: later.site.circuits[0].used_a,
-  samePoints: later.charge_points === picture.charge_points,
-  before: picture.site.circuits[0].used_a,
-  refused,
-};
-"""
-
-
-def test_events_are_cut_alike_however_they_arrive_and_deltas_are_laid_over(house: House, chromium: Browser) -> None:
-    chromium.open(f"{house.agent}/ui/en/login.htm")
-    found = chromium.module(PURE)
-    expected = [
-        {"event": "delta", "data": '{"a":\n1}', "id": "7"},
-        {"event": "message", "data": "x", "id": "8"},
-    ]
-    assert [json.loads(one) for one in found["shapes"]] == [expected]
-    assert found["used"] == [4, 5, 6]
-    assert found["before"] == [1, 2, 3]
-    assert found["samePoints"]
-    assert found["refused"]
-
-
-FORMATS = """
-const f = await load("common/format.js");
-return [f.amps(12.345), f.amps(null), f.power(940), f.power(11040), f.power(-0.4), f.energy(12345), f.duration(3725),
-  f.typedNumber("12,5"), f.typedNumber(" 7.25 "), Number.isNaN(f.typedNumber("1,2,3")), f.fieldNumber(1234.5)];
-"""
-
-
-@pytest.mark.parametrize(
-    ("language", "expected"),
-    [
-        ("en", ["12.3 A", "–", "940 W", "11.0 kW", "0 W", "12.35 kWh", "1 h 2 min", 12.5, 7.25, True, "1234.5"]),
-        ("de", ["12,3 A", "–", "940 W", "11,0 kW", "0 W", "12,35 kWh", "1 h 2 min", 12.5, 7.25, True, "1234,5"]),
-        ("fr", ["12,3 A", "–", "940 W", "11,0 kW", "0 W", "12,35 kWh", "1 h 2 min", 12.5, 7.25, True, "1234,5"]),
-    ],
-)
-def test_numbers_read_as_the_language_writes_them(
-    house: House, chromium: Browser, language: str, expected: list[Any]
-) -> None:
-    chromium.open(f"{house.agent}/ui/{language}/login.htm")
-    found = chromium.module(FORMATS)
-    assert [one.replace("\u00a0", " ") if isinstance(one, str) else one for one in found] == expected
 
 
 def test_without_scripts_the_page_says_what_it_needs(house: House, chromium: Browser) -> None:

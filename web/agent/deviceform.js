@@ -35,7 +35,7 @@ export function idFor(name, taken) {
     .toLowerCase()
     .replace(/[^a-z0-9]+/g, "-")
     .replace(/^-+|-+$/g, "")
-    .slice(0, 40);
+    .slice(0, 28);
   const base = plain || "device";
   let id = base;
   for (let n = 2; taken.includes(id); n += 1) id = `${base}-${n}`;
@@ -107,7 +107,7 @@ export function DeviceForm({ device, drivers, circuits, taken, onSave, onNo }) {
     ${device
       ? null
       : html`<${TextField} label=${t("Short name for programs")} name="id" value=${id} onValue=${setId} placeholder=${wishedId}
-          maxlength="64" spellcheck=${false} autocapitalize="off" problem=${task.problem} />`}
+          maxlength="32" spellcheck=${false} autocapitalize="off" problem=${task.problem} />`}
     <${TextField} label=${t("Address")} name="address" required value=${address} onValue=${setAddress} spellcheck=${false} autocapitalize="off"
       help=${shown.length ? t("For example {address}", { address: shown.join(" · ") }) : undefined} problem=${task.problem} />
     <${SelectField} label=${t("Circuit")} name="circuit" value=${circuit} onValue=${setCircuit} problem=${task.problem}

@@ -6,23 +6,13 @@ import { cloudStateName } from "../common/modes.js";
 import { announce, Button, Copyable, DoneBox, ProblemBox, TextField, TickField, useTask } from "../common/parts.js";
 import { html, useEffect, useRef, useState } from "../common/ui.js";
 import { t } from "../common/words.js";
+import { isOwnServer } from "./server.js";
 
 /** @typedef {{enabled: boolean, server: string, cloud_id: string, serial: string, state: string,
  *   last_error: string|null, last_error_text?: string|null, last_error_at?: string|null, next_try_s: number|null,
  *   default_server?: string, is_default?: boolean, password_set?: boolean}} CloudSettings */
 
 const ASK_MS = 2000;
-
-/** The name alone, as it is compared: without scheme, default port and case. @param {string} server */
-export function plainServer(server) {
-  return server.trim().toLowerCase().replace(/^https:\/\//, "").replace(/\/+$/, "").replace(/:4443$/, "");
-}
-
-/** Whether another server than the default one is meant. @param {string} server @param {string|undefined} standard */
-export function isOwnServer(server, standard) {
-  const plain = plainServer(server);
-  return plain !== "" && plain !== plainServer(standard ?? "");
-}
 
 /** @param {{settings: CloudSettings, askedMs: number}} props */
 function State({ settings, askedMs }) {

@@ -168,7 +168,9 @@ export async function start({ title, view, needs = "admin", banner }) {
   } catch (error) {
     const problem = problemFrom(error);
     if (needs !== "nobody" && problem.status === 401) return location.replace("login.htm");
-    return framed(html`<${ProblemBox} problem=${problem} /><p><a class="button" href=${pageName()}>${t("Try again")}</a></p>`, false);
+    return framed(html`<${ProblemBox} problem=${problem} /><div class="buttons">
+      <a class="button main" href=${pageName()}>${t("Try again")}</a>
+      ${needs === "nobody" ? null : html`<a class="button" href="login.htm">${t("Log in")}</a>`}</div>`, false);
   }
   const { role, api, setup } = me.value;
   if (api && api.major !== API_MAJOR) {
