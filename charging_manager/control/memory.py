@@ -56,8 +56,11 @@ class Watch:
     currents_a: MaybePhaseAmps = (None, None, None)
     """Of the last good reading."""
     values: tuple[object, ...] = ()
-    charging_a: PhaseAmps = NO_AMPS
-    """What charging below drew when ``values`` were first seen."""
+    since_s: float = float("-inf")
+    """When ``values`` were first seen."""
+    least_a: PhaseAmps = NO_AMPS
+    most_a: PhaseAmps = NO_AMPS
+    """Between which charging below lay then, and for as long as it may show it late."""
     differs_s: float | None = None
     """Since when charging differs from that while the values stay exactly the same."""
     same_s: float | None = None

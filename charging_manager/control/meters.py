@@ -8,7 +8,7 @@ charging below it has changed; then no reading is good until one differs.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from attrs import evolve
 
@@ -48,7 +48,9 @@ def watch_meter(
             watch.back_s,
             currents,
             watch.values,
-            watch.charging_a,
+            watch.since_s,
+            watch.least_a,
+            watch.most_a,
             watch.differs_s,
             watch.same_s,
             watch.frozen and good_s == watch.good_s,
@@ -80,10 +82,14 @@ def see_frozen(
     if newest is None or newest.taken_s <= past.seen_s:
         return watch
     values = _values(newest)
+    least, most = watch.least_a, watch.most_a
     if values != watch.values:
-        return evolve(watch, values=values, charging_a=charging_a, differs_s=None, same_s=None)
-    one, two, three = watch.charging_a
-    delta = max(abs(one - charging_a[0]), abs(two - charging_a[1]), abs(three - charging_a[2]))
+        return evolve(
+            watch, values=values, since_s=now, least_a=charging_a, most_a=charging_a, differs_s=None, same_s=None
+        )
+    if now - watch.since_s <= rules.lag_s + 1.0 and not watch.frozen:
+        return evolve(watch, least_a=_each(min, least, charging_a), most_a=_each(max, most, charging_a))
+    delta = max(max(charging_a[p] - most[p], least[p] - charging_a[p]) for p in (0, 1, 2))
     if delta < rules.frozen_delta_a:
         same_s = now if watch.same_s is None else watch.same_s
         frozen = watch.frozen and now - same_s < rules.flap_s
@@ -107,6 +113,10 @@ def good_readings(readings: Sequence[Reading], meter: Meter, limit_a: PhaseAmps,
             found.append(reading)
     found.reverse()
     return found
+
+
+def _each(choose: Callable[[float, float], float], one: PhaseAmps, other: PhaseAmps) -> PhaseAmps:
+    return choose(one[0], other[0]), choose(one[1], other[1]), choose(one[2], other[2])
 
 
 def _good(reading: Reading, meter: Meter, limit_a: PhaseAmps) -> bool:

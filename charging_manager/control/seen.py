@@ -92,7 +92,8 @@ def look(
     readings = seen.readings = image.readings.get(point.id, ())
     newest = readings[-1] if readings else None
     if last_a is None:  # our first decision: it has had no time yet to confirm anything
-        last_a = obedience.confirmed_a or 0.0
+        drawing = newest is not None and newest.status in (Status.CHARGING, Status.UNKNOWN, None)
+        last_a = (obedience.confirmed_a or 0.0) if drawing else 0.0
         past = evolve(past, lowered_s=now)
     seen.last_a = last_a
 
