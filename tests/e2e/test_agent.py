@@ -287,6 +287,7 @@ def test_metrics_open_with_the_token_of_the_runtime_file(tmp_path: Path) -> None
     set_password(tmp_path / "data")
     with daemon("cm-agent", tmp_path / "data") as (_, port):
         runtime = tmp_path / "data" / "run" / f"{port}.json"
+        eventually(runtime.exists, 5)
         assert runtime.stat().st_mode & 0o777 == 0o600
         token = json.loads(runtime.read_text())["token"]
         forwarded = {"X-Forwarded-For": "192.0.2.1"}
