@@ -1,4 +1,4 @@
-"""The pure parts of the pages, in the browser that runs them, served with the real policy and no daemon."""
+"""Parts of the pages on their own, in the browser that runs them, served with the real policy and no daemon."""
 
 from __future__ import annotations
 
@@ -22,11 +22,22 @@ class Files(BaseHTTPRequestHandler):
     """Pages and files as the listener gives them out; there is no API."""
 
     pages: ClassVar[Pages] = Pages([shared("web") / "agent"], shared("web"))
+    data: ClassVar[dict[str, Any]] = {}
+    """What the API answers, by path; a stream opens and brings nothing, as behind a proxy that holds it back."""
+    over: ClassVar[threading.Event] = threading.Event()
 
     def do_GET(self) -> None:
+        if self.path == "/api/v1/events":
+            self.send_response(200)
+            self.send_header("Content-Type", "text/event-stream")
+            self.end_headers()
+            self.over.wait(60)
+            return
         found = self.pages.find(self.path)
-        data, kind = (found.data, found.kind) if found else (b"{}", "application/json")
-        self.send_response(200 if found else 404)
+        known = found is not None or self.path in self.data
+        answer = json.dumps(self.data.get(self.path, {})).encode()
+        data, kind = (found.data, found.kind) if found else (answer, "application/json")
+        self.send_response(200 if known else 404)
         for name, value in (*page_headers(False), ("Content-Type", kind), ("Content-Length", str(len(data)))):
             self.send_header(name, value)
         self.end_headers()
@@ -42,6 +53,7 @@ def base() -> Iterator[str]:
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     yield f"http://127.0.0.1:{server.server_address[1]}"
+    Files.over.set()
     server.shutdown()
     server.server_close()
     thread.join(5)
@@ -276,3 +288,49 @@ def test_changes_of_a_site_are_listed_old_and_new_and_say_what_is_raised(chromiu
         ["Main: reserve", "1.0 A", "0.0 A", True],
     ]
     assert removed == [["Main", "32.0 A / 32.0 A / 32.0 A", "removed", False]]
+
+
+API = {"major": 1, "features": ["mode:off", "mode:fast"]}
+POINT = {
+    "id": "one",
+    "name": "Carport",
+    "status": "charging",
+    "mode": "fast",
+    "setpoint_a": 12.5,
+    "current_a": [12.1, 12.2, 12.3],
+    "power_w": 8300,
+    "session_wh": 1500,
+    "because": {
+        "code": "maximum",
+        "sentence": "Charging may use all that the charge point allows: {amps} A.",
+        "fields": {"amps": 12.5},
+    },
+}
+
+
+def test_a_stream_that_is_held_back_makes_way_for_polling(chromium: Browser, base: str) -> None:
+    Files.data = {
+        "/api/v1/me": {"role": "user", "user": "u", "remote": False, "language": "de", "api": API},
+        "/api/v1/state": {"site": {"name": "Home"}, "charge_points": [POINT], "cloud": {}, "cycle": {}, "api": API},
+    }
+    chromium.driver.get(f"{base}/ui/de/overview.htm")
+    chromium.until(lambda: chromium.all('[data-point="one"]'), 60)
+    assert "Der Live-Datenstrom kommt nicht durch" in chromium.text(".banner")
+    assert chromium.text(".because") == "Das Laden darf alles nutzen, was der Ladepunkt zulässt: 12,5 A."
+    Files.data["/api/v1/state"]["charge_points"][0] = {**POINT, "power_w": 4200}
+    chromium.until(lambda: chromium.text('[data-value="power"]') == "4,2 kW")
+
+
+def test_another_major_number_of_the_api_says_which_side_to_update(chromium: Browser, base: str) -> None:
+    Files.data = {
+        "/api/v1/me": {
+            "role": "admin",
+            "user": None,
+            "remote": True,
+            "language": "en",
+            "api": {"major": 2, "features": []},
+        }
+    }
+    chromium.open(f"{base}/ui/en/overview.htm")
+    assert "Update the cloud server." in chromium.text()
+    assert chromium.all("[data-point]") == []

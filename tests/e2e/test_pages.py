@@ -379,6 +379,7 @@ def test_an_installation_that_left_the_cloud_is_told_apart(house: House, chromiu
     chromium.until(lambda: not chromium.all("[data-link]"), 90)
     before = chromium.text(".flow")
     chromium.until(lambda: chromium.text(".flow") != before)
+    chromium.driver.get("about:blank")
     cloud.call("DELETE", "/cloud/admin/installations/comes-and-goes")
     chromium.forgive("/api/v1/events")
     assert chromium.complaints() == []

@@ -121,7 +121,7 @@ async function pollAWhile() {
 async function run(isFinal) {
   for (;;) {
     try {
-      if (barren >= 3 && barren % 2 === 1) {
+      if (barren >= 2 && barren % 2 === 0) {
         barren += 1;
         await pollAWhile();
       } else {
