@@ -236,7 +236,7 @@ def unpack_headers(lines: str | None) -> dict[str, str]:
 def pack_headers(headers: Any) -> str:
     """The other way; a value with a line break cannot be sent."""
     lines = [f"{name.lower()}: {value}" for name, value in headers.items()]
-    if len(lines) > bounds.HEADERS or any(len(line.splitlines()) != 1 for line in lines):
+    if len(lines) > bounds.HEADERS or any(line.splitlines() != [line] for line in lines):
         raise trouble("protocol")
     return "\n".join(lines)
 

@@ -249,7 +249,7 @@ class Wire(amp.AMP):
         error = failure.value
         if isinstance(error, Refusal):
             return trouble(error.code)
-        if isinstance(error, amp.RemoteAmpError):
+        if isinstance(error, (amp.RemoteAmpError, amp.UnhandledCommand)):
             return trouble("failed")
         if self.transport is None or self.closing is not None:
             return trouble(self.closing or "lost")
@@ -334,7 +334,7 @@ class Wire(amp.AMP):
         error = failure.value
         if isinstance(error, Violation):
             self.broke_a_rule(error.what)
-        elif isinstance(error, Refusal):
+        elif isinstance(error, TunnelError):
             self._send_error(tag, b"REFUSED", error.code.encode())
         else:  # stock AMP would close the connection for this
             self.log.failure("answering {command} failed; the tunnel goes on", failure, command=command.__name__)
@@ -387,7 +387,7 @@ class Wire(amp.AMP):
     # -- being there
 
     def _stay_alive(self) -> None:
-        quiet_s = self.clock.seconds() - self.heard_s
+        quiet_s = self.clock.seconds() - self.heard_s + 0.001  # else rounding asks again and again, at once
         silent_after_s = bounds.KEEP_ALIVE_S * bounds.KEEP_ALIVE_MISSES
         if quiet_s >= silent_after_s:
             self.hang_up("silent", now=True)
