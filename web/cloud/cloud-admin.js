@@ -174,7 +174,7 @@ function Admin() {
     <${LogPanel} levelPath="/cloud/admin/log/level" linesPath="/cloud/admin/log" />
     <section aria-labelledby="password"><h2 id="password">${t("Admin password")}</h2>
       <${NewPassword} first=${false} path="/cloud/admin/password" onDone=${() => setInside(false)} /></section>
-    <div class="buttons"><${Button} id="log-out" onClick=${() => void post("/logout").finally(() => setInside(false))}>${t("Log out")}<//></div>`;
+    <div class="buttons"><${Button} id="log-out" onClick=${() => void post("/logout").catch(() => null).then(() => setInside(false))}>${t("Log out")}<//></div>`;
 }
 
 await loadWords();
