@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from charging_manager.errors import ConfigError
@@ -28,6 +29,11 @@ def shared(name: str) -> Path:
         if place.is_dir():
             return place
     raise ConfigError(name, f"not found in {', '.join(map(str, places))}; install Charging Manager again")
+
+
+def driver_folders(more: Iterable[str] = ()) -> list[Path]:
+    """Where drivers lie: the packaged folder, the system's, then those named; later ones win."""
+    return [shared("drivers"), Path("/etc/charging-manager/drivers"), *map(Path, more)]
 
 
 def state_folder(given: str | None, daemon: str = "agent") -> Path:

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
+from math import isfinite
 
 from babel.messages.pofile import read_po
+from babel.numbers import format_decimal
 
 from charging_manager.paths import shared
 
@@ -28,7 +30,14 @@ def catalogue(language: str) -> Mapping[str, str]:
 def say(language: str, sentence: str, **fields: object) -> str:
     """The sentence in that language with its fields filled in. A sentence without translation stays English."""
     text = catalogue(language).get(sentence, sentence)
-    return text.format_map(fields) if fields else text
+    return text.format_map({name: _shown(language, value) for name, value in fields.items()}) if fields else text
+
+
+def _shown(language: str, value: object) -> object:
+    """Fractions have a comma in French and German, and no zeros at their end anywhere."""
+    if not isinstance(value, float) or not isfinite(value):
+        return value
+    return format_decimal(round(value, 2), locale=language, group_separator=False)
 
 
 def best_language(accept: str | None, default: str = "en") -> str:

@@ -25,5 +25,13 @@ def test_the_preferred_language_of_ours_is_chosen(accept: str | None, language: 
     assert best_language(accept) == language
 
 
+@pytest.mark.parametrize(
+    ("language", "value", "shown"),
+    [("en", 60.0, "60"), ("de", 5.25, "5,25"), ("fr", 1234.5, "1234,5"), ("en", 0.126, "0.13"), ("de", 7, "7")],
+)
+def test_numbers_are_shown_as_the_language_writes_them(language: str, value: float, shown: str) -> None:
+    assert say(language, "no such sentence {amps}", amps=value) == f"no such sentence {shown}"
+
+
 def test_a_sentence_without_translation_stays_english_with_its_fields() -> None:
     assert say("fr", "no such sentence {amps}", amps=6) == "no such sentence 6"

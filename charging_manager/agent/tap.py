@@ -46,7 +46,7 @@ from charging_manager.http.tls import TlsDoor
 from charging_manager.http.userids import UserIds, load_key
 from charging_manager.http.web import build_site
 from charging_manager.modbus.bus import open_bus
-from charging_manager.paths import make_private, shared
+from charging_manager.paths import driver_folders, make_private, shared
 from charging_manager.storage.database import Database
 from charging_manager.tunnel.dial import parse_server
 from charging_manager.tunnel.identity import AgentKey, load_or_make_key
@@ -54,7 +54,6 @@ from charging_manager.tunnel.link import RemoteAnswer, RemoteGrant, RemoteLogin,
 from charging_manager.tunnel.tls import Trust
 
 PROGRAM = "cm-agent"
-SYSTEM_DRIVERS = Path("/etc/charging-manager/drivers")
 
 
 class Options(DaemonOptions):
@@ -109,7 +108,7 @@ class Parts:
         data: Path = options["data"]
         self.data = make_private(data)
         self.folder = make_private(data / "agent")
-        self.drivers = [shared("drivers"), SYSTEM_DRIVERS, *map(Path, options["drivers"])]
+        self.drivers = driver_folders(options["drivers"])
         self.uploads = make_private(data / "drivers")
         self.web = shared("web")
         self.key = load_or_make_key(self.folder / "key.pem")

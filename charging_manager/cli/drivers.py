@@ -6,11 +6,11 @@ import argparse
 import sys
 from pathlib import Path
 
+from charging_manager.cli.simulate import simulate
 from charging_manager.cli.table import Option
-from charging_manager.devices.driver import Driver
 from charging_manager.devices.loader import Loaded, check_file, load_drivers
 from charging_manager.errors import ConfigError
-from charging_manager.paths import shared
+from charging_manager.paths import driver_folders
 
 USAGE = (
     "charging_manager drivers list [--drivers DIR]\n"
@@ -26,12 +26,6 @@ OPTIONS = (
     Option(("--rtu",), "simulate on this serial line or pseudo-terminal", {"metavar": "TTY"}),
     Option(("--unit",), "Modbus unit (default: the driver's)", {"type": int}),
 )
-SYSTEM_DRIVERS = Path("/etc/charging-manager/drivers")
-
-
-def driver_folders(more: list[str]) -> list[Path]:
-    """The packaged folder, the system's, then those named; later ones win."""
-    return [shared("drivers"), SYSTEM_DRIVERS, *map(Path, more)]
 
 
 def drivers(arguments: argparse.Namespace) -> int:
@@ -47,7 +41,7 @@ def drivers(arguments: argparse.Namespace) -> int:
     if driver is None:
         reason = next((f": {each.reason}" for each in loaded.broken if each.path.stem == arguments.name), "")
         raise ConfigError(arguments.name, f"there is no such driver{reason}; charging_manager drivers list names them")
-    return _simulate(driver, arguments)
+    return simulate(driver, arguments)
 
 
 def _list(loaded: Loaded) -> int:
@@ -69,9 +63,3 @@ def _check(path: Path) -> int:
     if not problems:
         print(f"{path.name}: a good driver")
     return 1 if problems else 0
-
-
-def _simulate(driver: Driver, arguments: argparse.Namespace) -> int:
-    from charging_manager.cli.simulate import simulate
-
-    return simulate(driver, arguments)

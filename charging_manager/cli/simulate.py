@@ -8,6 +8,7 @@ from pathlib import Path
 from charging_manager.devices.driver import Driver, Kind
 from charging_manager.errors import ConfigError
 from charging_manager.modbus.address import parse_address
+from charging_manager.paths import driver_folders
 from charging_manager.sim.plan import DevicePlan, SitePlan
 
 
@@ -15,7 +16,6 @@ def simulate(driver: Driver, arguments: argparse.Namespace) -> int:
     """Listen where the options say, with a car plugged in. Raises: ConfigError."""
     from twisted.internet.task import react
 
-    from charging_manager.cli.drivers import driver_folders
     from charging_manager.sim.__main__ import run_site
 
     address = parse_address(_address(driver, arguments), to_listen=True)

@@ -15,7 +15,7 @@ from twisted.internet.task import react
 from charging_manager.clocks import use_monotonic
 from charging_manager.devices.loader import load_drivers
 from charging_manager.errors import ConfigError
-from charging_manager.paths import shared
+from charging_manager.paths import driver_folders
 from charging_manager.sim.control import open_control
 from charging_manager.sim.plan import SitePlan, read_plan
 from charging_manager.sim.site import SimulatedSite
@@ -60,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         plan = read_plan(options.site)
         if options.seed is not None:
             plan = attrs.evolve(plan, seed=options.seed)
-        folders = [shared("drivers"), *options.drivers]
+        folders = driver_folders(options.drivers)
         react(lambda reactor: run_site(reactor, plan, folders, options.control), ())
     except ConfigError as error:
         sys.exit(f"{error}")
