@@ -27,6 +27,7 @@ class Lines:
 
     __slots__ = (
         "allowed",
+        "first",
         "flow",
         "house",
         "house_high",
@@ -59,6 +60,8 @@ class Lines:
     rise: list[float]
     """What is free if all below draw their worst: only this may be added anywhere."""
     overdrafts: dict[tuple[str, int], Overdraft]
+    first: dict[int, int]
+    """The highest priority that was given something on a line."""
 
 
 def up_the_tree(values: list[float], wiring: Wiring) -> None:
@@ -96,6 +99,8 @@ def weigh(
             fixed[at] += one
             fixed[at + 1] += two
             fixed[at + 2] += three
+            for above in wiring.metered_above[outlet.circuit]:
+                changing[above].append(seen)
             continue
         one, two, three = seen.measured_a
         if one or two or three:
@@ -146,6 +151,7 @@ def weigh(
         for at in range(0, count, 3)
     ]
     lines = Lines()
+    lines.first = {}
     lines.worst = worst
     watches = _watch_all(image, wiring, memory, measured, rules)
     houses = _houses(image, wiring, memory, watches, lines, measured, charging, rules)
@@ -224,7 +230,7 @@ def _houses(
             meter = wiring.site.meters[meter_id]
             readings = good_readings(image.readings.get(meter_id, ()), meter, circuit.limit_a, rules)
             if readings and (not watch.silent or watch.goods >= rules.good_readings):
-                house, low, high = believe(memory.houses.get(circuit.id), readings, charging[index], rules)
+                house, low, high = believe(memory.houses.get(circuit.id), readings, charging[index], circuit, rules)
                 houses[circuit.id] = house
                 for phase in (0, 1, 2):
                     _known(lines, at + phase, low[phase], high[phase], house.metered_a[phase])
@@ -287,8 +293,13 @@ def _limits(now: float, wiring: Wiring, memory: Memory, lines: Lines, rules: Rul
 
 
 def _overdraft(past: Overdraft | None, over_a: float, now: float, rules: Rules) -> Overdraft | None:
-    if past is not None and now >= past.until_s:
-        past = None
-    if 0.0 < over_a < math.inf and (past is None or over_a >= past.current_a):
-        return Overdraft(round(over_a, 3), now + rules.overdraft_s)
-    return past
+    """What flows above the limit for longer than boxes need to follow: for that long it is our own reaction time."""
+    current, until_s = (past.current_a, past.until_s) if past is not None and now < past.until_s else (0.0, -math.inf)
+    if not 0.0 < over_a < math.inf:
+        return Overdraft(None, 0.0, current, until_s) if current else None
+    over_s, least = now, over_a
+    if past is not None and past.over_s is not None:
+        over_s, least = past.over_s, min(past.least_a, over_a)
+    if now - over_s >= rules.settle_s and least >= current:
+        current, until_s = round(least, 3), now + rules.overdraft_s
+    return Overdraft(over_s, least, current, until_s)

@@ -115,6 +115,7 @@ def divide(everyone: list[Seen], wiring: Wiring, lines: Lines, now: float, rules
             seen.share_a, seen.limit_line = share, line
             for each in seen.lines:
                 room[each] -= share
+                lines.first.setdefault(each, priority)
     for line, left in enumerate(room):
         if -TINY < left < 0.0:
             room[line] = 0.0

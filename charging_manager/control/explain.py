@@ -27,10 +27,13 @@ def explain(seen: Seen, wiring: Wiring, lines: Lines, now: float, rules: Rules) 
     if seen.setpoint_a > 0.0 and seen.limit_line < 0:
         return _own(seen)
     if seen.setpoint_a <= 0.0:
+        tightest = _tightest(seen, lines)
+        if tightest < wiring.unbalance_line and lines.stale[tightest] and lines.room[tightest] < seen.outlet.lowest_a:
+            return _bound(tightest, seen, wiring, lines, now, waiting=True)
         pause = pause_left_s(seen.past, now, rules)
         if seen.last_a <= 0.0 and pause > 0.0:
             return Because("pause", {"minutes": math.ceil(pause / 60)})
-        return _bound(_tightest(seen, lines), seen, wiring, lines, now, waiting=True)
+        return _bound(tightest, seen, wiring, lines, now, waiting=True)
     return _bound(seen.limit_line, seen, wiring, lines, now, waiting=False)
 
 
@@ -59,8 +62,10 @@ def _bound(line: int, seen: Seen, wiring: Wiring, lines: Lines, now: float, *, w
     if lines.stale[line]:
         return circuit_because("meter-silent", wiring, line, amps=circuit.fallback_a)
     over = lines.overdrafts.get((circuit.id, line % 3))
-    if over is not None:
+    if over is not None and over.current_a > 0.0:
         return circuit_because("overdraft", wiring, line, minutes=math.ceil((over.until_s - now) / 60))
+    if lines.first.get(line, seen.outlet.point.priority) > seen.outlet.point.priority:
+        return circuit_because("priority", wiring, line)
     if waiting:
         return circuit_because("waiting-turn", wiring, line)
     return circuit_because("circuit-limit", wiring, line, limit=circuit.limit_a[line % 3])

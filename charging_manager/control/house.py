@@ -21,6 +21,7 @@ from charging_manager.control.memory import House
 from charging_manager.control.rules import Rules
 from charging_manager.control.seen import Seen
 from charging_manager.model.reading import Reading
+from charging_manager.model.site import Circuit
 from charging_manager.model.units import NO_AMPS, MaybePhaseAmps, PhaseAmps
 
 
@@ -43,8 +44,11 @@ class Charging:
 def drawn(seen: Seen, at_s: float, lag_s: float) -> tuple[PhaseAmps, PhaseAmps, bool]:
     """Least and most that it can have drawn around that time, and whether it was read well after it.
 
-    Unknown currents count 0: they are not subtracted from what the meter shows.
+    Where its current is not known it may be anything between nothing and what it was told at most.
     """
+    told = [seen.told_a if seen.outlet.bits >> phase & 1 else 0.0 for phase in (0, 1, 2)]
+    if seen.silent:
+        return NO_AMPS, (told[0], told[1], told[2]), True
     least, most = [math.inf] * 3, [0.0] * 3
     after: Reading | None = None
     around: list[Reading] = []
@@ -61,25 +65,23 @@ def drawn(seen: Seen, at_s: float, lag_s: float) -> tuple[PhaseAmps, PhaseAmps, 
         around.append(after)
     for reading in around:
         for phase in (0, 1, 2):
-            amps = reading.current_a[phase] or 0.0
-            least[phase] = min(least[phase], amps)
-            most[phase] = max(most[phase], amps)
+            amps = reading.current_a[phase]
+            least[phase] = min(least[phase], amps or 0.0)
+            most[phase] = max(most[phase], told[phase] if amps is None else amps)
     covered = bool(seen.readings) and seen.readings[-1].taken_s >= at_s + lag_s
     if not covered:
-        told, bits = seen.told_a, seen.outlet.bits
-        known = seen.readings[-1].current_a if seen.readings else (None, None, None)
-        most = [
-            max(most[phase], told) if bits >> phase & 1 and known[phase] is not None else most[phase]
-            for phase in (0, 1, 2)
-        ]
+        most = [max(a, b) for a, b in zip(most, told, strict=True)]
         least = [0.0, 0.0, 0.0]
     return (least[0], least[1], least[2]), (most[0], most[1], most[2]), covered
 
 
 def interval(
-    taken_s: float, metered_a: MaybePhaseAmps, charging: Charging, rules: Rules
+    taken_s: float, metered_a: MaybePhaseAmps, charging: Charging, limits: Sequence[float], rules: Rules
 ) -> tuple[PhaseAmps, PhaseAmps, bool]:
-    """Lowest and highest house load by one reading of the meter, and whether it is settled."""
+    """Lowest and highest house load by one reading of the meter, and whether it is settled.
+
+    Above the limit nothing is put down to measuring.
+    """
     least, most = list(charging.steady_a), list(charging.steady_a)
     settled = taken_s + rules.lag_s <= charging.read_s
     if not settled:
@@ -92,9 +94,11 @@ def interval(
             least[phase] += low[phase]
             most[phase] += high[phase]
     one, two, three = metered_a
-    loose = charging.loose_a
+    loose = [
+        0.0 if (metered or 0.0) > limit else charging.loose_a for metered, limit in zip(metered_a, limits, strict=True)
+    ]
     return (
-        (_up(one, most[0] + loose), _up(two, most[1] + loose), _up(three, most[2] + loose)),
+        (_up(one, most[0] + loose[0]), _up(two, most[1] + loose[1]), _up(three, most[2] + loose[2])),
         (_up(one, least[0]), _up(two, least[1]), _up(three, least[2])),
         settled,
     )
@@ -109,7 +113,7 @@ def _up(metered: float | None, charging: float) -> float:
 
 
 def believe(
-    past: House | None, readings: Sequence[Reading], charging: Charging, rules: Rules
+    past: House | None, readings: Sequence[Reading], charging: Charging, circuit: Circuit, rules: Rules
 ) -> tuple[House, PhaseAmps, PhaseAmps]:
     """What is believed after these readings of the meter; house load to lower by, and to raise by."""
     newest = readings[-1]
@@ -123,9 +127,10 @@ def believe(
     if past is None:
         waiting = waiting[-1:]
     pending = []
+    limits = [limit - circuit.reserve_a for limit in circuit.limit_a]
     lower = (0.0, 0.0, 0.0)
     for taken_s, metered_a in waiting:
-        low, high, settled = interval(taken_s, metered_a, charging, rules)
+        low, high, settled = interval(taken_s, metered_a, charging, limits, rules)
         if past is None:  # nothing is known before the first reading
             past = House(_now(metered_a, charging), _without_charging(metered_a), NO_AMPS, taken_s, NO_AMPS)
             settled = False
@@ -153,7 +158,7 @@ def _move(past: House, taken_s: float, low: PhaseAmps, high: PhaseAmps, loose_a:
     believed = [min(max(past.believed_a[p], low[p]), high[p]) for p in (0, 1, 2)]
     highest = [believed[p] if high[p] <= believed[p] + loose_a else high[p] for p in (0, 1, 2)]
     calmer = rules.calm_a_per_s * max(0.0, taken_s - past.settled_s)
-    peak = [max(believed[p], past.peak_a[p] - calmer) for p in (0, 1, 2)]
+    peak = [max(believed[p], min(past.peak_a[p] - calmer, believed[p] + rules.jitter_a)) for p in (0, 1, 2)]
     return House(
         (believed[0], believed[1], believed[2]),
         (highest[0], highest[1], highest[2]),

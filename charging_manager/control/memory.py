@@ -87,10 +87,14 @@ class House:
 
 @frozen
 class Overdraft:
-    """A line that carried more than its limit gets so much less until it has cooled."""
+    """A line that went on to carry more than its limit, and gets so much less until it has cooled."""
 
-    current_a: float
-    until_s: float
+    over_s: float | None
+    """Since when it carries more than its limit."""
+    least_a: float
+    """How much more, at least, since then."""
+    current_a: float = 0.0
+    until_s: float = float("-inf")
 
 
 @frozen

@@ -25,10 +25,10 @@ class Rules:
     settle_within_s: float = 20.0
     """A meter's reading that boxes have not caught up with for so long counts at its widest."""
     jitter_a: float = 0.3
-    """A further car starts only if that much jitter of the house load, where it was seen, fits too."""
+    """Cars start beside others, and setpoints rise, only if so much jitter of the house load, where seen, fits too."""
     loose_a: float = 0.1
     """How far a box's own measuring may be off, and all of them together at most ``jitter_a``."""
-    calm_a_per_s: float = 0.005
+    calm_a_per_s: float = 0.001
     """So fast is a peak of the house load forgotten."""
     pause_s: float = 300.0
     turn_s: float = 900.0
@@ -36,8 +36,6 @@ class Rules:
     """A car that was offered current for so long and took none has had its turn."""
     raise_after_lowering_s: float = 15.0
     raise_every_s: float = 5.0
-    raise_margin_a: float = 0.3
-    """A charging car's setpoint rises only when its share lies this far above the new step."""
     overdraft_s: float = 300.0
     overload: float = 1.45
     """At this multiple of a limit the lowest priority below it goes to 0 at once."""

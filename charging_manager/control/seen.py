@@ -123,7 +123,8 @@ def look(
     one, two, three = measured
     most = max(one, two, three)
 
-    past = _plug(_steady(past, measured, now), status, now)
+    known = newest is not None and None not in newest.current_a
+    past = _plug(_steady(past, measured, known or told <= 0.0, now), status, now)
     past = _phases(past, seen, newest, most, outlet.bits, now, rules)
     if past.plugged_s is not None:
         past = _appetite(past, seen, most, now, rules)
@@ -156,11 +157,12 @@ def _silent_s(obedience: Obedience, newest: Reading | None, now: float, rules: R
     return max(age if obedience.silent_s is None else obedience.silent_s, 1e-3)
 
 
-def _steady(past: Past, measured: tuple[float, float, float], now: float) -> Past:
+def _steady(past: Past, measured: tuple[float, float, float], known: bool, now: float) -> Past:
     """Note since when the current has been about the same."""
     was = past.steady_a
     if (
-        abs(was[0] - measured[0]) <= STEADY_A
+        known
+        and abs(was[0] - measured[0]) <= STEADY_A
         and abs(was[1] - measured[1]) <= STEADY_A
         and abs(was[2] - measured[2]) <= STEADY_A
     ):

@@ -32,7 +32,7 @@ def settle(everyone: list[Seen], lines: Lines, now: float, rules: Rules) -> None
         seen.setpoint_a = last
         if last > 0.0:
             if share < seen.cap_a - TINY:
-                target = floor_step(share - rules.raise_margin_a, step)
+                target = floor_step(share - max(lines.jitter[line] for line in seen.lines), step)
             if target <= last:
                 continue
             if not _may_rise(seen, now, rules):

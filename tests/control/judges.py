@@ -72,7 +72,11 @@ def raises_fit_the_worst_case(world: World, image: SiteImage, plan: Plan) -> Non
     }
     if not raised:
         return
-    worst = {name: worst_case_a(world, image, name, setpoint.current_a) for name, setpoint in plan.setpoints.items()}
+    worst = {
+        name: worst_case_a(world, image, name, setpoint.current_a)
+        for name, setpoint in plan.setpoints.items()
+        if not world.site.charge_points[name].out_of_service
+    }
     for circuit in world.site.circuits.values():
         below = _below(world, circuit.id)
         if (
@@ -85,7 +89,7 @@ def raises_fit_the_worst_case(world: World, image: SiteImage, plan: Plan) -> Non
         for phase in range(3):
             if not any(phase in used_phases(world, image, name) for name in raised & set(below)):
                 continue
-            total = house[phase] + sum(worst[name][phase] for name in below)
+            total = house[phase] + sum(worst[name][phase] for name in below if name in worst)
             if total > circuit.limit_a[phase] - circuit.reserve_a + TOLERANCE_A:
                 raise Broken(f"{world.now_s}: {circuit.id} L{phase + 1} {total} of {circuit.limit_a}, raised {raised}")
 
