@@ -75,6 +75,7 @@ class Bus:
         self._job: Job | None = None
         self._broadcasting = False
         self._deadline_s = 0.0
+        self._transmit_s = 0.0
         self._ready_s = 0.0
         self._alarm: IDelayedCall | None = None
         self._number = 0
@@ -247,7 +248,8 @@ class Bus:
         if self._broadcasting:
             self._deadline_s = now_s + line.transmit_s(len(frame)) + TURNAROUND_S
         else:
-            self._deadline_s = now_s + job.timeout_s + line.transmit_s(len(frame) + job.request.answer_length + 3)
+            self._transmit_s = line.transmit_s(len(frame) + job.request.answer_length + 3)
+            self._deadline_s = now_s + job.unit.patience_s(job.timeout_s) + self._transmit_s
         self._statistics.requests += 1
         self._wake_at(self._deadline_s, now_s)
         line.send(frame)
@@ -320,9 +322,7 @@ class Bus:
         if pdu is None:
             if self._line.gap_s:
                 self._ready_s = self._clock.seconds() + self._line.gap_s
-            late = self._conversation.heard_late()
-            if late is not None and late in self._units and self._units[late].heard_late(self._clock.seconds()):
-                self._log.info("unit {unit} at {bus} answered late, so it lives", unit=late, bus=self.name)
+            self._hear_late(self._conversation.heard_late())
             return
         job = self._job
         if job is None or self._broadcasting:
@@ -340,14 +340,22 @@ class Bus:
             self._settle(error)
         else:
             now_s = self._ended(job)
-            job.unit.answered(now_s)
+            job.unit.answered(now_s, now_s - job.sent_s - self._transmit_s)
             self._queue.answered()
             self._statistics.answers += 1
+            late = self._conversation.heard_late()
+            if late is not None:
+                self._hear_late(late)
             deferred, job.deferred = job.deferred, None
             if deferred is not None:
                 deferred.callback(values)
             if self._queue.jobs or self._closing is not None:
                 self._next()
+
+    def _hear_late(self, number: int | None) -> None:
+        """An answer to a question that we gave up: its unit lives."""
+        if number is not None and number in self._units and self._units[number].heard_late(self._clock.seconds()):
+            self._log.info("unit {unit} at {bus} answered late, so it lives", unit=number, bus=self.name)
 
     # -- how a request ends ------------------------------------------------------------------------------------------
 
@@ -366,7 +374,8 @@ class Bus:
             return
         if isinstance(error, DeviceNonsense):
             self._statistics.nonsense += 1
-        job.unit.answered(self._ended(job))
+        now_s = self._ended(job)
+        job.unit.answered(now_s, now_s - job.sent_s - self._transmit_s)
         self._queue.answered()
         self._fail(job, error)
         self._next()
@@ -397,7 +406,8 @@ class Bus:
 
     def _silent(self, job: Job, now_s: float, why: str, garbled: bool = False) -> None:
         unit = job.unit
-        unit.failed(now_s, job.timeout_s, garbled)
+        alone = not any(other.lives(now_s) for other in self._units.values() if other is not unit)
+        unit.failed(now_s, now_s - job.sent_s, alone=alone, garbled=garbled)
         self._queue.failed(unit)
         where = f"unit {unit.number} at {self.name}: {why}"
         error: DeviceError = DeviceNonsense(where) if garbled else DeviceSilent(where)

@@ -18,8 +18,8 @@ from twisted.python.failure import Failure
 
 from charging_manager.modbus.address import RtuAddress, is_ip
 
-REOPEN_S = (1.0, 2.0, 5.0, 10.0)
-"""After a failed try, the next one comes no sooner than that."""
+REOPEN_S = (1.0, 2.0, 3.0)
+"""After a failed try, the next one comes no sooner than that. A device that restarts shall not wait for us for long."""
 
 CONNECT_TIMEOUT_S = 5
 

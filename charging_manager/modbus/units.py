@@ -1,8 +1,10 @@
 """What the bus remembers of each unit, and which request goes next. No I/O; the time is handed in.
 
-A unit that does not answer is asked once more, behind its neighbours; then it is left alone for 2, 5, 15 and at last
-60 s, and what is wanted of it meanwhile fails at once. So it costs a neighbour one timeout of its own and no more than
-a fiftieth of the bus's time in the end.
+A unit that does not answer is asked once more, behind its neighbours; then it is left alone for a while, and what is
+wanted of it meanwhile fails at once. How long depends on whom that helps. Beside neighbours that live it is 2, 5, 15 s
+and at last 50 times what asking it in vain costs: so it costs them one timeout and no more than a fiftieth of the bus's
+time in the end. A unit that was quick while it lived is not waited for long, and so may be asked more often. A unit with
+nobody beside it is asked every 2 s, for the sooner it is heard the better.
 
 Ghosts: a serial answer that comes too late looks like one to the next question of the same function. So for as long as
 a late answer is possible, a unit is asked nothing that it could be confused with; its neighbours go on.
@@ -17,7 +19,24 @@ from twisted.internet.defer import Deferred
 
 from charging_manager.modbus.pdu import Request
 
-BACK_OFF_S = (2.0, 5.0, 15.0, 60.0)
+SOON_S = 2.0
+"""A silent unit is left alone for so long at least, and no longer where that helps nobody."""
+
+BACK_OFF_S = (SOON_S, 5.0, 15.0)
+"""The first waits beside neighbours; then the share decides."""
+
+LIVES_S = 10.0
+"""Who answered within that time is a neighbour that lives."""
+
+PROBE_S = 0.3
+"""A silent unit is given so long and twice its longest answering time, and never more than its timeout."""
+
+FULL_EVERY = 6
+"""Each so many-th time a silent unit is given all its time: it may have come back slower."""
+
+LATE_EVERY_S = 60.0
+"""An answer that comes late has its unit asked out of turn no more often than that."""
+
 GARBLED_S = 5.0
 """A unit whose answers come damaged is there, and is left alone no longer than this."""
 
@@ -71,9 +90,11 @@ class Unit:
 
     __slots__ = (
         "_cleared_s",
+        "_cost_s",
         "_extra_try",
         "_ghosts",
-        "_last_timeout_s",
+        "answer_s",
+        "answered_s",
         "failures",
         "last_s",
         "number",
@@ -87,40 +108,59 @@ class Unit:
         self.quiet_until_s = -math.inf
         self.last_s = -math.inf
         """When its last exchange ended."""
+        self.answered_s = -math.inf
+        self.answer_s: float | None = None
+        """How long it took to answer at most, lately."""
         self._cleared_s = -math.inf
         self._extra_try = False
-        self._last_timeout_s = 0.0
+        self._cost_s = 0.0
         self._ghosts: list[tuple[Request, float]] = []
 
-    def answered(self, now_s: float) -> None:
+    def answered(self, now_s: float, took_s: float) -> None:
         """It lives."""
-        self.last_s = now_s
+        self.last_s = self.answered_s = now_s
+        slowest_s = self.answer_s
+        self.answer_s = took_s if slowest_s is None or took_s > slowest_s else slowest_s + (took_s - slowest_s) / 64.0
         if self.failures:
             self.failures = 0
             self.quiet_until_s = self._cleared_s = -math.inf
             self._extra_try = False
 
-    def failed(self, now_s: float, timeout_s: float, garbled: bool = False) -> None:
-        """It did not answer, or not so that it could be read; from the second time on it is left alone for a while."""
+    def lives(self, now_s: float) -> bool:
+        """It answered not long ago."""
+        return now_s - self.answered_s <= LIVES_S and self.failures < 2
+
+    def patience_s(self, timeout_s: float) -> float:
+        """How long to wait for its answer: less for one that is silent and was quick before."""
+        if self.failures < 2 or self.answer_s is None or self._extra_try or self.failures % FULL_EVERY == 0:
+            return timeout_s
+        return min(timeout_s, PROBE_S + 2.0 * self.answer_s)
+
+    def failed(self, now_s: float, cost_s: float, *, alone: bool, garbled: bool = False) -> None:
+        """It did not answer, or not so that it could be read; from the second time on it is left alone for a while.
+
+        ``cost_s`` is how long the bus waited in vain; ``alone``: nobody else could have used that time.
+        """
         self.last_s = now_s
         self.failures += 1
-        self._last_timeout_s = timeout_s
+        self._cost_s = cost_s if self.failures <= 3 else self._cost_s + (cost_s - self._cost_s) / FULL_EVERY
         if self.failures >= 2:
-            step = min(self.failures - 2, len(BACK_OFF_S) - 1)
-            wait_s = BACK_OFF_S[step]
-            if step == len(BACK_OFF_S) - 1:
-                wait_s = max(wait_s, SMALLEST_SHARE * timeout_s)
+            wait_s = SOON_S
+            if not alone:
+                wait_s = max(SOON_S, SMALLEST_SHARE * self._cost_s)
                 if self._extra_try:  # it was asked out of its turn, and in vain
                     wait_s *= 2
+                if self.failures - 2 < len(BACK_OFF_S):
+                    wait_s = min(wait_s, BACK_OFF_S[self.failures - 2])
             self._extra_try = False
             self.quiet_until_s = now_s + (min(wait_s, GARBLED_S) if garbled else wait_s)
 
     def heard_late(self, now_s: float) -> bool:
         """An answer came after we gave up: it may be asked again now.
 
-        Not so more than once a minute, or once in 50 of its timeouts: a unit that is always too slow stays a cheap one.
+        Not so more than once a minute, or once in 50 of its costs: a unit that is always too slow stays a cheap one.
         """
-        wait_s = max(BACK_OFF_S[-1], SMALLEST_SHARE * self._last_timeout_s)
+        wait_s = max(LATE_EVERY_S, SMALLEST_SHARE * self._cost_s)
         if now_s >= self.quiet_until_s or now_s - self._cleared_s < wait_s:
             return False
         self._cleared_s = now_s

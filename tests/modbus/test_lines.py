@@ -105,7 +105,7 @@ def test_a_missing_device_fails_with_its_reason_and_is_looked_for_again() -> Non
                 break
             assert "No such file" in str(error)
             clock.advance(0.1)
-    assert clock.seconds() == pytest.approx(8.0, abs=0.3)  # tries at 0, 1, 3 and 8 s
+    assert clock.seconds() == pytest.approx(6.0, abs=0.3)  # tries at 0, 1, 3 and 6 s
     assert len(port.opened) == 1
     assert len([event for event in logs if "No such file" in str(event.get("why"))]) == 1
     assert any("open again" in str(event["log_format"]) for event in logs)
