@@ -3,8 +3,8 @@
 A unit that does not answer is asked once more, behind its neighbours; then it is left alone for a while, and what is
 wanted of it meanwhile fails at once. How long depends on whom that helps. Beside neighbours that live it is 2, 5, 15 s
 and at last 50 times what asking it in vain costs: so it costs them one timeout and no more than a fiftieth of the bus's
-time in the end. A unit that was quick while it lived is not waited for long, and so may be asked more often. A unit with
-nobody beside it is asked every 2 s, for the sooner it is heard the better.
+time in the end. A unit that was quick while it lived is not waited for long, and so may be asked more often. A unit
+with nobody beside it is asked every 2 s, for the sooner it is heard the better.
 
 Ghosts: a serial answer that comes too late looks like one to the next question of the same function. So for as long as
 a late answer is possible, a unit is asked nothing that it could be confused with; its neighbours go on.
