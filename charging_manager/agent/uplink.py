@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from attrs import field, frozen
 from twisted.application.service import Service
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, DeferredLock
 from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
@@ -135,6 +135,9 @@ class Uplink(Service):
         self._program = program
         self._watchers: list[Callable[[], None]] = []
         self._life: Deferred[None] | None = None
+        self._stopping = False
+        self._one_change = DeferredLock()
+        self._in_use: UplinkSettings | None = None
         self._side: AgentSide | None = None
         self._next_try_at_s: float | None = None
         self._failures = 0
@@ -171,10 +174,11 @@ class Uplink(Service):
         Service.startService(self)
         self._begin()
 
-    async def _stop(self, reason: str = "stopping") -> None:
+    async def _stop(self) -> None:
+        self._stopping = True
         life, self._life = self._life, None
         if self._side is not None:
-            await self._side.leave(reason)
+            await self._side.leave("stopping")
         if life is not None:
             life.cancel()
         if self.state is not UplinkState.OFF:
@@ -182,7 +186,12 @@ class Uplink(Service):
 
     def stopService(self) -> Deferred[None]:
         Service.stopService(self)
-        return Deferred.fromCoroutine(self._stop())
+        return Deferred.fromCoroutine(self._end_it())
+
+    async def _end_it(self) -> None:
+        async with self._one_change:
+            if not self.running:
+                await self._stop()
 
     async def change(self, settings: UplinkSettings) -> None:
         """Use these settings from now on; the tunnel restarts if they differ."""
@@ -190,10 +199,11 @@ class Uplink(Service):
             return
         self._settings = settings
         self._failures = self._refusals = 0
-        if self.running:
-            await self._stop()
-            if self._life is None and self.running:
-                self._begin()
+        async with self._one_change:
+            if self.running and self._in_use != self._settings:
+                await self._stop()
+                if self.running:
+                    self._begin()
 
     def try_now(self) -> None:
         """Do not wait for the next attempt: somebody pressed the button, or the network came back."""
@@ -205,6 +215,8 @@ class Uplink(Service):
     # -- the life of the tunnel
 
     def _begin(self) -> None:
+        self._stopping = False
+        self._in_use = self._settings
         self.last_error = None
         self._last_line = ""
         if not self._settings.enabled:
@@ -236,6 +248,8 @@ class Uplink(Service):
             except Exception:
                 self.log.failure("an attempt to reach the cloud server failed by a mistake of ours")
                 code = "failed"
+            if self._stopping:
+                return
             wait_s = self._pause(code)
             self._next_try_at_s = self._reactor.seconds() + wait_s
             self._rest(code)

@@ -29,6 +29,8 @@ BATCH_BYTES = 64 * KIB - KIB
 """Data boxes written together: above the 64,000 bytes at which Twisted's TLS stops gathering."""
 ALONE_BATCH_BYTES = WINDOW_BYTES
 """The same while nothing else is going on: a whole window, so that both ends wake up less often."""
+PACE_S = 0.02
+"""What is written at once should leave in this time: on a slow line less is written, so that answers need not wait."""
 STALLED_S = 55.0
 """A stream whose reader does not read is reset after this, looked at every ``STALL_LOOK_S``: within 60 s."""
 STALL_LOOK_S = 5.0

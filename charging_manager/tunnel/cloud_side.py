@@ -225,7 +225,7 @@ class Link(Wire):
             await idle
         with suppress(TunnelError):  # it is gone, or will notice
             await self.ask(commands.Goodbye, 0.5, reason=reason, come_back_s=round(come_back_s))
-        self.hang_up(reason)
+        self.hang_up(reason, within_s=0.4)
 
 
 class _ScramProof:

@@ -146,6 +146,8 @@ class Streams:
         self._held_bytes = 0
         self._paused = False
         self._pumping = False
+        self.pace_bytes = bounds.ALONE_BATCH_BYTES
+        """The most that is written at once, as the line allows."""
 
     @property
     def open_count(self) -> int:
@@ -198,9 +200,9 @@ class Streams:
         batch: list[bytes | memoryview] = []
         batch_bytes = 0
         alone = len(self._outgoing) == 1 and not self._incoming and self._out.alone()
-        chunk = bounds.ALONE_CHUNK if alone else bounds.SHARED_CHUNK
+        chunk = bounds.ALONE_CHUNK if alone and self.pace_bytes > bounds.BATCH_BYTES else bounds.SHARED_CHUNK
         enough = bounds.ALONE_BATCH_BYTES if alone else bounds.BATCH_BYTES
-        while self._ready and batch_bytes < enough:
+        while self._ready and batch_bytes < min(enough, self.pace_bytes):
             number, stream = next(iter(self._ready.items()))
             if stream.pending and stream.credit > 0:
                 batch_bytes += self._put_box(stream, chunk, batch)

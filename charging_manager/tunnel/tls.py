@@ -157,3 +157,10 @@ def tune(transport: Any) -> None:
     plain = getattr(transport, "socket", None)
     if isinstance(plain, socket.socket):
         plain.setsockopt(socket.IPPROTO_TCP, _TCP_NOTSENT_LOWAT, SHARE_BYTES)
+
+
+def hold_back(transport: Any, size: int) -> None:
+    """Let no more than about so many bytes wait in the program for the kernel to take them (64 KiB by default)."""
+    plain: Any = getattr(transport, "transport", None)
+    if hasattr(plain, "bufferSize"):
+        plain.bufferSize = min(size, 4 * SHARE_BYTES)

@@ -22,7 +22,7 @@ from charging_manager.tunnel import bounds, commands
 from charging_manager.tunnel.boxes import BoxReader, number_box
 from charging_manager.tunnel.reasons import Refusal, Violation, trouble
 from charging_manager.tunnel.streams import StreamOut, Streams
-from charging_manager.tunnel.tls import tune
+from charging_manager.tunnel.tls import hold_back, tune
 
 Verbs = Mapping[bytes, tuple[type[amp.Command], Callable[..., Any]]]
 
@@ -58,6 +58,7 @@ class Wire(amp.AMP):
         self._late = 0
         self._choked = False
         self._choked_bytes = 0
+        self._choked_at_s = 0.0
         self._busy_until_s = 0.0
         self._after_answer: Callable[[], None] | None = None
         self._alive_timer: IDelayedCall | None = None
@@ -101,8 +102,8 @@ class Wire(amp.AMP):
         self.streams.lost()
         self._note_idle()
 
-    def hang_up(self, code: str, *, now: bool = False) -> None:
-        """Close the connection; what was written still leaves, unless ``now``."""
+    def hang_up(self, code: str, *, now: bool = False, within_s: float = bounds.GOODBYE_TIMEOUT_S) -> None:
+        """Close the connection; what was written still leaves, unless ``now``, if that takes no longer."""
         if self.closing is None:
             self.closing = code
         transport = self.transport
@@ -114,7 +115,7 @@ class Wire(amp.AMP):
             transport.abortConnection()
         elif self._abort_timer is None:
             transport.loseConnection()
-            self._abort_timer = self.clock.callLater(bounds.GOODBYE_TIMEOUT_S, transport.abortConnection)
+            self._abort_timer = self.clock.callLater(within_s, transport.abortConnection)
 
     def admit(self, table: Verbs) -> None:
         """The login is complete: full bounds, these verbs, streams and keep-alive."""
@@ -178,13 +179,26 @@ class Wire(amp.AMP):
         return self._choked_bytes
 
     def pauseProducing(self) -> None:
-        self._choked = True
+        if not self._choked:
+            self._choked = True
+            self._choked_at_s = self.clock.seconds()
         self.streams.pause()
 
     def resumeProducing(self) -> None:
-        self._choked = False
-        self._choked_bytes = 0
+        if self._choked:
+            self._choked = False
+            self._choked_bytes = 0
+            self._keep_pace(self.clock.seconds() - self._choked_at_s)
         self.streams.resume()
+
+    def _keep_pace(self, took_s: float) -> None:
+        """Write half as much at once when the line took long for the last, twice as much when it did not."""
+        pace = self.streams.pace_bytes
+        wanted = pace // 2 if took_s > bounds.PACE_S else pace * 2
+        wanted = min(max(wanted, bounds.SHARE_BYTES), bounds.ALONE_BATCH_BYTES)
+        if wanted != pace:
+            self.streams.pace_bytes = wanted
+            hold_back(self.transport, wanted)
 
     def stopProducing(self) -> None:
         self._choked = True

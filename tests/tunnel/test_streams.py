@@ -250,6 +250,21 @@ class Bounds(Streaming):
         self.assertTrue(bulk.was_stopped)
 
 
+class KeepingPace(SynchronousTestCase):
+    def test_a_slow_line_is_given_less_at_once_and_a_quick_one_more_again(self) -> None:
+        tunnel = Tunnel()
+        for _ in range(10):
+            tunnel.side.pauseProducing()
+            tunnel.clock.advance(0.2)
+            tunnel.side.resumeProducing()
+        self.assertEqual(tunnel.side.streams.pace_bytes, bounds.SHARE_BYTES)
+        for _ in range(10):
+            tunnel.side.pauseProducing()
+            tunnel.clock.advance(0.001)
+            tunnel.side.resumeProducing()
+        self.assertEqual(tunnel.side.streams.pace_bytes, bounds.ALONE_BATCH_BYTES)
+
+
 @settings(max_examples=40, deadline=None)
 @given(
     st.lists(st.integers(0, 400_000), min_size=1, max_size=8),

@@ -19,6 +19,7 @@ from charging_manager.agent.uplink import MOVES, Uplink, UplinkSettings, UplinkS
 from charging_manager.cloud.downlink import TunnelFactory
 from charging_manager.errors import TunnelError
 from charging_manager.tunnel.agent_side import AgentSide
+from charging_manager.tunnel.link import RemoteAnswer, RemoteLogin, RemoteRequest
 from charging_manager.tunnel.reasons import trouble
 from tests.tunnel.support import PASSWORD, FakeAgent, FakeChannel, FakeCloud, new_key
 
@@ -286,10 +287,44 @@ class Saying(Serving):
             self.net.after(100)
             self.changed(uplink, password=PASSWORD)
             link = self.net.factory.links.need("garage")
-            from charging_manager.tunnel.link import RemoteLogin
-
             asked = Deferred.fromCoroutine(link.login(RemoteLogin("canary-secret", True)))
             self.net.flush()
             self.failureResultOf(asked)
         text = repr(captured) + repr(uplink.settings)
         self.assertNotIn("canary", text)
+
+
+class Hurry(Serving):
+    def test_settings_changed_twice_at_once_end_with_the_last_ones(self) -> None:
+        uplink = self.uplink()
+        self.net.cloud.verifiers["house"] = self.net.cloud.verifiers["garage"]
+        held: Deferred[Any] = Deferred()
+        self.agent.answers["/slow"] = lambda _: held
+        link = self.net.factory.links.need("garage")
+        asked = Deferred.fromCoroutine(link.request("t", RemoteRequest("GET", "/slow")))
+        self.net.flush()
+        fields = {"key": KEY, "enabled": True, "server": "cloud.example", "password": PASSWORD}
+        first = Deferred.fromCoroutine(uplink.change(UplinkSettings(**fields, cloud_id="other")))
+        second = Deferred.fromCoroutine(uplink.change(UplinkSettings(**fields, cloud_id="house")))
+        self.net.after(0.1)
+        self.assertNoResult(first)  # a question under way is answered first
+        held.callback(RemoteAnswer(204))
+        self.net.after(1)
+        self.successResultOf(first)
+        self.successResultOf(second)
+        self.assertEqual(self.successResultOf(asked).status, 204)
+        self.assertEqual(uplink.state, UplinkState.CONNECTED)
+        self.assertEqual([link.cloud_id for link in self.net.factory.links], ["house"])
+        self.assertNotIn("waiting", self.seen)
+        self.assertEqual(self.flushLoggedErrors(), [])
+
+    def test_a_service_that_is_stopped_while_its_settings_change_stays_off(self) -> None:
+        uplink = self.uplink()
+        fields = {"key": KEY, "enabled": True, "server": "other.example", "cloud_id": "garage", "password": PASSWORD}
+        changed = Deferred.fromCoroutine(uplink.change(UplinkSettings(**fields)))
+        stopped = uplink.stopService()
+        self.net.after(10)
+        self.successResultOf(changed)
+        self.successResultOf(stopped)
+        self.assertEqual(uplink.state, UplinkState.OFF)
+        self.assertEqual(len(self.net.factory.links), 0)
