@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
 
@@ -10,6 +9,9 @@ from attrs import field, frozen
 
 from charging_manager.errors import ConfigError
 from charging_manager.model.units import PhaseAmps
+
+MOST_A = 100_000.0
+"""No fuse is larger; beyond it numbers come from mistakes, or from somebody who wants sums to overflow."""
 
 
 class Mode(StrEnum):
@@ -100,8 +102,8 @@ def check_site(site: Site) -> Site:
     for circuit in site.circuits.values():
         where = f"circuits.{circuit.id}"
         for amps in (*circuit.limit_a, circuit.reserve_a, circuit.fallback_a):
-            if not (math.isfinite(amps) and amps >= 0):
-                raise ConfigError(where, "limits are numbers of amperes, 0 or more")
+            if not 0 <= amps <= MOST_A:
+                raise ConfigError(where, "limits are numbers of amperes from 0 to 100000")
         if circuit.parent is not None and circuit.parent not in site.circuits:
             raise ConfigError(f"{where}.parent", f"there is no circuit {circuit.parent!r}; name one that exists")
         if circuit.meter is not None and circuit.meter not in site.meters:
@@ -121,8 +123,8 @@ def check_site(site: Site) -> Site:
             raise ConfigError(f"{where}.phases", "one phase, or all three, each once")
         if not set(thing.phases) <= {0, 1, 2}:
             raise ConfigError(f"{where}.phases", "phases are L1, L2 and L3")
-    if site.unbalance_a is not None and not (math.isfinite(site.unbalance_a) and site.unbalance_a >= 0):
-        raise ConfigError("unbalance_a", "a number of amperes, 0 or more, or empty for no limit")
+    if site.unbalance_a is not None and not 0 <= site.unbalance_a <= MOST_A:
+        raise ConfigError("unbalance_a", "a number of amperes from 0 to 100000, or empty for no limit")
     return site
 
 
