@@ -38,7 +38,7 @@ class Policy(Protocol):
     clock: IReactorTime
     crowd: Crowd
 
-    def body_limit(self, head: Head) -> int: ...
+    def body_limit(self, head: Head, source: str, secure: bool) -> int: ...
 
     def refusal(self, refused: Refused, secure: bool) -> bytes: ...
 
@@ -141,7 +141,7 @@ class HardenedChannel(http.HTTPChannel):
         del self._pending[:size]
         self._known = 0
         head = read_head(data)
-        self.limit = self._policy.body_limit(head)
+        self.limit = self._policy.body_limit(head, self.source, self.isSecure())
         if head.length is not None and head.length > self.limit:
             raise Refused(413, "the request's body is too large")
         self.head = head

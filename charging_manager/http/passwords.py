@@ -64,7 +64,7 @@ class AdminPassword:
         if len(self._one_at_a_time.waiting) >= _QUEUE:
             raise Problem(503, "busy", "too many logins at once; try again in a few seconds")
         right: bool = await self._one_at_a_time.run(self._in_thread, lambda: _verify(content, secret[:_LONGEST]))
-        return right and known
+        return right and known and self.state == "set" and self._content == content  # it may have changed meanwhile
 
     async def set(self, secret: str) -> None:
         """Raises: ConfigError if it is empty or too long, OSError if it cannot be written."""

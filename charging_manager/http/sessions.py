@@ -123,8 +123,14 @@ class LoginSessions:
         session = LoginSession(
             secrets.token_urlsafe(9), role, user, remote, language, source, dict(about or {}), now_at, now_at
         )
-        await self._database.write(lambda c: _insert(c, key, session))
+        # Kept before it is written, so that whatever ends it meanwhile finds it; the disk sees both in this order.
         self._keep(key, _Live(session, now_s, now_s, now_s))
+        try:
+            await self._database.write(lambda c: _insert(c, key, session))
+        except Exception:
+            self._live.pop(key, None)
+            self._by_handle.pop(session.handle, None)
+            raise
         if len(self._live) > _MOST:
             oldest = min(self._live.values(), key=lambda live: live.seen_s)
             await self.end(oldest.session.handle)

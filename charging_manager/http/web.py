@@ -19,7 +19,7 @@ from twisted.web.server import Site
 from charging_manager.http.cookies import CookieNames
 from charging_manager.http.crowd import Crowd
 from charging_manager.http.exchange import WebRequest
-from charging_manager.http.facts import RequestFacts, unmapped
+from charging_manager.http.facts import RequestFacts, read_facts, unmapped
 from charging_manager.http.hardening import HardenedChannel
 from charging_manager.http.headers import page_headers
 from charging_manager.http.heads import Head, Refused
@@ -31,6 +31,7 @@ from charging_manager.http.table import RawRequest
 
 MOST_CONNECTIONS = 1024
 MOST_OF_ONE_SOURCE = 512
+STRANGERS_BODY = 65_536
 
 
 class Front(Protocol):
@@ -94,9 +95,17 @@ class WebSite(Site):
         path = request.uri.partition(b"?")[0].decode("ascii", "replace")
         self._log.debug("{method} {path} {status}", method=request.method.decode(), path=path, status=request.code)
 
-    def body_limit(self, head: Head) -> int:
+    def body_limit(self, head: Head, source: str, secure: bool) -> int:
+        """A large body is kept only for somebody who has logged in, or is on this machine."""
         path = head.target.partition("?")[0]
-        return self.front.body_limit(head.method, path) if path.startswith("/api/") else 0
+        if not path.startswith("/api/"):
+            return 0
+        limit = self.front.body_limit(head.method, path)
+        if limit <= STRANGERS_BODY:
+            return limit
+        facts = read_facts(head, source, secure, self.cookies)
+        known = facts.loopback or self.front.caller_of(facts).role is not Role.NOBODY
+        return limit if known else STRANGERS_BODY
 
     def refusal(self, refused: Refused, secure: bool) -> bytes:
         """The whole answer to a request that is not read further; 431 clears our cookies, which may be the cause."""

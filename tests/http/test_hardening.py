@@ -143,6 +143,21 @@ def test_the_largest_body_passes(town: Town) -> None:
     assert town.ask(request("PUT", "/api/v1/import", body)).status == 200
 
 
+def test_a_stranger_from_elsewhere_may_not_fill_our_memory_with_large_bodies(town: Town) -> None:
+    head = b"PUT /api/v1/import HTTP/1.1\r\nHost: cm.example\r\n%sContent-Length: 65537\r\n\r\n"
+    for host, cookie, refused in (
+        ("192.0.2.7", b"", True),
+        ("127.0.0.1", b"", True),  # not loopback: Host is another
+        ("192.0.2.7", b"Cookie: cm_plain_agent=t0ken\r\n", False),
+    ):
+        wire = town.connect(host)
+        wire.send(head % cookie)
+        assert wire.transport.closed is refused, (host, cookie)
+    loopback = town.connect("127.0.0.1")
+    loopback.send(head.replace(b"cm.example", b"localhost") % b"")
+    assert not loopback.transport.closed
+
+
 def test_chunks_over_the_limit_are_refused_as_they_come(town: Town) -> None:
     wire = town.connect()
     wire.send(b"PUT /api/v1/echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")

@@ -63,6 +63,24 @@ def test_unset_set_and_emptied(path: Path) -> None:
 
 
 @pytest.mark.usefixtures("cheap")
+@pytest.mark.parametrize("new", ["another", None])
+def test_a_password_that_is_taken_away_during_its_check_is_no_password(path: Path, new: str | None) -> None:
+    running: list[tuple[Callable[[], Any], Deferred[Any]]] = []
+
+    def in_thread(function: Callable[[], Any]) -> Deferred[Any]:
+        running.append((function, Deferred()))
+        return running[-1][1]
+
+    password = AdminPassword(path, in_thread)
+    password.write("secret")
+    checking = begin(password.check("secret"))
+    AdminPassword(path).write(new)  # by command
+    function, done = running[0]
+    done.callback(function())
+    assert result_of(checking) is False
+
+
+@pytest.mark.usefixtures("cheap")
 def test_the_file_is_private_and_holds_no_password(path: Path) -> None:
     AdminPassword(path).write("correct horse")
     assert stat.S_IMODE(path.stat().st_mode) == 0o600

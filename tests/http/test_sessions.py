@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail
 from twisted.internet.task import Clock
 from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
 from charging_manager.http.routes import Role
 from charging_manager.http.sessions import LoginSession, LoginSessions
-from charging_manager.storage.database import Database
+from charging_manager.storage.database import Database, StorageError
 
 SQL = """
 CREATE TABLE login_session (
@@ -162,6 +162,33 @@ def test_logins_end_one_by_one_and_by_kind(house: House) -> None:
     assert len(wait(house.sessions.end_all(where=lambda session: session.role is Role.USER))) == 1
     assert house.rows() == 0
     assert len(house.ended) == 3
+
+
+def test_a_login_that_is_ended_while_it_is_being_written_is_dead(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    writing: list[tuple[Any, Deferred[Any]]] = []
+
+    def later(function: Any) -> Deferred[Any]:
+        writing.append((function, Deferred()))
+        return writing[-1][1]
+
+    with monkeypatch.context() as slow:
+        slow.setattr(house.database, "write", later)
+        minting = Deferred.fromCoroutine(house.sessions.mint(Role.ADMIN, remote=True))
+        ending = Deferred.fromCoroutine(house.sessions.end_all(remote=True))
+    for function, written in writing:
+        house.database.write(function).chainDeferred(written)
+    assert len(result_of(ending)) == 1
+    assert house.sessions.find(result_of(minting).token) is None
+    assert house.sessions.listing() == [] and house.rows() == 0
+
+
+def test_a_login_that_could_not_be_written_is_none(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    token = house.sessions.new_token()
+    with monkeypatch.context() as broken:
+        broken.setattr(house.database, "write", lambda _: fail(StorageError("disk-full", "the disk is full")))
+        minting = Deferred.fromCoroutine(house.sessions.mint(Role.ADMIN, token=token))
+    SynchronousTestCase().failureResultOf(minting, StorageError)
+    assert house.sessions.find(token) is None and house.sessions.listing() == []
 
 
 def test_a_listener_that_raises_keeps_no_login_alive(house: House) -> None:
