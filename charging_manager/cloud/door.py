@@ -11,7 +11,7 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
@@ -24,6 +24,7 @@ from charging_manager.errors import TunnelError
 from charging_manager.http.guard import DeviceCookies, LoginGuard
 from charging_manager.http.routes import Answer, Call, Problem, Right, Role, Route
 from charging_manager.tunnel.link import RemoteGrant, RemoteLogin
+from charging_manager.words import LANGUAGES
 
 log = Logger()
 
@@ -164,6 +165,8 @@ class Door:
             raise _NotLetIn("refused" if error.code == "refused" else "offline") from error
         if grant.role not in (Role.USER, Role.INSTALLER, Role.ADMIN) or not _is_token(grant.token):
             raise _NotLetIn("refused")
+        if grant.language not in LANGUAGES:
+            grant = evolve(grant, language="en")
         token = await self._logins.enter(found, grant, knock.source)
         still = await self._accounts.find(found.cloud_id)
         if still is None or still.number != found.number:  # deleted meanwhile

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from http import HTTPStatus
 
 from attrs import evolve
 
@@ -11,7 +12,9 @@ from charging_manager.http.routes import Answer, Problem, Stream
 _PASSING = frozenset(
     {"application/json", "application/problem+json", "text/csv", "application/pdf", "text/event-stream"}
 )
-_PARAMETERS = re.compile(r"(?:\s*;\s*(?:charset=utf-8|header=(?:present|absent)))*", re.IGNORECASE)
+_PARAMETERS = re.compile(r"(?: *; *(?:charset=utf-8|header=(?:present|absent)))*", re.IGNORECASE)
+_STATUSES = frozenset(status for status in map(int, HTTPStatus) if 200 <= status <= 299 or status >= 400) - {205}
+"""Not 205, which has no body and still wants one to be told; nor numbers without a name in the registry."""
 _UNSAFE_IN_NAMES = re.compile(r"[^A-Za-z0-9._ -]")
 
 
@@ -21,9 +24,9 @@ def sift(answer: Answer | Stream) -> Answer | Stream:
     An agent is a stranger to the browser of another site's owner, and whoever holds one may let it say anything.
     """
     kind, separator, parameters = answer.content_type.partition(";")
-    if kind.strip().lower() not in _PASSING or not _PARAMETERS.fullmatch(separator + parameters):
+    if kind.strip(" ").lower() not in _PASSING or not _PARAMETERS.fullmatch(separator + parameters):
         raise _refused()
-    if not (200 <= answer.status <= 299 or 400 <= answer.status <= 599):
+    if answer.status not in _STATUSES:
         raise _refused()
     filename = answer.filename
     if filename is not None:

@@ -121,6 +121,15 @@ class DoorTests(CloudTestCase):
         for secret, admin in ((USER_ID, True), (ADMIN_PASSWORD, False), ("", True), ("", False), ("wrong", True)):
             self.assert_refused(self.knock("garage", secret, admin))
 
+    def test_a_language_that_the_agent_makes_up_is_not_ours(self) -> None:
+        self.agent.grant = RemoteGrant("token", "user", "<script>" * 5000)
+        _, answer = self.knock("garage", USER_ID)
+        assert isinstance(answer, Answer)
+        self.assertEqual(answer.body, {"role": "user", "language": "en", "cloud_id": "Garage"})
+        login = self.logins.find(answer.login)
+        assert isinstance(login, InstallationLogin)
+        self.assertEqual(login.language, "en")
+
     def test_an_installation_without_an_admin_password_refuses_everything(self) -> None:
         self.agent.admin_password = ""
         for secret, admin in ((USER_ID, False), (ADMIN_PASSWORD, True), ("", True), ("", False)):

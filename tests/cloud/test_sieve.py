@@ -34,6 +34,10 @@ def test_data_passes(kind: str) -> None:
         "application/json\r\nSet-Cookie: a=b",
         "application/json; charset=utf-7",
         "text/csv, text/html",
+        "application/json\r\n\r\n",
+        "application/json;\r\n charset=utf-8",
+        "application/json\x0b",
+        "\u2003application/json",
     ],
 )
 def test_markup_scripts_and_what_nobody_declared_do_not_pass(kind: str) -> None:
@@ -42,7 +46,9 @@ def test_markup_scripts_and_what_nobody_declared_do_not_pass(kind: str) -> None:
     assert (caught.value.status, caught.value.code) == (502, "agent-answer-refused")
 
 
-@pytest.mark.parametrize("status", [100, 101, 199, 300, 301, 302, 303, 304, 307, 308, 600, 0, -1])
+@pytest.mark.parametrize(
+    "status", [100, 101, 199, 205, 299, 300, 301, 302, 303, 304, 307, 308, 444, 499, 599, 600, 0, -1]
+)
 def test_redirects_and_odd_statuses_do_not_pass(status: int) -> None:
     with pytest.raises(Problem):
         sift(Answer(b"", status, "application/json"))
