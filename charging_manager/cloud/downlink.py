@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,6 +14,7 @@ from twisted.logger import Logger
 
 from charging_manager import VERSION
 from charging_manager.errors import TunnelError
+from charging_manager.http.guard import source_network
 from charging_manager.tunnel import bounds
 from charging_manager.tunnel.cloud_side import Link
 from charging_manager.tunnel.link import CloudEnd
@@ -92,19 +94,32 @@ class TunnelFactory(Factory):
         self.open_enrolment = open_enrolment
         self.salt_key = salt_key
         self.links = links if links is not None else Links()
-        self._strangers: set[Link] = set()
+        self._strangers: dict[Link, str] = {}  # to the network that each came from, oldest first
         self._draining = False
 
     def buildProtocol(self, addr: Any) -> Link | None:
-        if self._draining or len(self._strangers) >= _STRANGERS:
+        source = source_network(str(getattr(addr, "host", "")))
+        if self._draining or not self._has_room_for(source):
             return None
         link = Link(self._clock, self)
-        self._strangers.add(link)
+        self._strangers[link] = source
         return link
+
+    def _has_room_for(self, source: str) -> bool:
+        """Where all places are taken, a source that has fewer than another gets one of the other's, its oldest."""
+        if len(self._strangers) < _STRANGERS:
+            return True
+        fattest, most = Counter(self._strangers.values()).most_common(1)[0]
+        if sum(one == source for one in self._strangers.values()) + 1 >= most:
+            return False
+        oldest = next(link for link, one in self._strangers.items() if one == fattest)
+        del self._strangers[oldest]
+        oldest.hang_up("busy", now=True)
+        return True
 
     def admitted(self, link: Link) -> None:
         """Called by a link whose login is complete."""
-        self._strangers.discard(link)
+        self._strangers.pop(link, None)
         if self._draining:
             _close(link, "restart")
             return
@@ -118,7 +133,7 @@ class TunnelFactory(Factory):
 
     def gone(self, link: Link, reason: str) -> None:
         """Called by a link whose connection has ended."""
-        self._strangers.discard(link)
+        self._strangers.pop(link, None)
         if not link.admitted:
             return
         if self.links.remove(link):

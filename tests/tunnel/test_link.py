@@ -8,6 +8,7 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
@@ -18,6 +19,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from charging_manager.cloud.downlink import TunnelFactory
 from charging_manager.errors import TunnelError
 from charging_manager.tunnel import bounds, commands
+from charging_manager.tunnel.cloud_side import Link
 from charging_manager.tunnel.link import RemoteAnswer, RemoteGrant, RemoteLogin, RemoteRequest
 from charging_manager.tunnel.reasons import Refusal
 from charging_manager.tunnel.scram import ScramLogin
@@ -425,6 +427,25 @@ class Several(Linked):
         factory = TunnelFactory(Clock(), FakeCloud(), salt_key=b"s" * 32)
         came = [factory.buildProtocol(None) for _ in range(1100)]
         self.assertEqual(sum(link is not None for link in came), 1024)
+
+    def test_a_source_that_fills_the_waiting_room_makes_way_for_others(self) -> None:
+        clock = Clock()
+        factory = TunnelFactory(clock, FakeCloud(), salt_key=b"s" * 32)
+
+        def come(host: str) -> Link | None:
+            link = factory.buildProtocol(IPv4Address("TCP", host, 1))
+            if link is not None:
+                link.makeConnection(StringTransport(hostAddress=None, peerAddress=IPv4Address("TCP", host, 1)))
+            return link
+
+        flood = [come("192.0.2.66") for _ in range(1024)]
+        self.assertIsNone(come("192.0.2.66"))
+        honest = come("198.51.100.1")
+        assert honest is not None and flood[0] is not None and flood[1] is not None
+        self.assertEqual((flood[0].closing, flood[1].closing, honest.closing), ("busy", None, None))
+        # The place is another's now: the flood does not get it back.
+        self.assertIsNone(come("192.0.2.66"))
+        self.assertIsNone(honest.closing)
 
 
 class StockAmp(Linked):
