@@ -80,7 +80,14 @@ def _one_line(event: LogEvent) -> str:
         frames = failure.getTraceback(detail="brief") if failure.value is not None else ""
         text = f"{text} {frames}"
     text = " | ".join(part.strip() for part in text.splitlines() if part.strip())
-    return text if len(text) <= _LONGEST_LINE else text[:_LONGEST_LINE] + "…"
+    if len(text) > _LONGEST_LINE:
+        text = text[:_LONGEST_LINE] + "…"
+    return text if text.isprintable() else "".join(map(_shown, text))
+
+
+def _shown(character: str) -> str:
+    """Names and texts of strangers stand in the log: none of them moves a terminal's cursor or hides a line."""
+    return character if character.isprintable() else ascii(character)[1:-1]
 
 
 the_log = DaemonLog()

@@ -49,6 +49,18 @@ def test_a_failure_is_one_line(written: tuple[DaemonLog, Logger, StringIO]) -> N
     assert "ValueError" in out.getvalue()
 
 
+@pytest.mark.parametrize("trick", ["\x1b[2J\x1b[31m", "\x00", "\x07", "a\rb", "\x9b", "\u202e", "\u2028x", "\udcff"])
+def test_what_would_move_a_terminals_cursor_or_hide_a_line_is_shown_instead(
+    trick: str, written: tuple[DaemonLog, Logger, StringIO]
+) -> None:
+    observer, log, out = written
+    log.warn("login from {source} failed", source=f"x{trick}2026-01-01T00:00:00Z information all is well")
+    text = out.getvalue()
+    assert text.count("\n") == 1 and text[:-1].isprintable()
+    assert observer.last_lines[-1].text.isprintable()
+    text.encode()
+
+
 def test_an_endless_line_is_cut(written: tuple[DaemonLog, Logger, StringIO]) -> None:
     _, log, out = written
     log.info("{x}", x="a" * 100_000)
