@@ -26,6 +26,7 @@ from charging_manager.http.userids import UserIds, normal_user_id
 CLOUD = "cloud"
 """The source of whoever comes through the tunnel, as the audit log names it."""
 
+_THROTTLED_NOTED_EVERY_S = 10.0
 _OWN_CHANGE_SEEN_S = 2.0
 """Within this time the watch notices, once, what we changed ourselves."""
 
@@ -68,6 +69,7 @@ class People:
         self._ids = ids
         self.devices = devices
         self._set_here_s = float("-inf")
+        self._throttled_noted_s = float("-inf")
 
     def note(self, caller: Caller, action: str, subject: str = "", detail: str = "") -> None:
         """Write into the audit log what a caller did."""
@@ -97,7 +99,8 @@ class People:
         device = self.devices.known(caller.device, _subject(admin))
         wait_s = self._guard.admit(self._clock.seconds(), source=caller.source, device=device)
         if wait_s > 0:
-            self.note(caller, "login-throttled")
+            if self._worth_noting():
+                self.note(caller, "login-throttled")
             raise Problem(
                 429, "too-many-attempts", "Too many attempts; try again in {seconds} s.", seconds=max(1, round(wait_s))
             )
@@ -131,7 +134,8 @@ class People:
         caller = Caller(Role.NOBODY, remote=True, language=language, source=source)
         wait_s = self._guard.admit(self._clock.seconds(), source=source, device=device, installation=installation)
         if wait_s > 0:
-            self._refused_from_afar(caller, "throttled")
+            if self._worth_noting():
+                self._refused_from_afar(caller, "throttled")
             return None
         admitted, reason = await self.judge(secret, admin)
         if self.password.state != "set":
@@ -152,6 +156,14 @@ class People:
         )
         self.note(Caller(admitted.role, admitted.user_id, remote=True, source=source), "login", "", source)
         return minted.token, admitted
+
+    def _worth_noting(self) -> bool:
+        """Whoever floods the door drives nothing out of the audit log."""
+        now_s = self._clock.seconds()
+        due = now_s - self._throttled_noted_s >= _THROTTLED_NOTED_EVERY_S
+        if due:
+            self._throttled_noted_s = now_s
+        return due
 
     def _refused_from_afar(self, caller: Caller, reason: str) -> None:
         self.note(caller, "login-failed", "", f"{reason}, {caller.source}")

@@ -17,6 +17,7 @@ from charging_manager.tunnel.reasons import Refusal
 from charging_manager.words import LANGUAGES, best_language
 
 _HEADERS = ("last-event-id", "accept-language")
+_LONGEST_SOURCE = 64
 
 
 @frozen
@@ -31,12 +32,13 @@ class TunnelEnd:
     async def login(self, login: RemoteLogin) -> RemoteGrant:
         """Raises: Refusal, which says nothing about why."""
         language = login.language if login.language in LANGUAGES else "en"
+        source = login.source[:_LONGEST_SOURCE]
         try:
             found = await self.people.log_in_from_afar(
-                login.secret, login.admin, language, login.source, login.trusted_device
+                login.secret, login.admin, language, source, login.trusted_device
             )
         except ChargingManagerError as error:  # too many at once, or the disk takes no login
-            self.log.warn("login through the cloud from {source} failed: {error}", source=login.source, error=error)
+            self.log.warn("login through the cloud from {source} failed: {error}", source=source, error=error)
             raise Refusal("refused") from error
         if found is None:
             raise Refusal("refused")

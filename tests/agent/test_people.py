@@ -101,6 +101,17 @@ def test_the_true_reason_is_in_the_audit_log_and_no_secret_is(agent: WholeAgent)
     assert "a wrong password" not in str([tuple(row) for row in rows])
 
 
+def test_a_flood_of_logins_through_the_tunnel_does_not_fill_the_audit_log(agent: WholeAgent) -> None:
+    agent.end.people.note(Caller(Role.ADMIN, source="192.0.2.1"), "device-added", "garage")
+    for number in range(200):
+        come_in(agent, "guess", True, f"198.51.100.{number}" + "x" * 60_000)
+    result_of(agent.records.flush())
+    rows = result_of(agent.database.read(lambda c: c.execute("SELECT * FROM audit").fetchall()))
+    assert len(rows) < 40  # those that were judged, and one of those that were not
+    assert any("throttled" in row["detail"] for row in rows)
+    assert max(len(str(tuple(row))) for row in rows) < 300
+
+
 def test_guessing_is_slowed_down_and_the_owner_is_not_locked_out(agent: WholeAgent) -> None:
     for _ in range(30):
         come_in(agent, "guess", True, "203.0.113.9")
