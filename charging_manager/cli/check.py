@@ -9,6 +9,7 @@ from pathlib import Path
 from charging_manager.agent.config import check_configuration
 from charging_manager.agent.store import read_configuration
 from charging_manager.agent.tap import Options as AgentOptions
+from charging_manager.cli.table import WrongUsage
 from charging_manager.cloud.tap import Options as CloudOptions
 from charging_manager.daemon.settings import find_settings, read_settings
 from charging_manager.errors import ConfigError
@@ -20,7 +21,7 @@ KNOWN = {"agent": AgentOptions.known, "cloud": CloudOptions.known}
 def check(arguments: argparse.Namespace) -> int:
     """Check a settings file, or a state directory's settings and configuration. Raises: ConfigError with the place."""
     if arguments.file and arguments.data:
-        raise ConfigError("", "name a settings file or a state directory, not both")
+        raise WrongUsage("name a settings file or a state directory, not both")
     if arguments.file:
         _settings(Path(arguments.file))
         print(f"{arguments.file}: valid")

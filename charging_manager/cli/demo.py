@@ -77,7 +77,7 @@ DEVICES = (
     {"id": "solar", "name": "Roof", "driver": "sunspec-meter-203", "circuit": "main", "role": "solar"},
 )
 CIRCUITS = (
-    {"id": "main", "name": "Main fuse", "parent": None, "limit_a": [35, 35, 35], "reserve_a": 1.0},
+    {"id": "main", "name": "Main fuse", "parent": None, "limit_a": [35, 35, 35], "reserve_a": 3.0},
     {"id": "garage", "name": "Garage", "parent": "main", "limit_a": [25, 25, 25]},
 )
 

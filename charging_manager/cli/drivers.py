@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from charging_manager.cli.simulate import simulate
-from charging_manager.cli.table import Option
+from charging_manager.cli.table import Option, WrongUsage
 from charging_manager.devices.loader import Loaded, check_file, load_drivers
 from charging_manager.errors import ConfigError
 from charging_manager.paths import driver_folders
@@ -33,7 +33,7 @@ def drivers(arguments: argparse.Namespace) -> int:
     if arguments.action == "list":
         return _list(load_drivers(driver_folders(arguments.drivers)))
     if not arguments.name:
-        raise ConfigError("", f"name the {'file' if arguments.action == 'check' else 'driver'}: {USAGE}")
+        raise WrongUsage("name the file" if arguments.action == "check" else "name the driver")
     if arguments.action == "check":
         return _check(Path(arguments.name))
     loaded = load_drivers(driver_folders(arguments.drivers))

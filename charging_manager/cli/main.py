@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from charging_manager.cli import check, demo, drivers, passwd, run
 from charging_manager.cli.certificate import cloud_cert
-from charging_manager.cli.table import DATA, Command, Option, build_parser
+from charging_manager.cli.table import DATA, Command, Option, WrongUsage, build_parser
 from charging_manager.errors import ChargingManagerError
 
 COMMANDS = (
@@ -72,6 +72,9 @@ def main(words: Sequence[str] | None = None) -> int:
     try:
         status: int = arguments.command.run(arguments)
         return status
+    except WrongUsage as wrong:
+        print(f"charging_manager {arguments.command.name}: {wrong}", file=sys.stderr)
+        return 2
     except ChargingManagerError as error:
         print(f"charging_manager {arguments.command.name}: {error}", file=sys.stderr)
         return 1

@@ -7,16 +7,13 @@ from collections.abc import Sequence
 
 from attrs import frozen
 
+from charging_manager.cli.table import WrongUsage
 from charging_manager.daemon.options import log_level, port_number
 
 USAGE = (
     "charging_manager run PORT [-cloud_server] [-allow_http] [loglevel 1..4] [--data DIR]\n"
     "       [--drivers DIR] [--config FILE] [--open-enrolment]"
 )
-
-
-class WrongUsage(Exception):
-    """One line that says what to write instead."""
 
 
 @frozen

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from charging_manager.cli.table import WrongUsage
 from charging_manager.devices.driver import Driver, Kind
-from charging_manager.errors import ConfigError
 from charging_manager.modbus.address import parse_address
 from charging_manager.paths import driver_folders
 from charging_manager.sim.plan import DevicePlan, SitePlan
@@ -29,7 +29,7 @@ def simulate(driver: Driver, arguments: argparse.Namespace) -> int:
 def _address(driver: Driver, arguments: argparse.Namespace) -> str:
     roads = [road for road in ("tcp", "rtutcp", "rtu") if getattr(arguments, road) is not None]
     if len(roads) > 1:
-        raise ConfigError("", "choose one of --tcp, --rtutcp and --rtu")
+        raise WrongUsage("choose one of --tcp, --rtutcp and --rtu")
     defaults = driver.tcp or driver.rtu
     unit = arguments.unit or (defaults.unit if defaults is not None else 1)
     if roads == ["rtu"]:

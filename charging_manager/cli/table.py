@@ -37,6 +37,10 @@ class Command:
     usage: str | None = None
 
 
+class WrongUsage(Exception):
+    """One line that says what to write instead; status 2."""
+
+
 DATA = Option(("--data",), "state directory (default: the daemon's own)", {"metavar": "DIR"})
 
 

@@ -6,7 +6,8 @@ import itertools
 
 import pytest
 
-from charging_manager.cli.run import RunRequest, WrongUsage, read_words, run
+from charging_manager.cli.run import RunRequest, read_words, run
+from charging_manager.cli.table import WrongUsage
 
 
 def test_the_reference_documents_own_line_starts_the_cloud() -> None:

@@ -1,0 +1,160 @@
+"""Every command: status 0 when done, 1 with one sentence when it cannot be, 2 with one line for wrong usage."""
+
+from __future__ import annotations
+
+import io
+import stat
+from pathlib import Path
+
+import pytest
+
+from charging_manager.cli.main import COMMANDS, main
+from charging_manager.http.passwords import AdminPassword
+
+GOOD = Path(__file__).resolve().parents[2] / "drivers" / "keba-p30.toml"
+
+
+@pytest.fixture(autouse=True)
+def _bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("STATE_DIRECTORY", "RUNTIME_DIRECTORY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state-home"))
+
+
+def status_of(*words: str) -> int:
+    try:
+        return main(list(words))
+    except SystemExit as ended:
+        return int(ended.code or 0)
+
+
+def one_line(capsys: pytest.CaptureFixture[str]) -> str:
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1, lines
+    return lines[0]
+
+
+@pytest.mark.parametrize("command", [command.name for command in COMMANDS])
+def test_every_command_helps_and_says_its_version(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert status_of(command, "--help") == 0
+    assert "usage:" in capsys.readouterr().out
+    if command != "run":
+        assert status_of(command, "--version") == 0
+        assert capsys.readouterr().out.startswith("charging_manager ")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        (),
+        ("frobnicate",),
+        ("cloud_cert",),
+        ("cloud_cert", "https://localhost:1"),
+        ("passwd", "--frobnicate"),
+        ("drivers",),
+        ("drivers", "frobnicate"),
+        ("drivers", "check"),
+        ("drivers", "simulate"),
+        ("drivers", "simulate", "keba-p30", "--tcp", "1", "--rtu", "/dev/x"),
+        ("check", "x.toml", "--data", "y"),
+        ("demo", "--port", "x"),
+        ("demo", "--seed", "x"),
+        ("check", "a", "b"),
+        ("run",),
+        ("run", "x"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_status_2(words: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    assert status_of(*words) == 2
+    assert one_line(capsys).startswith("charging_manager")
+
+
+def type_in(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(text))
+
+
+def test_a_password_from_stdin_is_set_and_emptied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = tmp_path / "data"
+    type_in(monkeypatch, "a long password\nand no second line\n")
+    assert status_of("passwd", "--data", str(data)) == 0
+    assert "a long password" not in capsys.readouterr().out
+    assert AdminPassword(data / "admin").state == "set"
+    assert stat.S_IMODE((data / "admin").stat().st_mode) == 0o600
+    assert stat.S_IMODE(data.stat().st_mode) == 0o700
+    assert status_of("passwd", "--data", str(data), "--empty") == 0
+    assert AdminPassword(data / "admin").state == "emptied"
+
+
+def test_no_password_on_stdin_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    type_in(monkeypatch, "")
+    assert status_of("passwd", "--data", str(tmp_path)) == 1
+    assert "--empty" in one_line(capsys)
+    assert not (tmp_path / "admin").exists()
+
+
+def test_a_state_directory_that_cannot_be_made_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    type_in(monkeypatch, "password\n")
+    assert status_of("passwd", "--data", str(tmp_path / "file" / "below")) == 1
+    assert "--data" in one_line(capsys)
+
+
+def test_drivers_are_listed_with_the_reasons_for_broken_ones(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "mine.toml").write_text("name = 1\n")
+    assert status_of("drivers", "list", "--drivers", str(tmp_path)) == 0
+    out = capsys.readouterr().out
+    assert "keba-p30" in out
+    assert any(line.startswith("left out:") and "mine.toml" in line for line in out.splitlines())
+
+
+def test_a_good_driver_file_is_told_from_a_broken_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert status_of("drivers", "check", str(GOOD)) == 0
+    broken = tmp_path / "broken.toml"
+    broken.write_text(GOOD.read_text().replace('type = "u32"', 'type = "u33"', 1))
+    assert status_of("drivers", "check", str(broken)) == 1
+    assert "did you mean 'u32'?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("drivers", "check", "/nowhere.toml"), "no such file"),
+        (("drivers", "simulate", "acme"), "no such driver"),
+        (("check", "/nowhere.toml"), "cannot be read"),
+        (("check", "--data", "/nowhere/at/all"), "no such state directory"),
+    ],
+)
+def test_what_cannot_be_done_is_one_sentence_and_status_1(
+    words: tuple[str, ...], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert status_of(*words) == 1
+    assert says in one_line(capsys)
+
+
+def test_a_settings_file_is_checked_for_both_daemons(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "settings.toml"
+    file.write_text("[agent]\nport = 8080\n[cloud]\nopen_enrolment = true\n")
+    assert status_of("check", str(file)) == 0
+    file.write_text("[agent]\nport = 8080\n[cloud]\nopen_enrolment = 3\n")
+    assert status_of("check", str(file)) == 1
+    assert "cloud.open_enrolment" in capsys.readouterr().err
+
+
+def test_a_state_directory_is_checked_with_its_settings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert status_of("check", "--data", str(tmp_path)) == 0
+    (tmp_path / "charging-manager.toml").write_text("[agent]\nloglevel = 9\n")
+    assert status_of("check", "--data", str(tmp_path)) == 1
+    assert "agent.loglevel" in capsys.readouterr().err
+    (tmp_path / "charging-manager.toml").unlink()
+    (tmp_path / "agent").mkdir()
+    (tmp_path / "agent/agent.db").write_bytes(b"this is no database at all" * 100)
+    assert status_of("check", "--data", str(tmp_path)) == 1
+    assert "agent.db" in capsys.readouterr().err
