@@ -24,6 +24,8 @@ from charging_manager.model.reading import Reading
 from charging_manager.model.site import Circuit
 from charging_manager.model.units import NO_AMPS, MaybePhaseAmps, PhaseAmps
 
+TINY = 1e-6
+
 
 @frozen(eq=False)
 class Charging:
@@ -69,19 +71,16 @@ def drawn(seen: Seen, at_s: float, lag_s: float) -> tuple[PhaseAmps, PhaseAmps, 
             least[phase] = min(least[phase], amps or 0.0)
             most[phase] = max(most[phase], told[phase] if amps is None else amps)
     covered = bool(seen.readings) and seen.readings[-1].taken_s >= at_s + lag_s
-    if not covered:
+    if not covered or seen.readings[0].taken_s > at_s:
         most = [max(a, b) for a, b in zip(most, told, strict=True)]
         least = [0.0, 0.0, 0.0]
     return (least[0], least[1], least[2]), (most[0], most[1], most[2]), covered
 
 
 def interval(
-    taken_s: float, metered_a: MaybePhaseAmps, charging: Charging, limits: Sequence[float], rules: Rules
+    taken_s: float, metered_a: MaybePhaseAmps, charging: Charging, rules: Rules
 ) -> tuple[PhaseAmps, PhaseAmps, bool]:
-    """Lowest and highest house load by one reading of the meter, and whether it is settled.
-
-    Above the limit nothing is put down to measuring.
-    """
+    """Lowest and highest house load by one reading of the meter, and whether it is settled."""
     least, most = list(charging.steady_a), list(charging.steady_a)
     settled = taken_s + rules.lag_s <= charging.read_s
     if not settled:
@@ -94,11 +93,8 @@ def interval(
             least[phase] += low[phase]
             most[phase] += high[phase]
     one, two, three = metered_a
-    loose = [
-        0.0 if (metered or 0.0) > limit else charging.loose_a for metered, limit in zip(metered_a, limits, strict=True)
-    ]
     return (
-        (_up(one, most[0] + loose[0]), _up(two, most[1] + loose[1]), _up(three, most[2] + loose[2])),
+        (_up(one, most[0]), _up(two, most[1]), _up(three, most[2])),
         (_up(one, least[0]), _up(two, least[1]), _up(three, least[2])),
         settled,
     )
@@ -128,17 +124,19 @@ def believe(
         waiting = waiting[-1:]
     pending = []
     limits = [limit - circuit.reserve_a for limit in circuit.limit_a]
-    lower = (0.0, 0.0, 0.0)
+    lower = higher = NO_AMPS
     for taken_s, metered_a in waiting:
-        low, high, settled = interval(taken_s, metered_a, charging, limits, rules)
+        loose = _loose(metered_a, limits, charging.loose_a)
+        low, high, settled = interval(taken_s, metered_a, charging, rules)
         if past is None:  # nothing is known before the first reading
             past = House(_now(metered_a, charging), _without_charging(metered_a), NO_AMPS, taken_s, NO_AMPS)
             settled = False
         if settled or newest.taken_s - taken_s > rules.settle_within_s:
-            past = _move(past, taken_s, low, high, charging.loose_a, rules)
+            past = _move(past, taken_s, low, high, loose, rules)
         else:
             pending.append((taken_s, metered_a))
-            lower = _most(lower, low)
+            lower = _most(lower, _beyond(past.believed_a, low, loose))
+            higher = _most(higher, _beyond(past.believed_a, _now(metered_a, charging), loose))
     assert past is not None  # noqa: S101
     now_a = newest.current_a
     past = House(
@@ -150,18 +148,31 @@ def believe(
         tuple(pending),
     )
     lower = _most(lower, past.believed_a)
-    return past, lower, _most(lower, past.highest_a)
+    return past, lower, _most(_most(lower, higher), past.highest_a)
 
 
-def _move(past: House, taken_s: float, low: PhaseAmps, high: PhaseAmps, loose_a: float, rules: Rules) -> House:
+def _loose(metered_a: MaybePhaseAmps, limits: Sequence[float], loose_a: float) -> PhaseAmps:
+    """How much is put down to the boxes' measuring: nothing where more than the limit flows."""
+    one, two, three = (0.0 if (m or 0.0) > limit else loose_a for m, limit in zip(metered_a, limits, strict=True))
+    return one, two, three
+
+
+def _beyond(believed: PhaseAmps, other: PhaseAmps, loose: PhaseAmps) -> PhaseAmps:
+    """The other where it is higher by more than measuring may be off."""
+    one, two, three = (b if o <= b + off + TINY else o for b, o, off in zip(believed, other, loose, strict=True))
+    return one, two, three
+
+
+def _move(past: House, taken_s: float, low: PhaseAmps, high: PhaseAmps, loose: PhaseAmps, rules: Rules) -> House:
     """The belief after a settled reading: as before if that is possible, else the nearest that is."""
-    believed = [min(max(past.believed_a[p], low[p]), high[p]) for p in (0, 1, 2)]
-    highest = [believed[p] if high[p] <= believed[p] + loose_a else high[p] for p in (0, 1, 2)]
+    up = _beyond(past.believed_a, low, loose)
+    believed = (min(up[0], high[0]), min(up[1], high[1]), min(up[2], high[2]))
+    highest = _beyond(believed, high, loose)
     calmer = rules.calm_a_per_s * max(0.0, taken_s - past.settled_s)
     peak = [max(believed[p], min(past.peak_a[p] - calmer, believed[p] + rules.jitter_a)) for p in (0, 1, 2)]
     return House(
-        (believed[0], believed[1], believed[2]),
-        (highest[0], highest[1], highest[2]),
+        believed,
+        highest,
         (peak[0], peak[1], peak[2]),
         taken_s,
         past.metered_a,

@@ -6,8 +6,8 @@ from charging_manager.model.plan import Plan, SiteImage
 from charging_manager.model.reading import Status
 from tests.control.world import World
 
-TOLERANCE_A = 0.11
-"""House load counts in tenths of an ampere."""
+TOLERANCE_A = 0.41
+"""House load counts in tenths of an ampere, and up to 0.3 A are put down to the boxes' own measuring."""
 GRACE_S = 15.0
 """Worst time from a step of the house load to the car's reaction: readings, decision, 5 s between writes, ramp."""
 
