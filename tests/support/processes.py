@@ -58,7 +58,7 @@ class Running:
             stderr=subprocess.STDOUT,
             text=True,
             cwd=cwd or ROOT,
-            env={**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1", **(env or {})},
+            env={**os.environ, "PYTHONUNBUFFERED": "1", **(env or {})},
             start_new_session=True,
         )
         self._reader = threading.Thread(target=self._collect, daemon=True)
