@@ -128,7 +128,7 @@ class SystemPages:
                         "max_a": driver.setpoint.highest_a if driver.setpoint else None,
                     },
                     "settings": [{"name": one.name, "title": one.title} for one in driver.settings],
-                    "fallback": driver.watchdog is not None,
+                    "fallback": driver.shows_fallback,
                     "restart_needed": driver.path in loaded.changed_code,
                 }
                 for driver in sorted(loaded.drivers.values(), key=lambda driver: (driver.vendor, driver.model))

@@ -111,7 +111,8 @@ def _check_writes(made: d.Driver, problems: Problems) -> None:
         groups += [("setpoint.register", (d.Write(made.setpoint.register, 0),))]
     if made.watchdog:
         groups += [("watchdog.feed", made.watchdog.feed)]
-        groups += [("watchdog.timeout", (d.Write(made.watchdog.timeout_write, 0),))]
+        if made.watchdog.timeout_write:
+            groups += [("watchdog.timeout", (d.Write(made.watchdog.timeout_write, 0),))]
         if made.watchdog.fallback_write:
             groups += [("watchdog.fallback", (d.Write(made.watchdog.fallback_write, 0),))]
     if made.phases:
@@ -164,6 +165,8 @@ def _check_watchdog(made: d.Driver, watchdog: d.Watchdog, problems: Problems) ->
         problems.add("watchdog.timeout_s", f"at most {LONGEST_WATCHDOG_S:g} s: a silent box must fall back by then")
     if watchdog.every_s > watchdog.timeout_s / 2:
         problems.add("watchdog.every_s", "feed it at least twice in its timeout")
+    if watchdog.timeout is None and (watchdog.fallback or watchdog.timeout_write or watchdog.fallback_write):
+        problems.add("watchdog.timeout", "what is never shown is never believed: name the register that shows the time")
     if watchdog.fed_by is d.FedBy.REGISTER_WRITE and not watchdog.feed:
         problems.add("watchdog.feed", "say which write feeds it, for instance feed = { alive = 1 }")
     for write in watchdog.feed:

@@ -34,7 +34,7 @@ class DeviceCondition:
 def shown_fallback(driver: Driver, values: Mapping[str, Value]) -> tuple[float | None, float | None]:
     """Current and delay of the box's own fallback as far as they were read back; None unless its watchdog is on."""
     watchdog = driver.watchdog
-    if watchdog is None:
+    if watchdog is None or watchdog.timeout is None:
         return None, None
     after_s = values.get(watchdog.timeout)
     amps = 0.0 if watchdog.fallback is None else values.get(watchdog.fallback)
@@ -46,7 +46,7 @@ def shown_fallback(driver: Driver, values: Mapping[str, Value]) -> tuple[float |
 def fallback_word(driver: Driver, values: Mapping[str, Value], wanted_a: float | None) -> str:
     """programmed: it shows what was planned, or less; none: no watchdog, or it is off; unknown: not so far."""
     watchdog = driver.watchdog
-    if watchdog is None:
+    if watchdog is None or watchdog.timeout is None:
         return "none"
     if values.get(watchdog.timeout) is None:
         return "unknown"

@@ -78,6 +78,10 @@ def _control(driver: Driver) -> Iterator[str]:
             yield f"* Resume: {resume}."
     if watchdog is not None:
         does = "takes the planned fallback current" if watchdog.fallback else "stops"
+        if watchdog.timeout is None:
+            does = "takes a current of its own, which it does not show"
+        elif watchdog.timeout_write is None:
+            does = "takes its own fallback current, which it shows and which is set elsewhere"
         yield f"* Without us for {watchdog.timeout_s:g} s it {does}; fed by {watchdog.fed_by.replace('-', ' ')}."
     elif rule is not None:
         yield "* No watchdog: when we are silent it goes on as it was told last."

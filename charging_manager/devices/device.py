@@ -276,7 +276,7 @@ class Device:
             rule = driver.setpoint
             names |= {rule.register, rule.applied or "", *(w.register for w in (*rule.pause, *rule.resume))}
         if driver.watchdog is not None:
-            names |= {driver.watchdog.timeout, driver.watchdog.fallback or ""}
+            names |= {driver.watchdog.timeout or "", driver.watchdog.fallback or ""}
         return [r for r in driver.registers.values() if r.name in names and r.function is not None]
 
     async def _ask_once(self, registers: Iterable[Any]) -> dict[str, Value]:

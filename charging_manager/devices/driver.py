@@ -256,12 +256,13 @@ class Watchdog:
     """What the box does by itself when it hears nothing: after ``timeout_s`` it takes the fallback current.
 
     ``timeout`` and ``fallback`` name the registers that show it, ``timeout_write`` and ``fallback_write`` those that
-    set it. Without a ``fallback`` register the box stops, which is a fallback of 0 A.
+    set it, which a box with settings of its own does not have. Without a ``fallback`` register the box stops, which is
+    a fallback of 0 A; without a ``timeout`` register it shows nothing, and nothing is promised: it is only fed.
     """
 
     fed_by: FedBy
-    timeout: str
-    timeout_write: str
+    timeout: str | None
+    timeout_write: str | None
     timeout_s: float
     every_s: float
     """So often at least it must be fed."""
@@ -281,6 +282,9 @@ class Phases:
     one: int
     three: int
     state: str | None = None
+    state_one: int = 0
+    state_three: int = 0
+    """What ``state`` shows then: not every box reads back what was written."""
     when: tuple[Condition, ...] = ()
     """It is able to, only then."""
     prepare: tuple[Write, ...] = ()
@@ -441,13 +445,19 @@ class Driver:
             yield Write(self.setpoint.register, 0)
             yield from (*self.setpoint.pause, *self.setpoint.resume)
         if self.watchdog is not None:
-            yield Write(self.watchdog.timeout_write, 0)
+            if self.watchdog.timeout_write is not None:
+                yield Write(self.watchdog.timeout_write, 0)
             yield from self.watchdog.feed
             if self.watchdog.fallback_write is not None:
                 yield Write(self.watchdog.fallback_write, 0)
         if self.phases is not None:
             yield Write(self.phases.register, 0)
             yield from self.phases.prepare
+
+    @property
+    def shows_fallback(self) -> bool:
+        """It takes a fallback current when it hears nothing, and what it would take can be read from it."""
+        return self.watchdog is not None and self.watchdog.timeout is not None
 
     def resolve(self, known: Mapping[str, Value]) -> Driver:
         """The variant whose conditions hold for what the device said of itself, or this driver."""

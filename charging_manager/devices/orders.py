@@ -118,10 +118,10 @@ class Orders:
     def legal_fallback(self) -> float | None:
         """The fallback current that is programmed: never more than was planned; None without a watchdog."""
         watchdog = self.driver.watchdog
-        if watchdog is None:
+        if watchdog is None or watchdog.timeout is None:
             return None
         if watchdog.fallback_write is None:
-            return 0.0
+            return 0.0 if watchdog.fallback is None else self.fallback_a
         register = self.driver.registers[watchdog.fallback_write]
         highest = register.highest if register.highest is not None else math.inf
         steps = math.floor(min(self.fallback_a, highest, self.hardware_max_a) / register.scale + ALMOST)
@@ -190,7 +190,8 @@ class Orders:
             return
         if watchdog.fallback is not None and watchdog.fallback_write is not None:
             yield Write(watchdog.fallback_write, fallback_a)
-        yield Write(watchdog.timeout_write, watchdog.timeout_s)
+        if watchdog.timeout_write is not None:
+            yield Write(watchdog.timeout_write, watchdog.timeout_s)
 
     def _food(self) -> Iterator[Write]:
         watchdog, rule = self.driver.watchdog, self.driver.setpoint

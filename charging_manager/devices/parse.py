@@ -285,16 +285,17 @@ def _setpoint(table: Table) -> d.Setpoint:
 
 
 def _watchdog(table: Table) -> d.Watchdog:
-    timeout, fallback = table.text("timeout"), table.maybe_text("fallback")
+    timeout, fallback = table.maybe_text("timeout"), table.maybe_text("fallback")
+    fixed = table.flag("fixed")
     timeout_s = table.number("timeout_s", lowest=1.0)
     made = d.Watchdog(
         fed_by=table.choice("fed_by", d.FedBy),
         timeout=timeout,
-        timeout_write=table.text("timeout_write", timeout),
+        timeout_write=None if fixed else table.text("timeout_write", timeout or "") or None,
         timeout_s=timeout_s,
         every_s=table.number("every_s", timeout_s / 3, lowest=0.5),
         fallback=fallback,
-        fallback_write=table.text("fallback_write", fallback or "") or None,
+        fallback_write=None if fixed else table.text("fallback_write", fallback or "") or None,
         lowest_a=table.number("lowest_a", 6.0, lowest=0.0),
         feed=_writes(table, "feed"),
     )
@@ -303,11 +304,14 @@ def _watchdog(table: Table) -> d.Watchdog:
 
 
 def _phases(table: Table) -> d.Phases:
+    one, three = table.whole("one"), table.whole("three")
     made = d.Phases(
         register=table.text("register"),
-        one=table.whole("one"),
-        three=table.whole("three"),
+        one=one,
+        three=three,
         state=table.maybe_text("state"),
+        state_one=table.whole("state_one", one),
+        state_three=table.whole("state_three", three),
         when=_conditions(table, "when"),
         prepare=_writes(table, "prepare"),
         settle_s=table.number("settle_s", 5.0, lowest=0.0),

@@ -79,7 +79,7 @@ async def _watchdog(device: Device) -> TestStep:
     if good:
         return TestStep("watchdog", True, condition.sentence, condition.fields)
     return TestStep(
-        "watchdog", device.driver.watchdog is None, "No fallback is programmed: if we are silent, it goes on"
+        "watchdog", not device.driver.shows_fallback, "No fallback is programmed: if we are silent, it goes on"
     )
 
 

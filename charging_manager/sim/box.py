@@ -81,6 +81,8 @@ class Box:
         watchdog = self.driver.watchdog
         if watchdog is None or watchdog.fed_by is FedBy.NONE:
             return None
+        if watchdog.timeout_write is None or watchdog.timeout is None:
+            return self.fed_s + watchdog.timeout_s - now_s
         timeout_s = self.get(watchdog.timeout_write, 1)
         if not isinstance(timeout_s, int | float) or timeout_s <= 0:
             shown = self.get(watchdog.timeout, 1)
@@ -92,9 +94,11 @@ class Box:
     def fallback_a(self) -> float:
         """What it offers after the watchdog struck."""
         watchdog = self.driver.watchdog
-        if watchdog is None or watchdog.fallback_write is None:
+        if watchdog is None:
             return 0.0
-        value = self.get(watchdog.fallback_write, 1)
+        if watchdog.timeout is None:
+            return min(BOOT_A, self.hardware_max_a)  # its installer's limit, which nobody can see
+        value = None if watchdog.fallback_write is None else self.get(watchdog.fallback_write, 1)
         if value is None and watchdog.fallback is not None:
             value = self.get(watchdog.fallback, 1)
         return float(value) if isinstance(value, int | float) else 0.0

@@ -253,11 +253,12 @@ class Simulator:
         if setpoint is not None and name == setpoint.applied:
             return box.offered_a(channel, now_s)
         if watchdog is not None and name == watchdog.timeout:
-            return box.get(watchdog.timeout_write, 1)
+            left_s = box.watchdog_left_s(now_s) or 0.0  # where it cannot be set, what is left of it is shown
+            return max(0.0, left_s) if watchdog.timeout_write is None else box.get(watchdog.timeout_write, 1)
         if watchdog is not None and watchdog.fallback_write is not None and name == watchdog.fallback:
             return box.get(watchdog.fallback_write, 1)
         if phases is not None and name == phases.state:
-            return phases.one if box.outlets[channel].phases_on == 1 else phases.three
+            return phases.state_one if box.outlets[channel].phases_on == 1 else phases.state_three
         codes = self._codes.get(self.status(channel), {})
         if name in codes:
             return codes[name]

@@ -146,7 +146,7 @@ class Box:
         watchdog = self.driver.watchdog
         if watchdog is None:
             return False
-        after_s = self.value(watchdog.timeout)
+        after_s = self.value(watchdog.timeout) if watchdog.timeout else watchdog.timeout_s
         return isinstance(after_s, int | float) and 0 < after_s < self.clock.seconds() - self.fed_s
 
     @property
@@ -155,6 +155,8 @@ class Box:
         rule, watchdog = self.driver.setpoint, self.driver.watchdog
         assert rule is not None
         if self.expired and watchdog is not None:
+            if watchdog.timeout is None:
+                return 16.0  # its own limit, which nobody can see
             return float(self.value(watchdog.fallback) or 0) if watchdog.fallback else 0.0
         if all(self.value(write.register) == write.value for write in rule.pause):
             return 0.0
@@ -210,7 +212,9 @@ class Box:
         for to, at in ((watchdog.timeout_write, watchdog.timeout), (watchdog.fallback_write, watchdog.fallback)):
             if register.name == to and at is not None and at != to:
                 self.show(at, value)
-        if any(write.register == register.name for write in watchdog.feed):
+        rule = self.driver.setpoint
+        lease = watchdog.fed_by is FedBy.SETPOINT_WRITE and rule is not None and rule.register == register.name
+        if lease or any(write.register == register.name for write in watchdog.feed):
             self.fed_s = self.clock.seconds()
 
     def written(self, name: str) -> list[float | int]:

@@ -107,7 +107,7 @@ def test_a_setpoint_is_obeyed_a_pause_too_and_the_end_of_a_pause(name: str) -> N
 def test_a_box_that_is_not_fed_falls_back(name: str) -> None:
     bench = Bench(patient(name))
     watchdog = bench.driver.watchdog
-    assert watchdog is not None
+    assert watchdog is not None and watchdog.timeout_write is not None
     write(bench, watchdog.timeout_write, 15.0)
     if watchdog.fallback_write is not None:
         write(bench, watchdog.fallback_write, 6.0)
