@@ -55,6 +55,15 @@ def _tightest(seen: Seen, lines: Lines) -> int:
 
 
 def _bound(line: int, seen: Seen, wiring: Wiring, lines: Lines, now: float, *, waiting: bool) -> Because:
+    """What a line that is full says to a charge point; the same words for all of a priority."""
+    key = (line, waiting, seen.outlet.point.priority)
+    said = lines.said.get(key)
+    if said is None:
+        said = lines.said[key] = _line_because(line, seen, wiring, lines, now, waiting=waiting)
+    return said
+
+
+def _line_because(line: int, seen: Seen, wiring: Wiring, lines: Lines, now: float, *, waiting: bool) -> Because:
     phase = PHASE_NAMES[line % 3]
     if line >= wiring.unbalance_line:
         return Because("unbalance", {"amps": wiring.site.unbalance_a or 0.0, "phase": phase})

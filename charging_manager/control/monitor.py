@@ -32,7 +32,7 @@ def check(
     """Sentences for what is broken, and the cycles for which waiting cars could have been served."""
     violations: list[str] = []
     count = 3 * len(wiring.circuits)
-    obeyed, worst, lit = [0.0] * count, [0.0] * count, [0.0] * count
+    obeyed, worst, lit, raised = ([0.0] * count for _ in range(4))
     hungry: dict[str, int] = {}
     for seen in everyone:
         outlet, amps = seen.outlet, seen.setpoint_a
@@ -40,33 +40,38 @@ def check(
             if amps:
                 violations.append(f"I1: {seen.id} is out of service and got {amps:g} A")
             continue
-        if amps and not outlet.lowest_a <= amps <= outlet.highest_a + SLACK_A:
-            violations.append(f"I4: {seen.id} got {amps:g} A, outside {outlet.lowest_a:g} to {outlet.highest_a:g} A")
-        elif amps and abs(floor_step(amps, outlet.point.step_a) - amps) > SLACK_A:
-            violations.append(f"I4: {seen.id} got {amps:g} A, not a step of {outlet.point.step_a:g} A")
         at = 3 * outlet.circuit
-        raised = amps > seen.last_a
-        for phase in (0, 1, 2):
+        bits = seen.bits
+        if not amps:
+            if (
+                seen.cap_a > 0.0
+                and not seen.barred
+                and not seen.unsure
+                and not pause_left_s(seen.past, now, rules)
+                and all(free_a[line] >= outlet.lowest_a - seen.worst_a[line % 3] + SLACK_A for line in seen.lines)
+            ):
+                hungry[seen.id] = starving.get(seen.id, 0) + 1
+        elif not outlet.lowest_a <= amps <= outlet.highest_a + SLACK_A:
+            violations.append(f"I4: {seen.id} got {amps:g} A, outside {outlet.lowest_a:g} to {outlet.highest_a:g} A")
+        elif abs(floor_step(amps, outlet.point.step_a) - amps) > SLACK_A:
+            violations.append(f"I4: {seen.id} got {amps:g} A, not a step of {outlet.point.step_a:g} A")
+        for phase, may in enumerate(seen.worst_a):
             line = at + phase
-            used = seen.bits >> phase & 1
-            may = seen.worst_a[phase]
-            worst[line] += max(may, amps) if used else may
-            if seen.silent or not used:
+            if bits >> phase & 1:
+                worst[line] += may if may > amps else amps
+                if seen.silent:
+                    obeyed[line] += may
+                else:
+                    obeyed[line] += amps
+                    if seen.excess_a:
+                        obeyed[line] += min(seen.excess_a, max(0.0, may - seen.last_a))
+                lit[line] += amps
+                if amps > seen.last_a:
+                    raised[line] += amps
+            elif may:
+                worst[line] += may
                 obeyed[line] += may
-            else:
-                obeyed[line] += amps + min(seen.excess_a, max(0.0, may - seen.last_a))
-            if amps and used:
-                lit[line] += 1000.0 if raised else 1.0
-        if (
-            not amps
-            and seen.cap_a > 0.0
-            and not seen.barred
-            and not seen.unsure
-            and not pause_left_s(seen.past, now, rules)
-            and all(free_a[line] >= outlet.lowest_a - seen.worst_a[line % 3] + SLACK_A for line in seen.lines)
-        ):
-            hungry[seen.id] = starving.get(seen.id, 0) + 1
-    for values in (obeyed, worst, lit):
+    for values in (obeyed, worst, lit, raised):
         up_the_tree(values, wiring)
     for line in range(count):
         if not lit[line]:
@@ -75,7 +80,7 @@ def check(
         allowed = lines.allowed[line]
         if lines.house[line] + obeyed[line] > allowed + SLACK_A:
             violations.append(f"I1: {name} would carry {lines.house[line] + obeyed[line]:.2f} A of {allowed:.2f} A")
-        if lit[line] >= 1000.0 and lines.house_high[line] + worst[line] > allowed + SLACK_A:
+        if raised[line] and lines.house_high[line] + worst[line] > allowed + SLACK_A:
             risk = lines.house_high[line] + worst[line]
             violations.append(
                 f"I1: a setpoint on {name} was raised, at worst it carries {risk:.2f} A of {allowed:.2f} A"
