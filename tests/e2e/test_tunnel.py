@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.internet.task import deferLater
 from twisted.protocols.tls import TLSMemoryBIOFactory
@@ -17,7 +20,8 @@ from twisted.trial.unittest import TestCase
 from charging_manager.agent.uplink import Uplink, UplinkSettings, UplinkState
 from charging_manager.cloud.downlink import TunnelFactory
 from charging_manager.tunnel.link import RemoteAnswer, RemoteLogin, RemoteRequest, RemoteStream
-from tests.tunnel.support import PASSWORD, Bulk, Collected, FakeAgent, FakeCloud, ServerTls, new_key
+from charging_manager.tunnel.tls import ClientTls, Trust, pin_of
+from tests.tunnel.support import PASSWORD, Bulk, Collected, FakeAgent, FakeCloud, ServerTls, certificate, new_key
 
 pytestmark = pytest.mark.e2e
 
@@ -95,6 +99,98 @@ class Connecting(Site):
         self.assertEqual(uplink.last_error, "certificate-not-trusted")
         self.assertEqual(self.cloud.serials, set())
 
+    async def test_an_agent_with_its_own_key_enters_where_the_certificate_is_trusted(self) -> None:
+        self.factory.open_enrolment = True
+        here = f"localhost:{self.port.getHost().port}"
+        file = Path(self.mktemp())
+        file.write_bytes(certificate()[0])
+        pin = pin_of(x509.load_pem_x509_certificate(certificate()[0]))
+        for trust in (Trust(ca=str(file)), Trust(pins=frozenset({pin}))):
+            uplink = self.uplink(default_server=here, server="", trust=trust)
+            await self.connected(uplink)
+            self.assertEqual(self.cloud.serials, {uplink.settings.key.serial})
+            self.cloud.serials.clear()
+            await uplink.stopService()
+
+    async def test_a_certificate_that_is_not_the_configured_one_is_refused_even_with_the_password(self) -> None:
+        other = pin_of(x509.load_pem_x509_certificate(certificate("other")[0]))
+        for trust in (Trust(ca="system"), Trust(pins=frozenset({other}))):
+            uplink = self.uplink(trust=trust)
+            await self.until(lambda u=uplink: u.state is UplinkState.REFUSED)
+            self.assertEqual(uplink.last_error, "certificate-not-trusted")
+        self.assertEqual(self.cloud.events, [])
+
+    async def test_a_certificate_for_another_name_is_refused_by_an_agent_that_has_a_ca(self) -> None:
+        self.tls.load("other")
+        file = Path(self.mktemp())
+        file.write_bytes(certificate("other")[0])
+        uplink = self.uplink(trust=Trust(ca=str(file)))
+        await self.until(lambda: uplink.state is UplinkState.REFUSED)
+        self.assertEqual(uplink.last_error, "certificate-wrong-name")
+
+    async def test_a_new_certificate_breaks_neither_tunnel_nor_stream_and_serves_the_next_login(self) -> None:
+        uplink = self.uplink()
+        await self.connected(uplink)
+        bulk = Bulk()
+        self.agent.answers["/bulk"] = lambda _: bulk.stream()
+        stream = await self.factory.links.need("garage").request("t", RemoteRequest("GET", "/bulk"))
+        assert isinstance(stream, RemoteStream)
+        sink = Collected()
+        source = stream.start(sink)
+        await self.until(lambda: len(sink.data) > 1_000_000)
+        self.tls.load("renewed")
+        had = len(sink.data)
+        await self.until(lambda: len(sink.data) > had + 1_000_000)
+        source.stopped()
+        await self.until(lambda: bulk.was_stopped)
+        self.cloud.verifiers["house"] = self.cloud.verifiers["garage"]
+        second = self.uplink(cloud_id="house")
+        await self.until(lambda: second.state is UplinkState.CONNECTED)
+        self.assertEqual(uplink.state, UplinkState.CONNECTED)
+
+    async def test_what_is_no_cloud_server_is_told_apart(self) -> None:
+        web = ServerTls(alpn=b"http/1.1")
+        mute = Factory.forProtocol(Protocol)
+        ports = [
+            reactor.listenTCP(0, TLSMemoryBIOFactory(web, False, mute), interface="127.0.0.1"),
+            reactor.listenTCP(0, Factory.forProtocol(Grumpy), interface="127.0.0.1"),
+            reactor.listenTCP(0, mute, interface="127.0.0.1"),
+        ]
+        codes = []
+        unused = ports.pop()
+        nowhere = unused.getHost().port
+        await unused.stopListening()
+        for number in [port.getHost().port for port in ports] + [nowhere]:
+            uplink = self.uplink(number)
+            await self.until(lambda u=uplink: u.last_error)
+            codes.append(uplink.last_error)
+            await uplink.stopService()
+        for port in ports:
+            await port.stopListening()
+        self.assertEqual(codes, ["not-a-tunnel", "tls-failed", "unreachable"])
+
+    async def test_a_name_that_nobody_has_is_said_so(self) -> None:
+        uplink = self.uplink(server="no-such-host.invalid")
+        await self.until(lambda: uplink.last_error)
+        self.assertEqual((uplink.state, uplink.last_error), (UplinkState.WAITING, "name-not-found"))
+
+    async def test_a_drained_cloud_tells_its_agents_when_to_come_back(self) -> None:
+        uplink = self.uplink()
+        await self.connected(uplink)
+        await self.factory.drain()
+        await self.until(lambda: uplink.state is UplinkState.WAITING)
+        self.assertEqual(uplink.last_error, "restart")
+        assert uplink.next_try_s is not None
+        self.assertTrue(0 < uplink.next_try_s <= 10)
+
+
+class Grumpy(Protocol):
+    """Not TLS at all."""
+
+    def dataReceived(self, data: bytes) -> None:
+        self.transport.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        self.transport.loseConnection()
+
 
 class Pipe(Protocol):
     """Copies bytes both ways between two connections, as a man in the middle that ends TLS on both sides."""
@@ -123,10 +219,6 @@ class Pipe(Protocol):
 
 class ManInTheMiddle(Site):
     async def test_another_certificate_in_between_gets_no_login_and_the_agent_says_why(self) -> None:
-        from twisted.internet.endpoints import TCP4ClientEndpoint
-
-        from charging_manager.tunnel.tls import ClientTls, Trust
-
         real = self.port.getHost().port
 
         class Middle(Factory):

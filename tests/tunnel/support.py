@@ -45,9 +45,13 @@ def new_key() -> AgentKey:
     return AgentKey(Ed25519PrivateKey.generate())
 
 
-@cache
 def certificate(name: str = "localhost") -> tuple[bytes, bytes]:
-    """PEM of a self-signed ECDSA certificate and of its key."""
+    """PEM of a self-signed ECDSA certificate and of its key; the same each time."""
+    return _certificate(name)
+
+
+@cache
+def _certificate(name: str) -> tuple[bytes, bytes]:
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
     now = datetime.datetime.now(datetime.UTC)
