@@ -23,13 +23,15 @@ from charging_manager.http.passwords import AdminPassword
 from charging_manager.paths import make_private
 
 CLOUD_ID = "demo-site"
+PAUSE_S = 60
+"""A car that was paused for want of current waits this long; 300 s, as shipped, would make a short demo look idle."""
 SITE = """
 seed = {seed}
 
 [house]
 base_a = 6.0
 breath_a = 2.5
-peak_a = 14.0
+peak_a = 10.0
 peak_every_s = 120
 peak_for_s = 40
 
@@ -127,6 +129,7 @@ def _bring_up(family: Family, folder: Path, ports: Ports, seed: int) -> Mapping[
     site_data, cloud_data = make_private(folder / "site"), make_private(folder / "cloud")
     AdminPassword(site_data / "admin").write(agent_password)
     AdminPassword(cloud_data / "admin").write(cloud_password)
+    (site_data / "charging-manager.toml").write_text(f"[agent]\npause_s = {PAUSE_S}\n")
     addresses, control = _start_simulators(family, folder, seed)
     _start_daemon(family, "cm-cloud", cloud_data, ports.cloud)
     _start_daemon(family, "cm-agent", site_data, ports.agent)

@@ -30,6 +30,9 @@ OPTIONS = (
 
 def drivers(arguments: argparse.Namespace) -> int:
     """List, check or simulate. Raises: ConfigError."""
+    for folder in arguments.drivers:
+        if not Path(folder).is_dir():
+            raise ConfigError(folder, "there is no such folder of drivers")
     if arguments.action == "list":
         return _list(load_drivers(driver_folders(arguments.drivers)))
     if not arguments.name:
@@ -47,8 +50,8 @@ def drivers(arguments: argparse.Namespace) -> int:
 def _list(loaded: Loaded) -> int:
     width = max(map(len, loaded.drivers), default=0)
     for name, driver in sorted(loaded.drivers.items()):
-        roads = ", ".join(road for road, has in (("tcp", driver.tcp), ("rtu", driver.rtu)) if has)
-        print(f"{name:<{width}}  {driver.kind.value:<8}  {roads:<8}  {driver.vendor} {driver.model}")
+        roads = ", ".join(road for road, has in (("tcp", driver.tcp), ("rtu, rtutcp", driver.rtu)) if has)
+        print(f"{name:<{width}}  {driver.kind.value:<8}  {roads:<17}  {driver.vendor} {driver.model}")
     for broken in loaded.broken:
         print(f"left out: {broken.path}: {broken.reason}")
     return 0
@@ -56,7 +59,7 @@ def _list(loaded: Loaded) -> int:
 
 def _check(path: Path) -> int:
     if not path.is_file():
-        raise ConfigError(str(path), "there is no such file")
+        raise ConfigError(str(path), "is a folder; name a file in it" if path.is_dir() else "there is no such file")
     problems = check_file(path)
     for problem in problems:
         print(problem, file=sys.stderr)

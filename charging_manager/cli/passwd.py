@@ -10,6 +10,8 @@ from charging_manager.errors import ConfigError
 from charging_manager.http.passwords import AdminPassword
 from charging_manager.paths import make_private, state_folder
 
+_SHORT = 8
+
 
 def passwd(arguments: argparse.Namespace) -> int:
     """Set or empty it; a running daemon notices within a second. Raises: ConfigError."""
@@ -19,8 +21,11 @@ def passwd(arguments: argparse.Namespace) -> int:
         admin.write(None)
         print(f"The admin password in {data} is empty now: every login through a cloud is refused.")
         return 0
-    admin.write(_ask())
+    password = _ask()
+    admin.write(password)
     print(f"The admin password in {data} is set.")
+    if len(password) < _SHORT:
+        print(f"It has fewer than {_SHORT} characters, which is easily guessed; choose a longer one.", file=sys.stderr)
     return 0
 
 

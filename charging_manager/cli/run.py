@@ -15,6 +15,19 @@ USAGE = (
     "       [--drivers DIR] [--config FILE] [--open-enrolment]"
 )
 
+HELP = """\
+Run the agent, or the cloud server, on PORT until it is told to end.
+
+  -cloud_server     the cloud server instead of the agent
+  -allow_http       answer plain HTTP on the same port too
+  loglevel 1..4     errors, warnings, information (default), data
+  --data DIR        state directory
+  --drivers DIR     one more folder of drivers (agent)
+  --config FILE     settings file (TOML)
+  --open-enrolment  admit installations by their serial number (cloud server)
+
+Options stand in any order, with one dash or two."""
+
 
 @frozen
 class RunRequest:
@@ -84,7 +97,7 @@ def read_words(words: Sequence[str]) -> RunRequest:
 def run(words: Sequence[str]) -> int:
     """Become the daemon until it stops."""
     if any(word in ("--help", "-help", "-h") for word in words):
-        print(f"usage: {USAGE}\n\nRun the agent, or with -cloud_server the cloud server, on PORT.")
+        print(f"usage: {USAGE}\n\n{HELP}")
         return 0
     try:
         request = read_words(words)

@@ -13,6 +13,7 @@ Known = Mapping[str, type]
 """Setting to its type; ``list`` means a list of strings."""
 
 SYSTEM_FILE = Path("/etc/charging-manager/charging-manager.toml")
+_RANGES = {"port": (0, 65535), "loglevel": (1, 4)}
 _TYPE_WORDS = {int: "a whole number", bool: "true or false", str: "a text", list: "a list of texts"}
 
 
@@ -51,6 +52,7 @@ def read_settings(path: Path | None, daemon: str, known: Known) -> dict[str, Any
         fits = isinstance(value, wanted) and not (wanted is int and isinstance(value, bool))
         if not fits or (wanted is list and not all(isinstance(item, str) for item in value)):
             raise ConfigError(str(path), f"{daemon}.{key}: must be {_TYPE_WORDS[wanted]}")
-        if (key == "port" and not 0 <= value <= 65535) or (key == "loglevel" and not 1 <= value <= 4):
-            raise ConfigError(str(path), f"{daemon}.{key}: out of range")
+        lowest, highest = _RANGES.get(key, (None, None))
+        if lowest is not None and not lowest <= value <= highest:
+            raise ConfigError(str(path), f"{daemon}.{key}: must be from {lowest} to {highest}")
     return table
