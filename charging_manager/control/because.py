@@ -26,7 +26,6 @@ SENTENCES: Mapping[str, str] = {
     "pause": "Paused for want of current; it may start again in {minutes} min at the earliest.",
     "others-first": "Waiting until other charge points have confirmed that they draw less.",
     "rising": "Its share has grown; the setpoint follows in steps.",
-    "house-moves": "The house load is changing; the setpoint waits until it is sure.",
     "mode-off": "Switched off.",
     "mode-not-available": "This mode is not available yet; charging is off.",
     "no-car": "No car is plugged in.",

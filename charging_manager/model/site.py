@@ -108,6 +108,10 @@ def check_site(site: Site) -> Site:
             raise ConfigError(f"{where}.parent", f"there is no circuit {circuit.parent!r}; name one that exists")
         if circuit.meter is not None and circuit.meter not in site.meters:
             raise ConfigError(f"{where}.meter", f"there is no meter {circuit.meter!r}; add the meter first")
+        if circuit.meter is not None and site.meters[circuit.meter].role in (MeterRole.SOLAR, MeterRole.STORAGE):
+            raise ConfigError(
+                f"{where}.meter", f"the meter {circuit.meter!r} does not see what the circuit draws; name one that does"
+            )
         _climb(site, circuit)
     roots = [circuit.id for circuit in site.circuits.values() if circuit.parent is None]
     if site.circuits and len(roots) != 1:
@@ -123,6 +127,11 @@ def check_site(site: Site) -> Site:
             raise ConfigError(f"{where}.phases", "one phase, or all three, each once")
         if not set(thing.phases) <= {0, 1, 2}:
             raise ConfigError(f"{where}.phases", "phases are L1, L2 and L3")
+    for point in site.charge_points.values():
+        where = f"devices.{point.id}"
+        for key, amps in (("min_a", point.min_a), ("max_a", point.max_a), ("step_a", point.step_a)):
+            if not 0 < amps <= MOST_A:
+                raise ConfigError(f"{where}.{key}", "a number of amperes above 0")
     if site.unbalance_a is not None and not 0 <= site.unbalance_a <= MOST_A:
         raise ConfigError("unbalance_a", "a number of amperes from 0 to 100000, or empty for no limit")
     return site
