@@ -17,6 +17,12 @@ def check_driver(made: d.Driver, problems: Problems) -> None:
         _check_register(made, register, problems)
     _check_overlaps(made, problems)
     _check_names(made, problems)
+    for number, unlike in enumerate(made.unlike, 1):
+        where = f"unlike[{number}].read"
+        if unlike.register.function is None:
+            problems.add(where, "a place that cannot be read tells nobody apart")
+        if made.discover is not None:
+            problems.add(where, "with [discover], the models of the chain tell devices apart")
     _check_writes(made, problems)
     if made.setpoint is not None:
         _check_setpoint(made, made.setpoint, problems)

@@ -16,6 +16,9 @@ from charging_manager.model.units import MaybePhaseAmps
 MEASURED = ("a", "v", "w", "wh", "va", "var", "hz")
 NOT_MEASURED = frozenset({"applied_a", "setpoint_a", "hardware_max_a", "hardware_min_a", "failsafe_a", "cable_a"})
 
+FLOWS = (("current", "a"), ("power", "w"))
+"""What has a direction."""
+
 
 @frozen
 class Composed:
@@ -44,7 +47,9 @@ def compose(
         values = {name: None if _is_measured(name) else value for name, value in values.items()}
     _apply_settings(driver, values, settings)
     if driver.unsigned_currents:
-        _sign_currents(values)
+        _sign_currents(values, by_all=driver.kind is Kind.INVERTER)
+    if driver.kind is Kind.INVERTER:
+        _as_consumption(values)
     status, known_state = None, True
     if driver.kind is Kind.CHARGER and driver.state is not None:
         status, known_state = driver.state.status(values)
@@ -84,12 +89,24 @@ def _apply_settings(driver: Driver, values: dict[str, Value], chosen: Collection
             values[one], values[other] = values.get(other), values.get(one)
 
 
-def _sign_currents(values: dict[str, Value]) -> None:
-    """A current flows the way that its phase's power does; without that it counts as consumption."""
+def _as_consumption(values: dict[str, Value]) -> None:
+    """An inverter counts what it gives as positive; a reading counts what is drawn so."""
+    for name in ("power_w", *(f"{what}_l{phase}_{unit}" for what, unit in FLOWS for phase in (1, 2, 3))):
+        value = _number(values.get(name))
+        if value is not None:
+            values[name] = 0.0 - value
+
+
+def _sign_currents(values: dict[str, Value], by_all: bool) -> None:
+    """A current flows the way that its phase's power does, ``by_all``: else as the power of all phases together.
+
+    Without a power it counts as positive.
+    """
+    together = values.get("power_w") if by_all else None
     for phase in (1, 2, 3):
         amps = _number(values.get(f"current_l{phase}_a"))
         if amps is not None:
-            watts = _number(values.get(f"power_l{phase}_w"))
+            watts = _number(values.get(f"power_l{phase}_w", together))
             values[f"current_l{phase}_a"] = math.copysign(amps, watts) if watts else abs(amps)
 
 

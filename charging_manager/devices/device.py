@@ -21,6 +21,7 @@ from charging_manager.devices.condition import DeviceCondition, fallback_word, s
 from charging_manager.devices.driver import Driver, Group, Value, all_hold
 from charging_manager.devices.orders import Order, Orders, Urgency
 from charging_manager.devices.planner import Request, Rounds, moved, plan_reads, split
+from charging_manager.devices.recognise import DOES_NOT_EXIST, told_apart
 from charging_manager.devices.trial import TestStep, try_device
 from charging_manager.devices.wire import BusLike, Wire, find_block
 from charging_manager.errors import DeviceError, DeviceNonsense, DeviceRefused, DeviceSilent
@@ -45,9 +46,6 @@ URGENCIES: Mapping[Urgency, Priority] = {
     Urgency.RAISE: Priority.SETPOINT,
     Urgency.FEED: Priority.SETPOINT,
 }
-DOES_NOT_EXIST = (1, 2, 3)
-"""Exception codes that mean: not like this, ever."""
-
 
 class Device:
     """A driver at an address. Its calls raise DeviceError kinds only; several may be under way at once."""
@@ -235,6 +233,9 @@ class Device:
                 raise DeviceNonsense(
                     f"this is no {driver.name}: {condition.register} is {known.get(condition.register)}"
                 )
+        other = await told_apart(driver, self._wire)
+        if other is not None:
+            raise DeviceNonsense(f"this is no {driver.name}: {other}")
         self._identified = True
         self._heard_s = self.clock.seconds()
         await self._flush_quietly()  # a lower setpoint that waited for the device to come back goes first

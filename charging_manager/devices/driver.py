@@ -357,6 +357,15 @@ class Never:
 
 
 @frozen
+class Unlike:
+    """A look at one place tells another device apart: there ``condition`` holds on that one. Ours may refuse it."""
+
+    register: Register
+    condition: Condition
+    why: str
+
+
+@frozen
 class Recovery:
     """Writes that bring the box back from a state of its own, at most so often until it was well again."""
 
@@ -407,6 +416,8 @@ class Driver:
     rtu: RtuDefaults | None = None
     identify: tuple[Condition, ...] = ()
     """All of this holds on this device; otherwise it is another one, and nothing is written to it."""
+    unlike: tuple[Unlike, ...] = ()
+    """If one of these holds, it is another device, although ``identify`` fits."""
     discover: SunSpec | None = None
     state: VehicleState | None = None
     setpoint: Setpoint | None = None
@@ -480,21 +491,3 @@ class Driver:
         }
         variants = tuple(attrs.evolve(v, driver=v.driver.for_channel(channel)) for v in self.variants)
         return attrs.evolve(self, registers=moved, channels=None, variants=variants)
-
-
-CANONICAL: Mapping[str, str] = {
-    **{f"current_l{n}_a": f"current on L{n}" for n in (1, 2, 3)},
-    **{f"voltage_l{n}_v": f"voltage of L{n} to neutral" for n in (1, 2, 3)},
-    **{f"power_l{n}_w": f"active power on L{n}" for n in (1, 2, 3)},
-    "power_w": "active power, all phases",
-    "energy_wh": "imported (meters) or delivered in all (charge points)",
-    "energy_export_wh": "exported",
-    "session_wh": "delivered in this session, as the box counts it",
-    "applied_a": "what the box obeys now",
-    "hardware_max_a": "what the box, its cable and its fuse can do at most",
-    "rfid": "the last tag",
-    "serial": "serial number",
-    "firmware": "firmware",
-    "model_name": "model as the device says it",
-}
-"""Names that the rest of the program understands; a driver may have others, which are shown and no more."""

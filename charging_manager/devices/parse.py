@@ -63,6 +63,7 @@ def _driver(
         tcp=_tcp(tcp) if tcp else None,
         rtu=_rtu(rtu) if rtu else None,
         identify=_conditions(table, "identify"),
+        unlike=tuple(_unlike(inner, wanted) for inner in table.tables("unlike")),
         discover=_sunspec(discover) if discover else None,
         state=_state(table),
         setpoint=_setpoint(setpoint) if setpoint else None,
@@ -244,6 +245,20 @@ def _condition(table: Table, name: str, value: Any) -> d.Condition:
         table.wrong(name, "a value, a list of values or { from = …, to = … } is needed here")
         return d.Condition(name)
     return d.Condition(name, tuple(values))
+
+
+def _unlike(table: Table, defaults: _Defaults) -> d.Unlike:
+    """``{ read = { address = 2, type = "f32" }, is = { from = 40 }, why = "..." }``"""
+    looked_at = table.table("read")
+    name = table.path("read")
+    register = _register(name, looked_at or Table({"address": 0, "type": "u16"}, "", Problems()), defaults)
+    if looked_at is None:
+        table.wrong("read", "a table with address and type is needed here")
+    if "is" not in table:
+        table.wrong("is", "say what is there on the other device")
+    made = d.Unlike(register, evolve(_condition(table, "is", table.raw("is")), register=name), table.text("why"))
+    table.done()
+    return made
 
 
 def _writes(table: Table, key: str) -> tuple[d.Write, ...]:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from attrs import evolve
 
-from charging_manager.devices.codec import decode_all
+from charging_manager.devices.codec import decode, decode_all
 from charging_manager.devices.driver import Driver, Value, all_hold
 from charging_manager.devices.planner import moved, plan_reads
 from charging_manager.devices.wire import BusLike, Wire, find_block
 from charging_manager.errors import DeviceNonsense, DeviceRefused
 from charging_manager.modbus.units import Priority
+
+DOES_NOT_EXIST = (1, 2, 3)
+"""Exception codes that mean: not like this, ever."""
 
 PROBE_GAP_S = 0.5
 """We do not know yet who is there: the silence that the slowest device of all wants."""
@@ -25,6 +28,21 @@ async def recognises(driver: Driver, bus: BusLike, unit: int) -> bool:
         known: dict[str, Value] = {}
         for request in plan_reads(driver, [driver.registers[condition.register] for condition in driver.identify]):
             known.update(decode_all(driver, request.cut(await wire.read(request, Priority.SLOW))))
+        return all_hold(driver.identify, known) is True and await told_apart(driver, wire) is None
     except (DeviceRefused, DeviceNonsense):
         return False
-    return all_hold(driver.identify, known) is True
+
+
+async def told_apart(driver: Driver, wire: Wire) -> str | None:
+    """Why this is another device, although all that ``identify`` asks is so. Raises: DeviceError."""
+    for unlike in driver.unlike:
+        (request,) = plan_reads(driver, [unlike.register])
+        try:
+            words = await wire.read(request, Priority.SLOW)
+        except DeviceRefused as refused:
+            if refused.code not in DOES_NOT_EXIST:
+                raise
+            continue
+        if unlike.condition.holds({unlike.register.name: decode(unlike.register, words)}):
+            return unlike.why
+    return None

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from itertools import islice, product
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from charging_manager.devices.driver import Condition, Driver, Value
 from charging_manager.model.reading import Status
@@ -47,6 +47,12 @@ def of_flow(flow: Flow) -> Measured:
         (imported[0], imported[1], imported[2]),
         (exported[0], exported[1], exported[2]),
     )
+
+
+def reversed_flow(seen: Measured) -> Measured:
+    """The same as an inverter shows it: what it gives is positive."""
+    amps, watts = seen.current_a, seen.power_w
+    return evolve(seen, current_a=(-amps[0], -amps[1], -amps[2]), power_w=(-watts[0], -watts[1], -watts[2]))
 
 
 def measured_value(name: str, seen: Measured, unsigned_currents: bool) -> Value:

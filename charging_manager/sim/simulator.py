@@ -33,6 +33,7 @@ from charging_manager.sim.shown import (
     measured_value,
     of_flow,
     of_outlet,
+    reversed_flow,
     state_codes,
 )
 
@@ -241,7 +242,8 @@ class Simulator:
 
     def _measured(self, channel: int) -> Measured:
         if self.flow is not None:
-            return of_flow(self.flow)
+            seen = of_flow(self.flow)
+            return reversed_flow(seen) if self.driver.kind is Kind.INVERTER else seen
         return of_outlet(self.outlet(channel))
 
     def _box_value(self, box: Box, name: str, channel: int, seen: Measured) -> Value:

@@ -26,6 +26,7 @@ RENAMED = {
     "writes": "write",
     "driver": "change",
     "values": "from",
+    "condition": "is",
 }
 CLASSES = (
     d.Driver,
@@ -40,6 +41,7 @@ CLASSES = (
     d.Setting,
     d.Never,
     d.Recovery,
+    d.Unlike,
     d.Channels,
     d.Variant,
     d.StateRule,
@@ -47,7 +49,7 @@ CLASSES = (
 
 
 def test_the_example_is_a_good_driver() -> None:
-    (example,) = re.findall(r"```toml\n(.*?)```", TEXT, re.DOTALL)
+    example = re.findall(r"```toml\n(.*?)```", TEXT, re.DOTALL)[0]
     assert check_text(example, "acme-wall") == []
 
 
