@@ -50,7 +50,7 @@ class Lines:
     house_high: list[float]
     """To raise by."""
     jitter: list[float]
-    """By how much house load was higher of late, within bounds: a further car does not start into that."""
+    """By how much house load was or may be higher, within bounds: a further car does not start into that."""
     flow: list[float]
     """All that flows now, by the newest reading; inf where unknown."""
     stale: list[bool]
@@ -160,6 +160,9 @@ def weigh(
     houses = _houses(image, wiring, memory, watches, lines, measured, charging, rules)
     _limits(image.now_s, wiring, memory, lines, rules)
     lines.room = [a - h - f for a, h, f in zip(lines.allowed, lines.house, fixed, strict=True)]
+    lines.jitter = [
+        j + max(0.0, high - low) for j, high, low in zip(lines.jitter, lines.house_high, lines.house, strict=True)
+    ]
     lines.rise = [a - h - w for a, h, w in zip(lines.allowed, lines.house_high, worst, strict=True)]
     if wiring.site.unbalance_a is not None:
         _unbalance(wiring.site.unbalance_a, unbalanced, everyone, lines)

@@ -8,7 +8,7 @@ from attrs import evolve
 
 from charging_manager.model.reading import Reading
 from charging_manager.model.site import ChargePoint
-from tests.control.world import World
+from tests.control.world import Car, World
 from tests.scenarios.script import SiteScript
 
 
@@ -195,3 +195,14 @@ def test_a_box_that_never_answered_is_counted_at_its_hardware_maximum() -> None:
     site.world.boxes["gone"].fallback_a = None
     site.world.silence("gone")
     site.plug("here").after(30.0).expect("here", 8.0).expect("gone", 0.0, "silent")
+
+
+def test_a_car_whose_turn_is_over_goes_on_as_long_as_nobody_can_be_sure_of_the_room() -> None:
+    site = SiteScript(box("lost"), box("old"), box("new"), limit_a=40.0)
+    site.world.boxes["lost"].fallback_a = 16.0
+    site.world.boxes["lost"].car = Car(max_a=16.0)
+    site.plug("old", max_a=8.0).after(120.0)
+    site.world.silence("lost")
+    site.house(12.0).after(60.0).plug("new").after(1200.0)
+    assert "old" in site.charging()
+    assert site.most_a <= 40.0 + 0.41

@@ -59,7 +59,8 @@ def sites(draw: st.DrawFn, max_circuits: int = 5, max_points: int = 6) -> Site:
             step_a=draw(st.sampled_from([1.0, 1.0, 0.1, 0.5, 2.0])),
             priority=draw(st.sampled_from([0, 0, 0, 1])),
         )
-    return check_site(Site("any", "none", circuits, points, meters))
+    unbalance = draw(st.sampled_from([None, None, None, 20.0, 8.0]))
+    return check_site(Site("any", "none", circuits, points, meters, unbalance))
 
 
 @st.composite
