@@ -69,7 +69,7 @@ def _scaled(value: float | int, scale: float) -> float:
 def _text(register: Register, words: Sequence[int]) -> Value:
     if register.type is Type.ASCII_LOW or register.type is Type.ASCII_HIGH:
         code = words[0] & 0xFF if register.type is Type.ASCII_LOW else words[0] >> 8
-        return chr(code) if code else None
+        return chr(code) if chr(code).isprintable() else None
     data = struct.pack(f">{len(words)}H", *words)
     if register.type is Type.RAW:
         return data.hex() if any(data) else None

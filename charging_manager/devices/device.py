@@ -47,6 +47,7 @@ URGENCIES: Mapping[Urgency, Priority] = {
     Urgency.FEED: Priority.SETPOINT,
 }
 
+
 class Device:
     """A driver at an address. Its calls raise DeviceError kinds only; several may be under way at once."""
 

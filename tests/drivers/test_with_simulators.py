@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from charging_manager.devices.device import Device
@@ -11,7 +13,7 @@ from charging_manager.model.reading import Reading
 from charging_manager.sim.car import Car
 from tests.sim.rigs import DRIVERS, Bench
 
-FAULTS = (
+FAULTS: tuple[dict[str, Any], ...] = (
     {"silence": True},
     {"exception": 6},
     {"exception": 11},
