@@ -10,7 +10,7 @@ from charging_manager.control.rules import Rules
 from charging_manager.control.seen import Seen
 from charging_manager.control.smooth import TINY
 from charging_manager.control.turns import pause_left_s
-from charging_manager.control.wiring import Wiring
+from charging_manager.control.wiring import Wiring, floor_step
 from charging_manager.model.plan import Because
 
 
@@ -40,13 +40,12 @@ def explain(seen: Seen, wiring: Wiring, lines: Lines, now: float, rules: Rules) 
 def _own(seen: Seen) -> Because:
     """Nothing but its own cap bounds it."""
     amps = seen.setpoint_a
-    if amps >= seen.outlet.highest_a - TINY:
-        return Because("maximum", {"amps": amps})
-    if seen.past.wants_a is not None and seen.cap_a >= seen.past.wants_a - TINY:
+    wants = seen.past.wants_a
+    if amps < floor_step(seen.cap_a, seen.outlet.point.step_a):
+        return Because("rising")
+    if wants is not None and seen.cap_a >= wants - TINY:
         return Because("car-takes-less", {"amps": amps})
-    if seen.share_a >= seen.cap_a - TINY and amps >= seen.cap_a - 1.0:
-        return Because("override", {"amps": amps})
-    return Because("rising")
+    return Because("override" if seen.held else "maximum", {"amps": amps})
 
 
 def _tightest(seen: Seen, lines: Lines) -> int:

@@ -41,7 +41,7 @@ class Rules:
     """At this multiple of a limit the lowest priority below it goes to 0 at once."""
     settle_s: float = 10.0
     """Time for a car to follow a lowered setpoint, before what it draws above that counts as excess."""
-    phases_after_s: float = 5.0
+    phases_after_s: float = 15.0
     """A car that loads the same phases for so long is counted on those alone."""
     phase_margin_a: float = 0.5
     """What is still kept for it on each of its other phases."""

@@ -33,6 +33,7 @@ class Seen:
         "bits",
         "cap_a",
         "excess_a",
+        "held",
         "id",
         "last_a",
         "limit_line",
@@ -72,6 +73,8 @@ class Seen:
     """It does not answer and its grace is over."""
     unsure: bool
     """It did not answer just now: it keeps what it has and is given nothing more."""
+    held: bool
+    """By hand, to less than its maximum."""
     barred: bool
     """Stopped at once, for this decision."""
     because: Because | None
@@ -87,7 +90,8 @@ def look(
     seen = Seen()
     seen.id, seen.outlet = point.id, outlet
     seen.share_a = seen.setpoint_a = 0.0
-    seen.because, seen.limit_line, seen.barred = None, -1, False
+    seen.because, seen.limit_line = None, -1
+    seen.barred = seen.held = False
     obedience = image.obedience.get(point.id) or Obedience(max(point.max_a, 32.0))
     readings = seen.readings = image.readings.get(point.id, ())
     newest = readings[-1] if readings else None
@@ -143,7 +147,7 @@ def look(
         seen.excess_a = excess
     else:
         seen.excess_a = 0.0
-    seen.cap_a = _cap(seen, image.overrides)
+    seen.cap_a = _cap(seen, obedience.hardware_max_a, image.overrides)
     return seen
 
 
@@ -234,7 +238,7 @@ def _appetite(past: Past, seen: Seen, most: float, now: float, rules: Rules) -> 
     return evolve(past, less_s=less, idle_s=idle, wants_a=wants)
 
 
-def _cap(seen: Seen, overrides: Mapping[str, float]) -> float:
+def _cap(seen: Seen, hardware_max_a: float, overrides: Mapping[str, float]) -> float:
     """The most that this charge point may be given, or 0 and why."""
     point = seen.outlet.point
     code = ""
@@ -255,12 +259,13 @@ def _cap(seen: Seen, overrides: Mapping[str, float]) -> float:
     if code:
         seen.because = Because(code)
         return 0.0
-    cap = seen.outlet.highest_a
+    cap = min(seen.outlet.highest_a, floor_step(hardware_max_a, point.step_a))
     override = overrides.get(point.id) if overrides else None
     if override is not None and override < cap:
         cap = floor_step(override, point.step_a)
         if cap < seen.outlet.lowest_a:
             seen.because = Because("override", {"amps": override})
             return 0.0
+        seen.held = True
     wants = seen.last_a if seen.unsure else seen.past.wants_a
     return cap if wants is None or wants > cap else wants
