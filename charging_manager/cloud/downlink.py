@@ -13,6 +13,7 @@ from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 
 from charging_manager import VERSION
+from charging_manager.cloud.turnstile import Turnstile
 from charging_manager.errors import TunnelError
 from charging_manager.http.guard import source_network
 from charging_manager.tunnel import bounds
@@ -96,6 +97,7 @@ class TunnelFactory(Factory):
         self.links = links if links is not None else Links()
         self._strangers: dict[Link, str] = {}  # to the network that each came from, oldest first
         self._draining = False
+        self._turnstile = Turnstile()
 
     def buildProtocol(self, addr: Any) -> Link | None:
         source = source_network(str(getattr(addr, "host", "")))
@@ -117,12 +119,21 @@ class TunnelFactory(Factory):
         oldest.hang_up("busy", now=True)
         return True
 
+    def may_try(self, source: str, cloud_id: str) -> bool:
+        """Asked by a link before it judges a login."""
+        return self._turnstile.admits(self._clock.seconds(), source, cloud_id)
+
+    def failed(self, source: str, cloud_id: str) -> None:
+        """Told by a link whose login was wrong."""
+        self._turnstile.failed(self._clock.seconds(), source, cloud_id)
+
     def admitted(self, link: Link) -> None:
         """Called by a link whose login is complete."""
         self._strangers.pop(link, None)
         if self._draining:
             _close(link, "restart")
             return
+        self._turnstile.succeeded(link.source, link.cloud_id)
         older = self.links.put(link)
         if older is not None:
             self.log.warn("{name} logged in again; its older tunnel is closed", name=link.name())

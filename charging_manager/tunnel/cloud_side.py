@@ -43,6 +43,12 @@ class Door(Protocol):
     open_enrolment: bool
     salt_key: bytes
 
+    def may_try(self, source: str, cloud_id: str) -> bool:
+        """Whether a login is judged now; False: too many failed before."""
+
+    def failed(self, source: str, cloud_id: str) -> None:
+        """A proof was wrong."""
+
     def admitted(self, link: Link) -> None: ...
 
     def gone(self, link: Link, reason: str) -> None: ...
@@ -95,6 +101,8 @@ class Link(Wire):
                 raise Refusal("versions")
             if not self._door.end.ready():
                 raise Refusal("not-ready")
+            if self._proof is None and not self._door.may_try(self.source, cloud_id):
+                raise Refusal("busy")
             reply = await self._step(program[:64], cloud_id, method, message)
         except Refusal as refusal:
             code = refusal.code
@@ -119,7 +127,11 @@ class Link(Wire):
         proof = self._proof
         if (cloud_id, method) != (proof.cloud_id, proof.method):
             raise Violation("login changed its name")
-        reply = await proof.verify(message)
+        try:
+            reply = await proof.verify(message)
+        except Refusal:
+            self._door.failed(self.source, cloud_id)
+            raise
         if self.transport is None or self.closing is not None:
             raise Refusal("timeout")
         self.cloud_id = cloud_id.lower() if method == commands.SCRAM else cloud_id.upper()

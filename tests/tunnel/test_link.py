@@ -51,6 +51,21 @@ class ComingIn(Linked):
         self.assertIs(tunnel.factory.links.get("GARAGE"), tunnel.link)
         self.assertEqual(tunnel.link.program, "test agent 1")
 
+    def test_guessing_an_installations_password_is_slowed_down_whether_it_exists_or_not(self) -> None:
+        for cloud_id in ("garage", "nobody"):
+            clock, cloud = Clock(), FakeCloud(garage=PASSWORD)
+            factory = TunnelFactory(clock, cloud, salt_key=b"s" * 32)
+            codes = [
+                Tunnel(cloud=cloud, clock=clock, factory=factory, cloud_id=cloud_id, password=f"guess {n}").entered[0]
+                for n in range(8)
+            ]
+            self.assertEqual([failure.value.code for failure in codes], ["refused"] * 5 + ["busy"] * 3)
+            right = Tunnel(cloud=cloud, clock=clock, factory=factory, cloud_id=cloud_id)
+            self.assertEqual(right.entered[0].value.code, "busy")
+            clock.advance(2)
+            late = Tunnel(cloud=cloud, clock=clock, factory=factory, cloud_id=cloud_id)
+            self.assertEqual(late.link.admitted, cloud_id == "garage")
+
     def test_a_wrong_password_and_an_unknown_id_look_the_same(self) -> None:
         for tunnel in (Tunnel(password="wrong password"), Tunnel(cloud_id="nobody")):
             self.assertEqual(self.entered(tunnel), "refused")
