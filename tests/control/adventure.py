@@ -27,6 +27,9 @@ def set_out(site: Site, seed: int) -> World:
         else:
             box.fallback_a = chance.choice([0.0, 6.0, 10.0])
             box.fallback_after_s = chance.choice([20.0, 30.0])
+        box.lag_s = chance.choice([0.0, 0.0, 0.0, 0.5, 1.0])
+        box.resolution_a = chance.choice([0.0, 0.0, 0.1])
+        box.measures = chance.random() > 0.08
     for meter in site.meters:
         world.meter_offset_s[meter] = chance.choice([0.0, 0.25, 0.5, 0.75])
     world.judges += [judges.no_violations, judges.steps_hold, judges.raises_fit_the_worst_case]

@@ -47,6 +47,10 @@ class Box:
     poll_s: float = 1.0
     offset_s: float = 0.0
     measures: bool = True
+    lag_s: float = 0.0
+    """So late does it show its current."""
+    resolution_a: float = 0.0
+    shown: list[tuple[float, tuple[float, float, float]]] = field(factory=list)
 
     limit_a: float = 0.0
     """What the box really allows now."""
@@ -105,6 +109,8 @@ class Box:
             self.current_a = min(target, self.current_a + ramp)
         else:
             self.current_a = max(target, self.current_a - max(ramp, self.current_a if target == 0.0 else ramp))
+        if self.lag_s:
+            self.shown.append((now, self.flows()))
         self.energy_wh += self.current_a * 230.0 * (len(car.phases) if car else 0) * STEP_S / 3600.0
 
     def flows(self) -> tuple[float, float, float]:
@@ -115,13 +121,21 @@ class Box:
                     amps[self.point.phases[own]] = self.current_a
         return amps[0], amps[1], amps[2]
 
+    def shows(self, now: float) -> tuple[float, float, float]:
+        """Its currents as it displays them: late, and in steps."""
+        while len(self.shown) > 1 and self.shown[1][0] <= now - self.lag_s:
+            self.shown.pop(0)
+        one, two, three = self.shown[0][1] if self.shown else self.flows()
+        step = self.resolution_a
+        return (one, two, three) if not step else (one // step * step, two // step * step, three // step * step)
+
     def read(self, now: float) -> Reading:
         self.answered_s = now
         if self.car is None:
             status = Status.FREE
         else:
             status = Status.CHARGING if self.current_a > 0.5 else Status.PLUGGED
-        current = self.flows() if self.measures else (None, None, None)
+        current = self.shows(now) if self.measures else (None, None, None)
         return Reading(self.point.id, now, current, status=status, session_wh=self.energy_wh)
 
     def obedience(self, now: float) -> Obedience:
