@@ -10,13 +10,18 @@ class ChargingManagerError(Exception):
 class ConfigError(ChargingManagerError):
     """Something that a person configured cannot work.
 
-    ``where`` is a file, a key path or a field's name; the sentence says what is wrong and what to do.
+    ``where`` is a file, a key path or a field's name; the sentence says what is wrong and what to do. With ``fields``
+    the sentence is constant and has ``{name}`` places, so that it can be said in another language; ``sentence`` has
+    them filled in, ``template`` not.
     """
 
-    def __init__(self, where: str, sentence: str) -> None:
-        super().__init__(f"{where}: {sentence}" if where else sentence)
+    def __init__(self, where: str, sentence: str, **fields: object) -> None:
+        said = sentence.format_map(fields) if fields else sentence
+        super().__init__(f"{where}: {said}" if where else said)
         self.where = where
-        self.sentence = sentence
+        self.sentence = said
+        self.template = sentence
+        self.fields = fields
 
 
 class DeviceError(ChargingManagerError):

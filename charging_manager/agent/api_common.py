@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from charging_manager.agent.config import AVAILABLE_MODES, Configuration, DeviceSettings, Kind
@@ -13,18 +13,26 @@ from charging_manager.model.site import Mode
 T = TypeVar("T")
 
 
-async def field_problem(change: Awaitable[T]) -> T:
-    """The result of a change; what cannot work becomes a problem that names the field."""
+def _last_part(where: str) -> str:
+    return where.rpartition(".")[2]
+
+
+async def field_problem(change: Awaitable[T], field_of: Callable[[str], str] = _last_part) -> T:
+    """The result of a change; what cannot work becomes a problem that names the body's field.
+
+    ``field_of`` makes that field of the configuration's key path.
+    """
     try:
         return await change
     except ConfigError as error:
-        raise Problem(422, "invalid-field", error.sentence, error.where.rpartition(".")[2]) from error
+        raise Problem(422, "invalid-field", error.template, field_of(error.where), **error.fields) from error
 
 
 def known_mode(text: str) -> Mode:
     """The mode of that name, if this build can do it."""
     if text not in set(Mode):
-        raise Problem(422, "bad-mode", "A mode is off, solar, min-solar, fast or plan.", "mode")
+        names = ", ".join(mode.value for mode in AVAILABLE_MODES)
+        raise Problem(422, "bad-mode", "A mode is one of these: {names}.", "mode", names=names)
     mode = Mode(text)
     if mode not in AVAILABLE_MODES:
         raise Problem(422, "mode-not-available", "This mode is not available yet.", "mode")

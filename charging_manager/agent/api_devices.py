@@ -167,7 +167,7 @@ class DevicePages:
             name=body.name.strip(),
             kind=kind,
             driver=driver.name,
-            address=_address(body.address),
+            address=_address(body.address, driver),
             circuit=body.circuit or config.root or "",
             role=_role(body.role, kind),
             phases=_phases(body.phases),
@@ -196,7 +196,7 @@ class DevicePages:
         return evolve(
             new,
             name=named(body.name, old.name),
-            address=_address(body.address) if body.address is not None else old.address,
+            address=self._new_address(old, body, driver),
             circuit=body.circuit if body.circuit is not None else old.circuit,
             role=_role(body.role, old.kind) if body.role is not None else old.role,
             phases=_phases(body.phases) if body.phases is not None else old.phases,
@@ -206,6 +206,13 @@ class DevicePages:
             min_a=body.min_a if body.min_a is not None else old.min_a,
             max_a=body.max_a if body.max_a is not None else old.max_a,
         )
+
+    def _new_address(self, old: DeviceSettings, body: DeviceChange, driver: Driver | None) -> str:
+        """The address after a change; one that stays is looked at only if the driver changes."""
+        if driver is None and body.address is None:
+            return old.address
+        text = body.address if body.address is not None else old.address
+        return _address(text, driver or self.site.drivers.get(old.driver))
 
     def _check_place(self, device: DeviceSettings, config: Configuration) -> None:
         if device.circuit not in config.circuits:
@@ -300,11 +307,26 @@ def _unknown(name: str) -> Problem:
     return Problem(404, "not-found", "There is no device {id}.", id=repr(name))
 
 
-def _address(text: str) -> str:
+def transports(driver: Driver) -> list[str]:
+    """The kinds of address that a driver can speak to; a serial line may also be behind a converter."""
+    return [*(["tcp"] if driver.tcp else []), *(["rtu", "rtutcp"] if driver.rtu else [])]
+
+
+def _address(text: str, driver: Driver | None) -> str:
     try:
         parse_address(text)
     except ConfigError as error:
-        raise Problem(422, "bad-address", error.sentence, "address") from error
+        raise Problem(422, "bad-address", error.template, "address", **error.fields) from error
+    kind = text.strip().partition(":")[0].lower()
+    if driver and kind != "tcp" and kind not in transports(driver):  # a gateway makes tcp of any serial line
+        raise Problem(
+            422,
+            "bad-address",
+            "{driver} speaks {kind} only; write an address that begins so.",
+            "address",
+            driver=driver.name,
+            kind="tcp://",
+        )
     return text.strip()
 
 

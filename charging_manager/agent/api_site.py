@@ -13,8 +13,8 @@ from charging_manager.agent.config import Configuration, id_from_name
 from charging_manager.agent.people import People
 from charging_manager.agent.running import RunningSite
 from charging_manager.http.routes import Call, Problem, Right, Route
-from charging_manager.model.site import Circuit
-from charging_manager.model.units import phase_amps
+from charging_manager.model.site import MOST_A, Circuit
+from charging_manager.model.units import PhaseAmps, phase_amps
 
 
 @frozen
@@ -54,11 +54,12 @@ class SitePages:
             )
             if body.circuits is not None:
                 new = evolve(new, circuits=_circuits(body.circuits, config))
+                _nothing_left_behind(new)
             if call.caller.remote and loosens(config, new):
                 raise site_only()
             return new
 
-        config = await field_problem(self.site.config.change(changed))
+        config = await field_problem(self.site.config.change(changed), lambda where: _field_of(where, body))
         self.people.note(call.caller, "site-changed", "", _limits(config))
         return shown(config, self.site.serial)
 
@@ -109,16 +110,70 @@ def _circuits(bodies: list[CircuitBody], config: Configuration) -> dict[str, Cir
                 f"{where}.limit_a",
             ) from error
         old = config.circuits.get(name)
+        reserve_a = _kept(body.reserve_a, old.reserve_a if old else 0.0)
+        fallback_a = _kept(body.fallback_a, old.fallback_a if old else 0.0)
+        _check_amps(where, limit_a, reserve_a, fallback_a)
         circuits[name] = Circuit(
             id=name,
             name=body.name.strip(),
             parent=body.parent or None,
             limit_a=limit_a,
-            reserve_a=_kept(body.reserve_a, old.reserve_a if old else 0.0),
-            fallback_a=_kept(body.fallback_a, old.fallback_a if old else 0.0),
+            reserve_a=reserve_a,
+            fallback_a=fallback_a,
             meter=body.meter if body.meter != "" else (old.meter if old else None),
         )
     return circuits
+
+
+def _check_amps(where: str, limit_a: PhaseAmps, reserve_a: float, fallback_a: float) -> None:
+    """Raises: Problem for the field with a number that no circuit can have."""
+    for field, amps in (("limit_a", limit_a), ("reserve_a", (reserve_a,)), ("fallback_a", (fallback_a,))):
+        if not all(0 <= each <= MOST_A for each in amps):
+            raise Problem(422, "bad-limit", "limits are numbers of amperes from 0 to 100000", f"{where}.{field}")
+    lowest_a = min((each for each in limit_a if each), default=0.0)  # a phase with limit 0 is none
+    if reserve_a > lowest_a:
+        raise Problem(
+            422,
+            "bad-limit",
+            "The reserve is more than the limit of {amps} A, so that nothing could ever charge; make it smaller.",
+            f"{where}.reserve_a",
+            amps=lowest_a,
+        )
+    if fallback_a > lowest_a:
+        raise Problem(
+            422,
+            "bad-limit",
+            "While the meter is silent, no more may flow than the limit of {amps} A; make it smaller.",
+            f"{where}.fallback_a",
+            amps=lowest_a,
+        )
+
+
+def _nothing_left_behind(config: Configuration) -> None:
+    """Raises: Problem if a device sits on a circuit that is to go."""
+    for device in config.devices.values():
+        if device.circuit not in config.circuits:
+            raise Problem(
+                422,
+                "circuit-in-use",
+                "{device} is on the circuit {circuit}, which cannot go before it has moved to another one.",
+                "circuits",
+                device=device.name,
+                circuit=device.circuit,
+            )
+
+
+def _field_of(where: str, body: SiteChange) -> str:
+    """``circuits.garage.parent``, as the configuration says it, is ``circuits.1.parent`` in the body."""
+    first, _, rest = where.partition(".")
+    name, _, key = rest.partition(".")
+    bodies = body.circuits or []
+    ids: dict[str, int] = {}
+    for number, each in enumerate(bodies):
+        ids[each.id or id_from_name(each.name, {one.id for one in bodies if one.id} | ids.keys(), "circuit")] = number
+    if first != "circuits" or name not in ids:
+        return first
+    return ".".join(filter(None, (first, str(ids[name]), key)))
 
 
 def _kept(new: float | None, old: float) -> float:

@@ -8,6 +8,7 @@ from typing import Any
 from attrs import frozen
 
 from charging_manager import VERSION
+from charging_manager.agent.api_devices import transports
 from charging_manager.agent.api_shapes import LevelBody, LoginBody, PasswordBody
 from charging_manager.agent.metrics import metrics
 from charging_manager.agent.people import People
@@ -114,10 +115,7 @@ class SystemPages:
                     "title": f"{driver.vendor} {driver.model}".strip(),
                     "kind": driver.kind.value,
                     "source": "; ".join(driver.sources),
-                    "transports": [
-                        *(["tcp"] if driver.tcp else []),
-                        *(["rtu", "rtutcp"] if driver.rtu else []),
-                    ],
+                    "transports": transports(driver),
                     "defaults": {
                         "port": driver.tcp.port if driver.tcp else None,
                         "unit": driver.tcp.unit if driver.tcp else driver.rtu.unit if driver.rtu else 1,

@@ -174,7 +174,9 @@ def check_configuration(config: Configuration) -> Configuration:
             found = config.devices.get(charge_point)
             if found is None or found.kind is not Kind.CHARGE_POINT:
                 raise ConfigError(
-                    f"{where}.charge_points", f"there is no charge point {charge_point!r}; name one that exists"
+                    f"{where}.charge_points",
+                    "there is no charge point {name}; name one that exists",
+                    name=repr(charge_point),
                 )
     return config
 

@@ -34,7 +34,7 @@ def problem_answer(problem: Problem, language: str) -> Answer:
 
 def from_config_error(error: ConfigError) -> Problem:
     """What a person entered cannot work: the field is the error's key path."""
-    return Problem(422, "invalid-field", error.sentence, where=error.where or None)
+    return Problem(422, "invalid-field", error.template, where=error.where or None, **error.fields)
 
 
 def bug() -> Problem:

@@ -86,22 +86,26 @@ def parse_address(text: str, *, to_listen: bool = False) -> Address:
         port = parts.port
     except ValueError as error:
         raise ConfigError(
-            WHERE, f"{text!r} is no address ({error}); write for example tcp://192.168.1.20?unit=1"
+            WHERE, "{text} is no address; write for example tcp://192.168.1.20?unit=1", text=repr(text)
         ) from error
     if parts.fragment or parts.username is not None:
         raise ConfigError(
-            WHERE, f"{text!r} has a part that no address has; write for example tcp://192.168.1.20?unit=1"
+            WHERE,
+            "{text} has a part that no address has; write for example tcp://192.168.1.20?unit=1",
+            text=repr(text),
         )
     options = _options(parts.query)
     if parts.scheme == "rtu":
         return _serial(text, parts.netloc, unquote(parts.path), options)
     if parts.scheme not in ("tcp", "rtutcp"):
         raise ConfigError(
-            WHERE, f"{text!r} must begin with tcp://, rtu:// or rtutcp://; write for example tcp://192.168.1.20?unit=1"
+            WHERE,
+            "{text} must begin with tcp://, rtu:// or rtutcp://; write for example tcp://192.168.1.20?unit=1",
+            text=repr(text),
         )
     host = _host(text, parts.hostname)
     if parts.path not in ("", "/"):
-        raise ConfigError(WHERE, f"after the host comes ?unit=…, not {parts.path!r}")
+        raise ConfigError(WHERE, "after the host comes ?unit=…, not {path}", path=repr(parts.path))
     unit = _unit(options)
     if parts.scheme == "tcp":
         _nothing_left(options)
@@ -118,7 +122,9 @@ def parse_address(text: str, *, to_listen: bool = False) -> Address:
 def _serial(text: str, netloc: str, path: str, options: dict[str, str]) -> RtuAddress:
     if netloc or not path.startswith("/") or path.endswith("/"):
         raise ConfigError(
-            WHERE, f"{text!r} names no serial device; write for example rtu:///dev/ttyUSB0?baud=19200&unit=1"
+            WHERE,
+            "{text} names no serial device; write for example rtu:///dev/ttyUSB0?baud=19200&unit=1",
+            text=repr(text),
         )
     baud = _number(options, "baud", 19200, 300, 4_000_000)
     parity = options.pop("parity", "E").upper()[:1]
@@ -141,12 +147,14 @@ def _options(query: str) -> dict[str, str]:
 
 def _nothing_left(options: Mapping[str, str]) -> None:
     if options:
-        raise ConfigError(WHERE, f"{', '.join(map(repr, options))} is no setting of such an address; leave it out")
+        raise ConfigError(
+            WHERE, "{names} is no setting of such an address; leave it out", names=", ".join(map(repr, options))
+        )
 
 
 def _host(text: str, host: str | None) -> str:
     if not host or any(char.isspace() for char in host):
-        raise ConfigError(WHERE, f"{text!r} names no host; write for example tcp://192.168.1.20?unit=1")
+        raise ConfigError(WHERE, "{text} names no host; write for example tcp://192.168.1.20?unit=1", text=repr(text))
     return host
 
 
@@ -165,7 +173,14 @@ def _number(options: dict[str, str], name: str, default: int, lowest: int, highe
     if text is None:
         return default
     if not (text.isascii() and text.isdigit() and len(text) < 9 and lowest <= int(text) <= highest):
-        raise ConfigError(WHERE, f"{name} is a whole number from {lowest} to {highest}, not {text!r}")
+        raise ConfigError(
+            WHERE,
+            "{name} is a whole number from {lowest} to {highest}, not {text}",
+            name=name,
+            lowest=lowest,
+            highest=highest,
+            text=repr(text),
+        )
     return int(text)
 
 

@@ -105,24 +105,34 @@ def check_site(site: Site) -> Site:
             if not 0 <= amps <= MOST_A:
                 raise ConfigError(where, "limits are numbers of amperes from 0 to 100000")
         if circuit.parent is not None and circuit.parent not in site.circuits:
-            raise ConfigError(f"{where}.parent", f"there is no circuit {circuit.parent!r}; name one that exists")
+            raise ConfigError(
+                f"{where}.parent", "there is no circuit {name}; name one that exists", name=repr(circuit.parent)
+            )
         if circuit.meter is not None and circuit.meter not in site.meters:
-            raise ConfigError(f"{where}.meter", f"there is no meter {circuit.meter!r}; add the meter first")
+            raise ConfigError(
+                f"{where}.meter", "there is no meter {name}; add the meter first", name=repr(circuit.meter)
+            )
         if circuit.meter is not None and site.meters[circuit.meter].role in (MeterRole.SOLAR, MeterRole.STORAGE):
             raise ConfigError(
-                f"{where}.meter", f"the meter {circuit.meter!r} does not see what the circuit draws; name one that does"
+                f"{where}.meter",
+                "the meter {name} does not see what the circuit draws; name one that does",
+                name=repr(circuit.meter),
             )
         _climb(site, circuit)
     roots = [circuit.id for circuit in site.circuits.values() if circuit.parent is None]
     if site.circuits and len(roots) != 1:
         raise ConfigError(
-            "circuits", f"one circuit must be the root, without a parent; here: {', '.join(roots) or 'none'}"
+            "circuits",
+            "one circuit must be the root, without a parent; here: {names}",
+            names=", ".join(roots) or "–",
         )
     things: list[ChargePoint | Meter] = [*site.charge_points.values(), *site.meters.values()]
     for thing in things:
         where = f"devices.{thing.id}"
         if thing.circuit not in site.circuits:
-            raise ConfigError(f"{where}.circuit", f"there is no circuit {thing.circuit!r}; name one that exists")
+            raise ConfigError(
+                f"{where}.circuit", "there is no circuit {name}; name one that exists", name=repr(thing.circuit)
+            )
         if not thing.phases or len(thing.phases) not in (1, 3) or len(set(thing.phases)) != len(thing.phases):
             raise ConfigError(f"{where}.phases", "one phase, or all three, each once")
         if not set(thing.phases) <= {0, 1, 2}:

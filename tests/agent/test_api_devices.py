@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -31,6 +32,8 @@ def test_a_new_device_is_polled_at_once(agent: WholeAgent) -> None:
         ({"driver": "nobody"}, 422, "unknown-driver", "driver"),
         ({"address": "192.0.2.7"}, 422, "bad-address", "address"),
         ({"address": "tcp://192.0.2.7?unit=999"}, 422, "bad-address", "address"),
+        ({"address": "rtu:///dev/ttyUSB0?unit=1"}, 422, "bad-address", "address"),
+        ({"address": "rtutcp://192.0.2.7:4001?unit=1"}, 422, "bad-address", "address"),
         ({"circuit": "attic"}, 422, "unknown-circuit", "circuit"),
         ({"phases": [1, 4, 2]}, 422, "bad-phases", "phases"),
         ({"phases": []}, 422, "bad-phases", "phases"),
@@ -53,6 +56,33 @@ def test_what_cannot_work_names_its_field_and_changes_nothing(
     if field is not None:
         assert found[2] == field
     assert agent.store.current == before
+
+
+def test_a_serial_device_may_be_behind_any_converter(agent: WholeAgent) -> None:
+    for number, kind in enumerate(("rtu:///dev/ttyUSB0?unit=1", "rtutcp://192.0.2.8:4001", "tcp://192.0.2.8")):
+        agent.json("POST", "devices", {**METER, "id": f"meter-{number}", "address": kind, "role": "load"})
+
+
+def test_another_driver_must_be_able_to_speak_to_the_address(agent: WholeAgent) -> None:
+    heidelberg = {"name": "Yard", "driver": "heidelberg-energy-control", "address": "rtu:///dev/ttyUSB0?unit=3"}
+    agent.json("POST", "devices", heidelberg)
+    assert agent.refused("PUT", "devices/yard", {"driver": "keba-p30"}) == (422, "bad-address", "address")
+    agent.json("PUT", "devices/yard", {"name": "Court"})
+
+
+@pytest.mark.parametrize(
+    ("language", "address", "detail"),
+    [
+        ("fr", "192.0.2.7", "'192.0.2.7' doit commencer par tcp://, rtu:// ou rtutcp:// ; par exemple"),
+        ("de", "tcp://192.0.2.7?unit=999", "unit ist eine ganze Zahl von 0 bis 255, nicht '999'"),
+        ("de", "rtu:///dev/ttyUSB0", "keba-p30 spricht nur tcp://"),
+    ],
+)
+def test_what_is_wrong_with_an_address_is_said_in_the_readers_language(
+    agent: WholeAgent, language: str, address: str, detail: str
+) -> None:
+    answer = agent.ask("POST", "devices", {**KEBA, "address": address}, accept_language=language)
+    assert json.loads(answer.body)["detail"].replace("\N{NO-BREAK SPACE}", " ").startswith(detail)  # type: ignore[union-attr]
 
 
 def test_a_meter_must_say_what_it_measures(agent: WholeAgent) -> None:
@@ -117,7 +147,7 @@ def test_the_test_of_a_device_goes_step_by_step(agent: WholeAgent) -> None:
     agent.json("POST", "devices", KEBA)
     agent.run(2)
     said = agent.json("POST", "devices/garage/test")
-    assert said == {"ok": True, "steps": [{"name": "setpoint", "ok": True, "text": "It took 6.0 A and shows it"}]}
+    assert said == {"ok": True, "steps": [{"name": "setpoint", "ok": True, "text": "It took 6 A and shows it"}]}
 
 
 def test_a_test_does_not_overload_a_full_circuit(agent: WholeAgent) -> None:

@@ -40,14 +40,20 @@ def test_unbalance_null_means_no_limit_and_left_out_means_as_before(agent: Whole
     [
         ({"limit_a": ["x", 1, 1]}, [], 422, None),
         ({"limit_a": [1, 1]}, [], 422, "circuits.0.limit_a"),
-        ({"limit_a": [-1, 1, 1]}, [], 422, "main"),
-        ({"parent": "main"}, [], 422, "parent"),
-        ({"parent": "sub"}, [SUB], 422, "parent"),
-        ({"meter": "ghost"}, [], 422, "meter"),
+        ({"limit_a": [-1, 1, 1]}, [], 422, "circuits.0.limit_a"),
+        ({"limit_a": [1, 1, 200_000]}, [], 422, "circuits.0.limit_a"),
+        ({"reserve_a": -1}, [], 422, "circuits.0.reserve_a"),
+        ({"limit_a": [16, 0, 0], "reserve_a": 17}, [], 422, "circuits.0.reserve_a"),
+        ({"limit_a": [32, 16, 32], "reserve_a": 17}, [], 422, "circuits.0.reserve_a"),
+        ({"limit_a": [16, 16, 16], "fallback_a": 17}, [], 422, "circuits.0.fallback_a"),
+        ({"parent": "main"}, [], 422, "circuits.0.parent"),
+        ({"parent": "sub"}, [SUB], 422, "circuits.0.parent"),
+        ({"meter": "ghost"}, [], 422, "circuits.0.meter"),
         ({}, [{**SUB, "parent": None}], 422, "circuits"),
-        ({}, [{**SUB, "parent": "attic"}], 422, "parent"),
+        ({}, [{**SUB, "parent": "attic"}], 422, "circuits.1.parent"),
+        ({}, [{**SUB, "id": None, "parent": "attic"}], 422, "circuits.1.parent"),
         ({}, [SUB, SUB], 409, "circuits.2.id"),
-        ({}, [{**SUB, "id": "Sub!"}], 422, "id"),
+        ({}, [{**SUB, "id": "Sub!"}], 422, "circuits.1.id"),
     ],
 )
 def test_a_tree_that_makes_no_sense_changes_nothing(
@@ -68,7 +74,7 @@ def test_a_circuit_with_something_in_it_cannot_go(agent: WholeAgent) -> None:
         "devices",
         {"name": "Garage", "driver": "keba-p30", "address": "tcp://192.0.2.7?unit=255", "circuit": "sub"},
     )
-    assert agent.refused("PUT", "site", circuits(agent))[::2] == (422, "circuit")
+    assert agent.refused("PUT", "site", circuits(agent))[::2] == (422, "circuits")
 
 
 @pytest.mark.parametrize(
@@ -104,3 +110,8 @@ def test_what_tightens_is_allowed_from_afar(agent: WholeAgent) -> None:
     body = {**circuits(agent, SUB, limit_a=[10, 16, 16], reserve_a=1.0), "unbalance_a": 16, "name": "Depot"}
     said = agent.json("PUT", "site", body, REMOTE_ADMIN)
     assert said["circuits"][0]["limit_a"] == [10.0, 16.0, 16.0]
+
+
+def test_a_phase_without_a_fuse_does_not_forbid_a_reserve(agent: WholeAgent) -> None:
+    said = agent.json("PUT", "site", circuits(agent, limit_a=[16, 0, 0], reserve_a=16))
+    assert said["circuits"][0]["reserve_a"] == 16.0
