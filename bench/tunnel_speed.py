@@ -357,11 +357,18 @@ def _many_agents(port: int, agents: int) -> None:
     address = IPv4Address("TCP", "127.0.0.1", port)
     few = DeferredSemaphore(8)
     sides = []
+    stopping = False
+
+    def stop() -> None:
+        nonlocal stopping
+        if not stopping:
+            stopping = True
+            reactor.stop()
 
     async def come(number: int) -> None:
         side = AgentSide(reactor, end, Credentials(key, f"site-{number}", PASSWORD), "bench", maybeDeferred)
         sides.append(side)
-        side.gone.addCallback(lambda _: reactor.running and reactor.stop())
+        side.gone.addCallback(lambda _: stop())
         await connect(reactor, [address], tls, side)
         await side.entered
 

@@ -23,6 +23,7 @@ from charging_manager.tunnel.reasons import Violation, trouble
 
 _LOW_BYTES = bounds.SHARE_BYTES
 _HIGH_BYTES = 4 * bounds.SHARE_BYTES
+_QUICK_S = 0.01
 
 
 @frozen
@@ -105,6 +106,8 @@ class Incoming:
         self.closed = False
         self.grant_at = bounds.SHARE_BYTES
         """More credit is given when no more than this is left of it."""
+        self.granted_s = 0.0
+        self.steps = 2
         self.stuck_since_s: float | None = None
 
     @property
@@ -292,9 +295,10 @@ class Streams:
             self.refuse(stream)
 
     def _grant(self, stream: Incoming) -> None:
-        """Bring the stream's credit up to its window, in steps of at least three quarters of it.
+        """Bring the stream's credit up to its window.
 
-        Each step costs both ends a wake-up, about 0.1 ms of CPU: at half a window a megabyte costs a fifth more.
+        Half a window ahead, so that a long line never runs dry. Where half a window passes in milliseconds, an eighth:
+        each step costs both ends a wake-up, and at halves a megabyte would cost a fifth more CPU.
         """
         if stream.ended or stream.sink is None:
             return
@@ -303,14 +307,17 @@ class Streams:
             window = min(window, bounds.WINDOW_BYTES // 2)
         window = max(bounds.SHARE_BYTES, window)
         held = stream.held_bytes
-        if held * 4 > window:
+        if held * stream.steps > window:
             return
         free = bounds.QUEUED_BYTES - bounds.SHARE_BYTES - self._held_bytes
         more = min(window - held, max(free, bounds.SHARE_BYTES - held))
         if more > 0:
             stream.credit += more
             self._held_bytes += more
-            stream.grant_at = window // 4
+            now_s = self._now_s()
+            stream.steps = 8 if now_s - stream.granted_s < _QUICK_S else 2
+            stream.granted_s = now_s
+            stream.grant_at = window // stream.steps
             self._out.credit(stream.number, more)
 
     def refuse(self, stream: Incoming) -> None:
