@@ -156,7 +156,8 @@ def _check_setpoint(made: d.Driver, rule: d.Setpoint, problems: Problems) -> Non
     r = made.registers.get(rule.register)
     if r is None:
         return
-    if rule.step_a > 0 and abs(rule.step_a / r.scale - round(rule.step_a / r.scale)) > 1e-6:
+    whole = r.type not in (d.Type.F32, d.Type.F64)
+    if whole and rule.step_a > 0 and abs(rule.step_a / r.scale - round(rule.step_a / r.scale)) > 1e-6:
         problems.add("setpoint.step_a", f"{rule.step_a:g} A is no multiple of the register's scale")
     if rule.keep_every_s is not None and r.volatile is False:
         problems.add("setpoint.keep_every_s", f"{r.name!r} wears the device's flash: write it only when it differs")

@@ -236,6 +236,8 @@ class Orders:
         """The write goes on the wire; from here on the box may obey it, whatever we hear."""
         self._wrote_s = now_s
         self._belief.pop(order.register.name, None)
+        if self.confirmed_a is None:
+            return  # nothing is known: all that the hardware can do covers it, whether this write arrives or not
         if order.urgency in (Urgency.LOWER, Urgency.RAISE) and self._is_step(order):
             self.commanded_a = max(self.commanded_a or 0.0, self.target_a or 0.0)
 

@@ -163,7 +163,7 @@ class Box:
         return float(self.value(rule.register) or 0)
 
     def units(self) -> Container[int]:
-        return {self.unit}
+        return {self.unit, *(r.at_unit for r in self.driver.registers.values() if r.at_unit is not None)}
 
     def handle(self, unit: int, function: int, address: int, count: int, words: tuple[int, ...]) -> list[int]:
         if self.mute:
