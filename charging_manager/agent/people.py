@@ -129,8 +129,9 @@ class People:
         """A token for the cloud to send along, or None. The truth table stands in SECURITY, "Login, exactly"."""
         # What the cloud says of source and device may be invented: all that it calls trusted share one throttle, all
         # others another one, so that guesses through the tunnel are bounded whatever it says.
-        device = CLOUD if trusted_device else None
-        installation = None if trusted_device else CLOUD
+        # Those of users do not count with the admin's, or a user's right logins would buy guesses at the password.
+        device = f"{CLOUD}-{_subject(admin)}" if trusted_device else None
+        installation = None if trusted_device else f"{CLOUD}-{_subject(admin)}"
         caller = Caller(Role.NOBODY, remote=True, language=language, source=source)
         wait_s = self._guard.admit(self._clock.seconds(), source=source, device=device, installation=installation)
         if wait_s > 0:

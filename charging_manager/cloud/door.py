@@ -135,7 +135,7 @@ class Door:
     async def _let_in(self, knock: Knock) -> Answer:
         found = await self._find(knock.cloud_id)
         number = found.number if found else None
-        device = self._devices.known(knock.device, _subject(found)) if found else None
+        device = self._devices.known(knock.device, _subject(found, knock.admin)) if found else None
         installation = None if number is None else str(number)
         # Offline and unknown count like a wrong secret: else the throttle would tell them apart.
         now_s = self._clock.seconds()
@@ -176,7 +176,7 @@ class Door:
         return Answer(
             {"role": grant.role, "language": grant.language, "cloud_id": found.cloud_id},
             login=token,
-            device=self._devices.mint(_subject(found)),
+            device=self._devices.mint(_subject(found, knock.admin)),
         )
 
     async def _find(self, typed: str) -> Installation | None:
@@ -194,8 +194,9 @@ class Door:
             self._ledger.login_failed("installation", number, source, "throttled")
 
 
-def _subject(installation: Installation) -> str:
-    return f"installation-{installation.number}"
+def _subject(installation: Installation, admin: bool) -> str:
+    """A browser that came in as a user has earned no trust as the admin."""
+    return f"installation-{installation.number}-{'admin' if admin else 'user'}"
 
 
 def _is_token(token: str) -> bool:

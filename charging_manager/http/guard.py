@@ -74,10 +74,11 @@ class LoginGuard:
     def succeeded(
         self, now_s: float, *, source: str, device: str | None = None, installation: str | None = None
     ) -> None:
-        """The attempt was right: the device and the source start anew, the installation gets its charge back."""
+        """The attempt was right: the device starts anew; source and installation get this one charge back, no more,
+        or else whoever has a login of their own could guess at another's for ever."""
         for key, patience in _keys(source, device, installation):
             tally = self._tally(key, patience, now_s)
-            tally.failures = max(0, tally.failures - 1) if key[0] == "installation" else 0
+            tally.failures = 0 if key[0] == "device" else max(0, tally.failures - 1)
             tally.blocked_until_s = min(tally.blocked_until_s, now_s + patience.penalty_s(tally.failures))
 
     def _tally(self, key: tuple[str, str], patience: Patience, now_s: float) -> _Tally:

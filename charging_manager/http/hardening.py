@@ -147,12 +147,12 @@ class HardenedChannel(http.HTTPChannel):
         self.head = head
         self._phase = _Phase.BODY
         self._arm(BODY_S + self.limit / SLOWEST_BODY_BYTES_S, self._too_slow)
-        self._policy.crowd.busy(self)
         super().dataReceived(head.framing())
         return True
 
     def allContentReceived(self) -> None:
         self._phase = _Phase.ANSWER
+        self._policy.crowd.busy(self)
         self._disarm()
         super().allContentReceived()
 

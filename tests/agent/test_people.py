@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from typing import Any
 
@@ -128,6 +129,24 @@ def test_a_cloud_that_invents_sources_and_devices_cannot_guess_faster(agent: Who
             result_of(agent.end.login(login))
     with pytest.raises(Refusal):
         result_of(agent.end.login(RemoteLogin(PASSWORD, True, "fr", "2001:db8:ffff::1", trusted)))
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+def test_a_users_own_logins_do_not_buy_guesses_at_the_admin_password(agent: WholeAgent, trusted: bool) -> None:
+    secret = user_id(agent)
+    for number in range(60):
+        for who in (RemoteLogin("guess", True, "fr", f"2001:db8:{number}::1", trusted),) * 3:
+            with pytest.raises(Refusal):
+                result_of(agent.end.login(who))
+        with contextlib.suppress(Refusal):
+            result_of(agent.end.login(RemoteLogin(secret, False, "fr", f"2001:db8:{number}::1", trusted)))
+    result_of(agent.records.flush())
+    judged = result_of(
+        agent.database.read(
+            lambda c: c.execute("SELECT count(*) FROM audit WHERE detail LIKE 'wrong-password%'").fetchone()[0]
+        )
+    )
+    assert 0 < judged < 30
 
 
 @pytest.mark.parametrize("token", ["", "x", "A" * 43, "admin", PASSWORD])

@@ -121,6 +121,14 @@ class DoorTests(CloudTestCase):
         for secret, admin in ((USER_ID, True), (ADMIN_PASSWORD, False), ("", True), ("", False), ("wrong", True)):
             self.assert_refused(self.knock("garage", secret, admin))
 
+    def test_a_browser_that_came_in_as_a_user_is_a_stranger_as_admin(self) -> None:
+        for secret, admin in ((USER_ID, False), (ADMIN_PASSWORD, True)):
+            _, answer = self.knock("garage", secret, admin)
+            assert isinstance(answer, Answer)
+            for as_admin in (False, True):
+                self.knock("garage", "a guess", as_admin, device=answer.device)
+                self.assertEqual(self.agent.asked[-1].trusted_device, as_admin is admin)
+
     def test_a_language_that_the_agent_makes_up_is_not_ours(self) -> None:
         self.agent.grant = RemoteGrant("token", "user", "<script>" * 5000)
         _, answer = self.knock("garage", USER_ID)

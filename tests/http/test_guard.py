@@ -36,12 +36,29 @@ def test_the_wait_is_told_and_holds() -> None:
     assert guard.admit(101.0, source="192.0.2.1") == 0.0
 
 
-def test_success_starts_anew() -> None:
+def test_a_known_browser_that_comes_in_starts_anew() -> None:
     guard = LoginGuard()
     for now_s in range(0, 1000, 100):
-        guard.admit(float(now_s), source="192.0.2.1")
-    guard.succeeded(1000.0, source="192.0.2.1")
-    assert [guard.admit(1000.0, source="192.0.2.1") for _ in range(4)] == [0.0] * 4
+        guard.admit(float(now_s), source="192.0.2.1", device="browser")
+    guard.succeeded(1000.0, source="192.0.2.1", device="browser")
+    assert [guard.admit(1000.0, source="192.0.2.1", device="browser") for _ in range(9)] == [0.0] * 9
+
+
+def test_right_logins_cost_a_source_nothing() -> None:
+    guard = LoginGuard()
+    for _ in range(1000):
+        assert guard.admit(0.0, source="192.0.2.1", installation="garage") == 0.0
+        guard.succeeded(0.0, source="192.0.2.1", installation="garage")
+
+
+def test_whoever_has_a_login_of_their_own_does_not_guess_somebody_elses_freely() -> None:
+    guard, guessed = LoginGuard(), 0
+    for second in range(3600):
+        now_s = float(second)
+        guessed += sum(guard.admit(now_s, source="192.0.2.1") == 0.0 for _ in range(4))
+        if guard.admit(now_s, source="192.0.2.1") == 0.0:
+            guard.succeeded(now_s, source="192.0.2.1")
+    assert guessed < 50
 
 
 def test_other_sources_do_not_suffer_and_one_64_is_one_source() -> None:

@@ -363,6 +363,13 @@ def test_connections_being_served_are_not_displaced(town: Town) -> None:
     assert served.reply().status == 204
 
 
+def test_bodies_that_do_not_come_make_way_too(town: Town) -> None:
+    head = b"PUT /api/v1/echo HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{"
+    for number in range(1024):
+        town.connect(f"10.0.0.{number % 5}").send(head)
+    assert town.ask(GOOD, "10.0.1.1").status == 200
+
+
 def test_a_lost_connection_leaves_no_timer_and_no_place(town: Town) -> None:
     for data in (b"", GOOD[:10], GOOD, request(target="/api/v1/slow"), BAD_400["no Host"]):
         wire = town.connect()
