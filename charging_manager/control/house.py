@@ -25,6 +25,8 @@ from charging_manager.model.site import Circuit
 from charging_manager.model.units import NO_AMPS, MaybePhaseAmps, PhaseAmps
 
 TINY = 1e-6
+LOST_S = 75.0
+"""For so long a silent box may go on drawing what it drew last; by then its watchdog has acted (SAFETY, F-02)."""
 
 
 @frozen(eq=False)
@@ -46,11 +48,12 @@ class Charging:
 def drawn(seen: Seen, at_s: float, lag_s: float) -> tuple[PhaseAmps, PhaseAmps, bool]:
     """Least and most that it can have drawn around that time, and whether it was read well after it.
 
-    Where its current is not known it may be anything between nothing and what it was told at most.
+    Where its current is not known it may be anything between nothing and what it was told at most. A silent box may
+    draw what it drew last, for a while; anything more that flows is house load.
     """
     told = [seen.told_a if seen.outlet.bits >> phase & 1 else 0.0 for phase in (0, 1, 2)]
     if seen.silent:
-        return NO_AMPS, (told[0], told[1], told[2]), True
+        return NO_AMPS, seen.past.steady_a if seen.lost_s <= LOST_S else NO_AMPS, True
     least, most = [math.inf] * 3, [0.0] * 3
     after: Reading | None = None
     around: list[Reading] = []

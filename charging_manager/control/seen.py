@@ -38,6 +38,7 @@ class Seen:
         "last_a",
         "limit_line",
         "lines",
+        "lost_s",
         "measured_a",
         "outlet",
         "past",
@@ -69,6 +70,8 @@ class Seen:
     """The most that it may be given now; 0: nothing, for the reason in ``because``."""
     share_a: float
     setpoint_a: float
+    lost_s: float
+    """For how long it has not answered."""
     silent: bool
     """It does not answer and its grace is over."""
     unsure: bool
@@ -101,7 +104,7 @@ def look(
         past = evolve(past, lowered_s=now)
     seen.last_a = last_a
 
-    silent_s = _silent_s(obedience, newest, now, rules)
+    silent_s = seen.lost_s = _silent_s(obedience, newest, now, rules)
     seen.unsure = silent_s > 0.0
     seen.silent = silent_s > rules.box_silent_after_s
     status = newest.status if newest is not None else Status.UNKNOWN
@@ -128,7 +131,9 @@ def look(
     most = max(one, two, three)
 
     known = newest is not None and None not in newest.current_a
-    past = _plug(_steady(past, measured, known or told <= 0.0, now), status, now)
+    if newest is not None:
+        past = _steady(past, measured, known or told <= 0.0, now)
+    past = _plug(past, status, now)
     past = _phases(past, seen, newest, most, outlet.bits, now, rules)
     if past.plugged_s is not None:
         past = _appetite(past, seen, most, now, rules)
@@ -154,7 +159,7 @@ def look(
 def _silent_s(obedience: Obedience, newest: Reading | None, now: float, rules: Rules) -> float:
     """For how long it has been silent; 0 while it answers. A box that answers without a fresh reading is silent too."""
     if newest is None:
-        return float("inf")
+        return obedience.silent_s or float("inf")
     age = now - newest.taken_s
     if obedience.answering:
         return age if age > 2 * rules.box_silent_after_s else 0.0

@@ -6,9 +6,10 @@ import math
 
 from attrs import evolve
 
+from charging_manager.control.decide import Rules
 from charging_manager.model.reading import Reading
 from charging_manager.model.site import ChargePoint
-from tests.control.world import Car, World
+from tests.control.world import World
 from tests.scenarios.script import SiteScript
 
 
@@ -197,12 +198,25 @@ def test_a_box_that_never_answered_is_counted_at_its_hardware_maximum() -> None:
     site.plug("here").after(30.0).expect("here", 8.0).expect("gone", 0.0, "silent")
 
 
-def test_a_car_whose_turn_is_over_goes_on_as_long_as_nobody_can_be_sure_of_the_room() -> None:
-    site = SiteScript(box("lost"), box("old"), box("new"), limit_a=40.0)
-    site.world.boxes["lost"].fallback_a = 16.0
-    site.world.boxes["lost"].car = Car(max_a=16.0)
-    site.plug("old", max_a=8.0).after(120.0)
+def test_a_car_whose_turn_is_over_goes_on_while_nobody_can_be_sure_of_the_room() -> None:
+    site = SiteScript(box("lost"), box("old"), box("new"), limit_a=40.0, rules=Rules(turn_s=100.0))
+    site.world.boxes["lost"].fallback_after_s = 60.0
+    site.house(12.0).plug("lost", max_a=16.0).plug("old", max_a=8.0).after(90.0)
     site.world.silence("lost")
-    site.house(12.0).after(60.0).plug("new").after(1200.0)
-    assert "old" in site.charging()
-    assert site.most_a <= 40.0 + 0.41
+    site.after(9.0).plug("new").watch().after(40.0)
+    assert site.charging() == {"lost", "old"}
+    assert site.most_a <= 40.0
+    site.after(120.0)
+    assert "new" in site.charging()
+
+
+def test_house_load_cannot_hide_behind_a_silent_box() -> None:
+    site = SiteScript(box("lost"), box("here"), limit_a=40.0)
+    site.house(5.0).plug("here").after(30.0)
+    site.world.silence("lost")
+    site.after(20.0).house(20.0).after(20.0)
+    lost = site.world.boxes["lost"]
+    lost.limit_a = lost.fallback_a = 16.0  # comes up by itself, with a car
+    lost.fallback_after_s = 0.0
+    site.plug("lost").after(15.0).watch().after(20.0)
+    assert site.most_a <= 40.0 or site.charging() == {"lost"}
