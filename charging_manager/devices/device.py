@@ -37,6 +37,9 @@ IDLE_S = 30.0
 FOREIGN_EVERY_S = 60.0
 """Somebody who keeps changing what we write is named so often."""
 
+MISSING_AGAIN_S = 600.0
+"""What a device did not have is looked for again that often: it may only have been starting."""
+
 MOST_WRITES = 20
 """In one go; more would be a driver that never comes to rest."""
 
@@ -97,6 +100,7 @@ class Device:
         self._variant: str | None = None
         self._last_error: str | None = None
         self._missing: dict[str, None] = {}
+        self._look_again_s = 0.0
         self._foreign_s = -FOREIGN_EVERY_S
         self._recoveries: dict[int, int] = {}
         self._told: set[str] = set()
@@ -249,6 +253,7 @@ class Device:
         if hasattr(self._hook, "after_connect"):
             await self._hook.after_connect(self)
         self._prepared = True
+        self._look_again_s = self.clock.seconds() + MISSING_AGAIN_S
         self._last_error = None
         self.log.info("device {device} is ready: {driver}", device=self.id, driver=self._driver.name)
 
@@ -293,6 +298,9 @@ class Device:
         if not self._prepared:
             await self._prepare()
         now_s = self.clock.seconds()
+        if self._missing and now_s >= self._look_again_s:
+            self._look_again_s = now_s + MISSING_AGAIN_S
+            self._rounds = Rounds(self._driver)
         first = any(name not in self._taken for name in self._rounds.live_names)
         requests = self._rounds.live() if first else self._rounds.turn(now_s)
         answered, trouble = 0, None
@@ -302,6 +310,9 @@ class Device:
                 answered += 1
             else:
                 trouble = refused
+        if not self._rounds.live_names and self._missing:
+            self._prepared = False  # it may only be starting
+            raise trouble or DeviceNonsense("it shows none of its values")
         if trouble is not None and not answered:
             raise trouble
         self._last_error = str(trouble) if trouble else None
@@ -319,7 +330,7 @@ class Device:
             raise
         except DeviceRefused as error:
             self._heard_s = self.clock.seconds()
-            if error.code not in DOES_NOT_EXIST:
+            if error.code not in DOES_NOT_EXIST or self._rounds.answered(request):
                 return error
             parts = split(self._driver, request) if len(request.registers) > 1 else ()
             if len(parts) > 1:

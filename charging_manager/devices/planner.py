@@ -152,6 +152,10 @@ class Rounds:
         """This request was answered (or refused: it will not be asked again before it is due)."""
         self._taken[request] = at_s
 
+    def answered(self, request: Request) -> bool:
+        """The device has shown this before."""
+        return request in self._taken
+
     def replace(self, request: Request, parts: Sequence[Request]) -> None:
         """The device refused ``request``; these stand for it from now on, none if the value does not exist."""
         self._live = _replaced(self._live, request, parts)

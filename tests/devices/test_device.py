@@ -9,7 +9,7 @@ import pytest
 from attrs import evolve
 from twisted.internet.defer import Deferred, gatherResults
 
-from charging_manager.devices.driver import Driver, Write
+from charging_manager.devices.driver import Driver, Group, Write
 from charging_manager.errors import DeviceError, DeviceNonsense, DeviceRefused, DeviceSilent
 from charging_manager.model.reading import Status
 from tests.devices.rig import Rig, driver, shipped
@@ -64,7 +64,9 @@ def test_the_watchdog_is_armed_read_back_and_shown() -> None:
     condition = rig.device.condition
     assert condition.fallback == "programmed"
     assert condition.wear == {"failsafe_s": 1, "failsafe_a": 1}
-    assert condition.sentence.format(**condition.fields) == "Connected; by itself 7.0 A after 30.0 s of silence"
+    assert condition.sentence.format(**condition.fields) == (
+        "Connected. If we fall silent for 30.0 s, it charges with at most 7.0 A."
+    )
 
 
 def test_a_watchdog_that_does_not_take_its_value_promises_nothing() -> None:
@@ -179,6 +181,44 @@ def test_a_value_that_the_device_does_not_have_is_missing_and_asked_no_more(acme
     asked = len([address for _, _, address, _ in rig.box.reads if address == 14])
     rig.live(20)
     assert len([address for _, _, address, _ in rig.box.reads if address == 14]) == asked
+
+
+@pytest.mark.parametrize("code", [1, 2, 3])
+def test_what_a_device_has_shown_it_has_whatever_it_says_for_a_while(acme: Rig, code: int) -> None:
+    first = acme.live(5)
+    names = tuple(acme.device.driver.registers)
+    acme.box.refuses.update(dict.fromkeys(names, code))
+    for _ in range(5):
+        acme.run(1)
+        with pytest.raises(DeviceRefused):
+            acme.read()
+    acme.box.refuses.clear()
+    reading = acme.live(3)
+    assert reading.current_a == first.current_a
+    assert reading.taken_s > first.taken_s
+    assert acme.device.condition.missing == ()
+
+
+def test_a_device_that_shows_nothing_while_it_starts_is_prepared_again() -> None:
+    rig = Rig(driver(table()))
+    live = [name for name, r in rig.device.driver.registers.items() if r.group is Group.LIVE]
+    rig.box.refuses.update(dict.fromkeys(live, 2))
+    for _ in range(6):
+        with pytest.raises(DeviceError):
+            rig.read()
+        rig.run(1)
+    rig.box.refuses.clear()
+    assert rig.live(3).current_a == (0.0, 0.0, 0.0)
+    assert rig.device.condition.missing == ()
+
+
+def test_a_value_that_was_missing_is_looked_for_again_in_a_while() -> None:
+    rig = Rig(driver(table()))
+    rig.box.refuses["voltage_l1_v"] = 2
+    rig.live(5)
+    rig.box.refuses.clear()
+    assert rig.live(660).voltage_v != (None, None, None)
+    assert rig.device.condition.missing == ()
 
 
 def test_a_busy_device_is_asked_again_and_its_values_grow_old(acme: Rig) -> None:
