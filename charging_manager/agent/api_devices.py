@@ -169,7 +169,7 @@ class DevicePages:
             driver=driver.name,
             address=_address(body.address, driver),
             circuit=body.circuit or config.root or "",
-            role=_role(body.role, kind),
+            role=_role(body.role, driver.kind),
             phases=_phases(body.phases),
             out_of_service=body.out_of_service,
             priority=body.priority,
@@ -198,7 +198,7 @@ class DevicePages:
             name=named(body.name, old.name),
             address=self._new_address(old, body, driver),
             circuit=body.circuit if body.circuit is not None else old.circuit,
-            role=_role(body.role, old.kind) if body.role is not None else old.role,
+            role=self._role_of(old, body, driver),
             phases=_phases(body.phases) if body.phases is not None else old.phases,
             out_of_service=body.out_of_service if body.out_of_service is not None else old.out_of_service,
             priority=body.priority if body.priority is not None else old.priority,
@@ -213,6 +213,13 @@ class DevicePages:
             return old.address
         text = body.address if body.address is not None else old.address
         return _address(text, driver or self.site.drivers.get(old.driver))
+
+    def _role_of(self, old: DeviceSettings, body: DeviceChange, driver: Driver | None) -> MeterRole | None:
+        if driver is None and body.role is None:
+            return old.role
+        known = driver or self.site.drivers.get(old.driver)
+        other = DriverKind.METER if old.kind is Kind.METER else DriverKind.CHARGER
+        return _role(body.role or (old.role.value if old.role else None), known.kind if known else other)
 
     def _check_place(self, device: DeviceSettings, config: Configuration) -> None:
         if device.circuit not in config.circuits:
@@ -330,9 +337,15 @@ def _address(text: str, driver: Driver | None) -> str:
     return text.strip()
 
 
-def _role(text: str | None, kind: Kind) -> MeterRole | None:
-    if kind is Kind.CHARGE_POINT:
+def _role(text: str | None, kind: DriverKind) -> MeterRole | None:
+    if kind is DriverKind.CHARGER:
         return None
+    if kind is DriverKind.INVERTER:
+        if text not in (None, MeterRole.SOLAR, MeterRole.STORAGE):
+            raise Problem(
+                422, "bad-role", "An inverter measures what it gives itself: its role is solar or storage.", "role"
+            )
+        return MeterRole(text or MeterRole.SOLAR)
     if text in set(MeterRole):
         return MeterRole(text)
     raise Problem(422, "bad-role", "Say what the meter measures: grid, circuit, load, solar or storage.", "role")

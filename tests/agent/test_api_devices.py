@@ -10,12 +10,25 @@ from tests.agent.whole import REMOTE_ADMIN, WholeAgent
 
 KEBA = {"name": "Garage", "driver": "keba-p30", "address": "tcp://192.0.2.7?unit=255"}
 METER = {"name": "House meter", "driver": "eastron-sdm630", "address": "tcp://192.0.2.8?unit=1", "role": "grid"}
+INVERTER = {"name": "Roof", "driver": "sunspec-inverter-103", "address": "tcp://192.0.2.9?unit=1"}
 
 
 def test_a_new_device_gets_an_id_from_its_name_and_the_root_circuit(agent: WholeAgent) -> None:
     made = agent.json("POST", "devices", KEBA)
     assert (made["id"], made["kind"], made["circuit"], made["phases"]) == ("garage", "charge-point", "main", [1, 2, 3])
     assert agent.json("GET", "devices")["devices"] == [agent.json("GET", "devices/garage")]
+
+
+def test_an_inverter_is_a_meter_of_what_it_gives(agent: WholeAgent) -> None:
+    made = agent.json("POST", "devices", INVERTER)
+    assert (made["id"], made["kind"], made["role"]) == ("roof", "meter", "solar")
+    assert agent.json("PUT", "devices/roof", {"role": "storage"})["role"] == "storage"
+    for role in ("grid", "circuit", "load"):
+        assert agent.refused("PUT", "devices/roof", {"role": role}) == (422, "bad-role", "role")
+        assert agent.refused("POST", "devices", {**INVERTER, "id": "b", "role": role}) == (422, "bad-role", "role")
+    agent.json("POST", "devices", METER)
+    refused = agent.refused("PUT", "devices/house-meter", {"driver": INVERTER["driver"]})
+    assert refused == (422, "bad-role", "role"), "what measures the grid is not replaced by what measures the roof"
 
 
 def test_a_new_device_is_polled_at_once(agent: WholeAgent) -> None:

@@ -25,6 +25,7 @@ function examples(driver) {
 
 const ORDERS = ["1,2,3", "2,3,1", "3,1,2", "1,3,2", "2,1,3", "3,2,1", "1", "2", "3"];
 const ROLES = ["grid", "circuit", "load", "solar", "storage"];
+const PRODUCING = ["solar", "storage"];
 
 /** A short name for programs, from a name for people. @param {string} name @param {string[]} taken */
 export function idFor(name, taken) {
@@ -57,12 +58,14 @@ export function DeviceForm({ device, drivers, circuits, taken, onSave, onNo }) {
   const task = useTask();
   const [driverName, setDriverName] = useState(device?.driver ?? drivers[0]?.name ?? "");
   const driver = drivers.find((known) => known.name === driverName);
-  const kind = driver?.kind ?? device?.kind ?? "charge-point";
+  const kind = driver ? (driver.kind === "charger" ? "charge-point" : "meter") : (device?.kind ?? "charge-point");
   const [name, setName] = useState(device?.name ?? "");
   const [id, setId] = useState(device?.id ?? "");
   const [address, setAddress] = useState(device?.address ?? "");
   const [circuit, setCircuit] = useState(device?.circuit ?? circuits[0]?.id ?? "");
-  const [role, setRole] = useState(device?.role ?? "grid");
+  const [chosenRole, setRole] = useState(device?.role ?? "");
+  const roles = driver?.kind === "inverter" ? PRODUCING : ROLES;
+  const role = roles.includes(chosenRole) ? chosenRole : roles[0];
   const [order, setOrder] = useState((device?.phases ?? [1, 2, 3]).join(","));
   const [outOfService, setOutOfService] = useState(device?.out_of_service ?? false);
   const [priority, setPriority] = useState(fieldNumber(device?.priority ?? 0));
@@ -101,7 +104,7 @@ export function DeviceForm({ device, drivers, circuits, taken, onSave, onNo }) {
     <${SelectField} label=${t("Driver")} name="driver" value=${driverName} onValue=${setDriverName} problem=${task.problem}
       options=${[...drivers].sort((a, b) => (a.title || a.name).localeCompare(b.title || b.name)).map((known) => [
         known.name,
-        `${known.title || known.name} (${known.kind === "meter" ? t("Meter") : t("Charge point")})`,
+        `${known.title || known.name} (${known.kind === "charger" ? t("Charge point") : t("Meter")})`,
       ])} />
     <${TextField} label=${t("Name")} name="name" required maxlength="80" value=${name} onValue=${setName} problem=${task.problem} />
     ${device
@@ -114,7 +117,7 @@ export function DeviceForm({ device, drivers, circuits, taken, onSave, onNo }) {
       options=${circuits.map((known) => [known.id, known.name || known.id])} />
     ${kind === "meter"
       ? html`<${SelectField} label=${t("Measures")} name="role" value=${role} onValue=${setRole} problem=${task.problem}
-          options=${ROLES.map((known) => [known, roleName(known)])} />`
+          options=${roles.map((known) => [known, roleName(known)])} />`
       : null}
     <${SelectField} label=${t("Phases of the site on L1, L2, L3 of the device")} name="phases" value=${order} onValue=${setOrder}
       problem=${task.problem} options=${ORDERS.map((known) => [

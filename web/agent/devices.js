@@ -65,7 +65,7 @@ function Drivers({ drivers, broken }) {
       ${found.map(
         (driver) => html`<tr key=${driver.name}><th scope="row">${driver.title || driver.name}${" "}<code>${driver.name}</code>
             ${driver.restart_needed ? html`<span class="tag warn">${t("changed code: restart the program")}</span>` : null}</th>
-          <td>${driver.kind === "meter" ? t("Meter") : t("Charge point")}</td><td>${driver.transports.join(", ")}</td>
+          <td>${driver.kind === "charger" ? t("Charge point") : t("Meter")}</td><td>${driver.transports.join(", ")}</td>
           <td class="help">${driver.source ?? ""}</td></tr>`,
       )}
     <//>
