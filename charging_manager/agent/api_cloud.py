@@ -103,29 +103,42 @@ class CloudPages:
         return self._shown(call)
 
     def _checked(self, body: CloudBody, old: CloudSettings) -> CloudSettings:
-        """The settings as they are to be stored. With the default server the installation has its own key, so Cloud ID
-        and password have no meaning and are not kept."""
+        """The settings as they are to be stored. With the default server the installation has its own key: Cloud ID
+        and password have no meaning then, and stay as they were for the day when another server is entered."""
         server, cloud_id = body.server.strip(), body.cloud_id.strip()
         try:
             if is_default(server, self.uplink.default_server):
-                return CloudSettings(enabled=body.enabled)
+                if self.uplink.default_server:
+                    return CloudSettings(body.enabled, "", old.cloud_id, old.password)
+                return CloudSettings(body.enabled, "", *self._for_later(cloud_id, body.password or "", old))
             password = body.password or old.password
             if cloud_id or body.enabled:
                 check_cloud_id(cloud_id)
             if body.password or (body.enabled and not password):
                 check_cloud_password(body.password or "")
         except ConfigError as error:
-            raise Problem(422, f"bad-{error.where.replace('_', '-')}", error.sentence, error.where) from error
+            raise Problem(
+                422, f"bad-{error.where.replace('_', '-')}", error.template, error.where, **error.fields
+            ) from error
         return CloudSettings(body.enabled, server, cloud_id, password)
+
+    def _for_later(self, cloud_id: str, password: str, old: CloudSettings) -> tuple[str, str]:
+        """Cloud ID and password while no server is entered: what is left out, or the serial number, changes nothing."""
+        if cloud_id and cloud_id != self.site.serial:
+            check_cloud_id(cloud_id)
+        else:
+            cloud_id = old.cloud_id
+        return cloud_id, check_cloud_password(password) if password else old.password
 
     def _shown(self, call: Call) -> dict[str, Any]:
         cloud = self.site.config.current.cloud
         default = is_default(cloud.server, self.uplink.default_server)
+        by_serial = default and (self.uplink.default_server or not cloud.cloud_id)
         error = self.uplink.error
         return {
             "enabled": cloud.enabled,
             "server": cloud.server,
-            "cloud_id": self.site.serial if default else cloud.cloud_id,
+            "cloud_id": self.site.serial if by_serial else cloud.cloud_id,
             "serial": self.site.serial,
             "default_server": self.uplink.default_server,
             "is_default": default,

@@ -16,6 +16,7 @@ from charging_manager.agent.events import EventHub
 from charging_manager.agent.fallbacks import fallback_currents
 from charging_manager.agent.fleet import Fleet, MakeDevice, OpenBus
 from charging_manager.agent.lifesign import LifeSign
+from charging_manager.agent.overload import OverloadLog
 from charging_manager.agent.picture import Facts, Picture, Sentence, draw
 from charging_manager.agent.readings import Readings
 from charging_manager.agent.records import Records
@@ -72,6 +73,7 @@ class RunningSite:
         self.config, self.records, self.shelf, self.hub = config, records, shelf, hub
         self.try_device = try_device
         self.life = LifeSign(None)
+        self.overloads = OverloadLog()
         self.cloud: CloudView | None = None
         self.readings = Readings()
         self.book = SessionBook(self._owner)
@@ -224,6 +226,8 @@ class RunningSite:
 
     def _publish(self, cycle: Cycle) -> None:
         self.life.alive()
+        with self.log.failuresHandled("the circuits' use could not be compared with their limits"):
+            self.overloads.see(cycle.image.now_s, cycle.image.site, cycle.plan.budgets)
         self.hub.publish(self.picture())
 
     def _alarms(self) -> list[Sentence]:

@@ -47,6 +47,30 @@ def test_a_password_that_is_left_out_stays(agent: WholeAgent, left_out: dict[str
     assert agent.store.current.cloud.password == "a good password"
 
 
+def test_without_a_server_what_was_entered_is_kept(agent: WholeAgent) -> None:
+    agent.uplink.startService()
+    agent.json("PUT", "config/cloud", OWN)
+    for body in ({"cloud_id": "", "password": ""}, {"cloud_id": "garage-7"}, {"cloud_id": "AAAA-BBBB-CCCC-DDDD"}):
+        said = agent.json("PUT", "config/cloud", {"enabled": True, "server": " ", **body})
+        assert (said["state"], said["server"]) == ("no-server", "")
+        assert (said["cloud_id"], said["password_set"]) == ("garage-7", True)
+    assert agent.store.current.cloud.password == "a good password"
+    agent.json(
+        "PUT", "config/cloud", {"enabled": True, "server": "", "cloud_id": "yard-9", "password": "another good one"}
+    )
+    said = agent.json("PUT", "config/cloud", {"enabled": True, "server": "cloud.example.org", "cloud_id": "yard-9"})
+    assert (said["cloud_id"], agent.store.current.cloud.password) == ("yard-9", "another good one")
+    assert agent.refused("PUT", "config/cloud", {"enabled": True, "password": "short"})[::2] == (422, "password")
+
+
+def test_an_id_of_an_own_server_survives_a_time_with_the_default_one(agent: WholeAgent) -> None:
+    result_of(agent.uplink.change(evolve(agent.uplink.settings, default_server="cloud.example.net")))
+    agent.json("PUT", "config/cloud", OWN)
+    assert agent.json("PUT", "config/cloud", {"enabled": True, "server": ""})["cloud_id"] == "AAAA-BBBB-CCCC-DDDD"
+    cloud = agent.store.current.cloud
+    assert (cloud.cloud_id, cloud.password) == ("garage-7", "a good password")
+
+
 def test_the_default_server_needs_neither_id_nor_password(agent: WholeAgent) -> None:
     settings = evolve(agent.uplink.settings, default_server="cloud.example.net")
     result_of(agent.uplink.change(settings))

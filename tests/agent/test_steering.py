@@ -116,7 +116,7 @@ def test_before_the_first_meter_reading_nothing_is_above_the_fallback(agents: Ma
     agent.devices["grid"].silent = False
     agent.devices["grid"].values["current_a"] = (2.0, 2.0, 2.0)
     agent.run(5)
-    assert agent.devices["garage"].setpoint_a == 29.0
+    assert agent.devices["garage"].setpoint_a == 30.0
     assert agent.json("GET", "state")["alarms"] == []
 
 
