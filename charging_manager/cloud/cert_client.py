@@ -13,7 +13,7 @@ import os
 import pwd
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -63,7 +63,7 @@ def import_certificate(url: str, cert_path: str | Path, key_path: str | Path, da
         raise ConfigError(url, f"the server did not answer ({error or type(error).__name__})") from error
     finally:
         connection.close()
-    return _outcome(url, str(cert_path), status, content)
+    return _outcome(url, {"cert": str(cert_path), "key": str(key_path)}, status, content)
 
 
 class _PinnedConnection(http.client.HTTPSConnection):
@@ -152,7 +152,7 @@ def _folders(data: str | Path | None) -> Iterator[Path]:
         yield home / ".local/state/charging-manager"
 
 
-def _outcome(url: str, cert_path: str, status: int, content: bytes) -> str:
+def _outcome(url: str, files: Mapping[str, str], status: int, content: bytes) -> str:
     try:
         answer: Any = json.loads(content)
     except ValueError:
@@ -165,4 +165,5 @@ def _outcome(url: str, cert_path: str, status: int, content: bytes) -> str:
             url, "the server does not permit this; run the command on its machine, as its user or as root"
         )
     sentence = answer.get("detail") or answer.get("title") or "the server refused"
-    raise ConfigError(cert_path, f"{sentence} (HTTP status {status}; the certificate in use stays)")
+    at = str(answer.get("field") or "")  # cert or key, where one of them is to blame
+    raise ConfigError(files.get(at, at or url), f"{sentence}; the server goes on with its old certificate")

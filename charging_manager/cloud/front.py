@@ -84,7 +84,7 @@ class CloudFront(Front):
             return problem_answer(closed, language)
         if (raw.method, raw.path) == LOGOUT:
             await self._logins.leave(facts.login)
-            return Answer(b"", 204, logout=True)
+            return await self._table.answer(evolve(raw, body=b""), caller)
         login = self._logins.find(facts.login)
         if isinstance(login, InstallationLogin) and raw.path.startswith("/api/") and not raw.path.startswith(OWN):
             return await self._relay(raw, login, facts.login, language)

@@ -11,7 +11,7 @@ from twisted.logger import Logger
 from charging_manager import VERSION
 from charging_manager.cloud.ledger import Ledger
 from charging_manager.daemon.logs import LEVELS, DaemonLog
-from charging_manager.http.routes import Call, Problem, Right, Role, Route
+from charging_manager.http.routes import Answer, Call, Problem, Right, Role, Route
 
 log = Logger()
 
@@ -41,6 +41,7 @@ class House:
             Route(
                 "GET", "/api/v1/openapi.json", Right.ANYBODY, self._openapi, "This description of the API", answer=dict
             ),
+            Route("POST", "/api/v1/logout", Right.ANYBODY, self._logout, "End the login session", statuses=(204,)),
         ]
         for root in ("/api/v1", "/api/v1/cloud/admin"):
             routes += [
@@ -71,6 +72,10 @@ class House:
             "version": VERSION,
             "api": _OPEN_TO_LOOK_AT,
         }
+
+    async def _logout(self, call: Call) -> Answer:
+        """The cookie goes; the login itself the front has ended, which alone sees its token."""
+        return Answer(b"", status=204, logout=True)
 
     async def _openapi(self, call: Call) -> dict[str, Any]:
         return self._describe()

@@ -26,6 +26,7 @@ LARGEST = 262_144
 _OURS = "Charging Manager, self-signed"
 _LONGEST_CHAIN = 10
 _HOST = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
+_CERTIFICATE, _KEY = b"-----BEGIN CERTIFICATE-----", b"PRIVATE KEY-----"
 _CURVES = ("secp256r1", "secp384r1", "secp521r1")
 
 
@@ -129,6 +130,10 @@ def _read_key(key: bytes) -> PrivateKey:
             "key", "is encrypted; decrypt it first with 'openssl pkey -in key.pem -out plain.pem'"
         ) from error
     except (ValueError, UnsupportedAlgorithm) as error:
+        if _CERTIFICATE in key and _KEY not in key:
+            raise ConfigError(
+                "key", "holds a certificate, not a private key; name the certificate first, then the key"
+            ) from error
         raise ConfigError("key", "is not a private key in PEM form") from error
     if isinstance(private, rsa.RSAPrivateKey):
         if private.key_size < 2048:
@@ -147,6 +152,10 @@ def _read_chain(cert: bytes) -> tuple[x509.Certificate, ...]:
     try:
         chain = tuple(x509.load_pem_x509_certificates(cert))
     except ValueError as error:
+        if _KEY in cert and _CERTIFICATE not in cert:
+            raise ConfigError(
+                "cert", "holds a private key, not a certificate; name the certificate first, then the key"
+            ) from error
         raise ConfigError("cert", "is not a certificate in PEM form") from error
     if len(chain) > _LONGEST_CHAIN:
         raise ConfigError(

@@ -16,6 +16,7 @@ from charging_manager.cloud.accounts import Accounts
 from charging_manager.cloud.ledger import Ledger
 from charging_manager.storage.database import Database
 from charging_manager.tunnel.scram import ScramVerifier
+from tests.support.folders import temporary_path
 
 T = TypeVar("T")
 
@@ -25,6 +26,8 @@ START_AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 class CloudTestCase(SynchronousTestCase):
     """Has ``database``, ``accounts``, ``ledger`` and a clock that ``now`` follows."""
+
+    mktemp = temporary_path
 
     def setUp(self) -> None:
         self.clock = Clock()

@@ -297,6 +297,10 @@ class TwoTenantsTests(FrontTestCase):
             self.assertEqual(self.status("GET", "/api/v1/state", cookie=cookie), (401, "login-required"))
         self.assertEqual([t.asked for t in self.tenants.values()], [[], []])
 
+    def test_logging_out_is_described(self) -> None:
+        described = json.loads(self.ask("GET", "/api/v1/openapi.json").body)  # type: ignore[union-attr]
+        self.assertIn("post", described["paths"]["/api/v1/logout"])
+
     def test_logout_ends_both_ends_and_clears_the_cookie(self) -> None:
         answer = self.ask("POST", "/api/v1/logout", cookie=self.alice)
         assert isinstance(answer, Answer)

@@ -6,10 +6,18 @@ import pwd
 from pathlib import Path
 from typing import Any
 
-from charging_manager.cloud.cert_client import _folders, import_certificate
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
+
+from charging_manager.cloud.cert_client import _folders, _outcome, import_certificate
 from charging_manager.cloud.machine import Machine
 from charging_manager.errors import ConfigError
-from charging_manager.http.certificates import self_signed
+from charging_manager.http.certificates import check_pair, self_signed
+from charging_manager.http.problems import from_config_error, problem_answer
 from charging_manager.http.routes import Answer, Caller, Role
 from charging_manager.http.table import RawRequest, RouteTable
 from charging_manager.http.tls import TlsDoor
@@ -124,6 +132,30 @@ class CommandTests(CloudTestCase):
         for name, part in (("missing", "missing"), ("huge", "too large"), ("binary", "PEM")):
             self.assertIn(part, self.refusal("https://localhost:4443", cert=name))
             self.assertIn(part, self.refusal("https://localhost:4443", key=name))
+
+    def test_the_file_that_is_to_blame_is_named(self) -> None:
+        files = {"cert": "/etc/ssl/cloud.pem", "key": "/etc/ssl/cloud.key"}
+        one, other = pems("one.example"), pems("other.example")
+        encrypted = load_pem_private_key(one["key"].encode(), None).private_bytes(
+            Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"secret")
+        )
+        for cert, key, blamed, part in (
+            (one["cert"], other["key"], "key", "does not belong to the certificate"),
+            (one["cert"], encrypted.decode(), "key", "is encrypted"),
+            (one["cert"], "junk", "key", "is not a private key"),
+            (one["key"], one["cert"], "key", "name the certificate first, then the key"),
+            (one["key"], one["key"], "cert", "name the certificate first, then the key"),
+            ("junk", one["key"], "cert", "is not a certificate"),
+        ):
+            with self.assertRaises(ConfigError) as refused:
+                check_pair(cert.encode(), key.encode(), START_AT)
+            answer = problem_answer(from_config_error(refused.exception), "en")
+            with self.assertRaises(ConfigError) as caught:
+                _outcome("https://localhost:4443", files, answer.status, answer.body)
+            said = str(caught.exception)
+            self.assertTrue(said.startswith(files[blamed] + ": "), said)
+            self.assertIn(part, said)
+            self.assertNotIn("422", said)
 
     def test_under_sudo_the_servers_of_the_user_who_called_are_found_too(self) -> None:
         home = pwd.getpwuid(os.getuid()).pw_dir

@@ -21,6 +21,7 @@ from charging_manager.agent.uplink import Uplink, UplinkSettings, UplinkState
 from charging_manager.cloud.downlink import TunnelFactory
 from charging_manager.tunnel.link import RemoteAnswer, RemoteLogin, RemoteRequest, RemoteStream
 from charging_manager.tunnel.tls import ClientTls, Trust, pin_of
+from tests.support.folders import temporary_path
 from tests.tunnel.support import PASSWORD, Bulk, Collected, FakeAgent, FakeCloud, ServerTls, certificate, new_key
 
 pytestmark = pytest.mark.e2e
@@ -102,7 +103,7 @@ class Connecting(Site):
     async def test_an_agent_with_its_own_key_enters_where_the_certificate_is_trusted(self) -> None:
         self.factory.open_enrolment = True
         here = f"localhost:{self.port.getHost().port}"
-        file = Path(self.mktemp())
+        file = Path(temporary_path(self))
         file.write_bytes(certificate()[0])
         pin = pin_of(x509.load_pem_x509_certificate(certificate()[0]))
         for trust in (Trust(ca=str(file)), Trust(pins=frozenset({pin}))):
@@ -122,7 +123,7 @@ class Connecting(Site):
 
     async def test_a_certificate_for_another_name_is_refused_by_an_agent_that_has_a_ca(self) -> None:
         self.tls.load("other")
-        file = Path(self.mktemp())
+        file = Path(temporary_path(self))
         file.write_bytes(certificate("other")[0])
         uplink = self.uplink(trust=Trust(ca=str(file)))
         await self.until(lambda: uplink.state is UplinkState.REFUSED)
