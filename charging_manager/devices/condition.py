@@ -69,5 +69,10 @@ def sentence_of(
         return "Connected", {}
     fallback_a, after_s = shown_fallback(driver, values)
     if fallback == "programmed" and fallback_a is not None and after_s is not None:
-        return "Connected; by itself {amps} A after {seconds} s of silence", {"amps": fallback_a, "seconds": after_s}
+        if fallback_a == 0:
+            return "Connected. If we fall silent for {seconds} s, it stops.", {"seconds": after_s}
+        return (
+            "Connected. If we fall silent for {seconds} s, it charges with at most {amps} A.",
+            {"amps": fallback_a, "seconds": after_s},
+        )
     return "Connected; no fallback is programmed", {}
