@@ -38,7 +38,7 @@ def settle_down(site: Site, seed: int) -> World:
 
 
 @given(sites(), seeds())
-@examples(25, 600)
+@examples(12, 600)
 def test_a_calm_site_stays_as_it_is(site: Site, seed: int) -> None:
     world = settle_down(site, seed)
     stopped: list[str] = []

@@ -17,7 +17,7 @@ from tests.control.adventure import live, set_out
 from tests.control.judges import Broken
 from tests.scenarios import test_sharing
 
-SEEDS = range(12)
+SEEDS = range(8)
 
 
 def garage() -> Site:

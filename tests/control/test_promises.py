@@ -10,7 +10,7 @@ from tests.support.strategies import LONG, examples, seeds, sites
 
 
 @given(sites(), seeds())
-@examples(25, 400)
+@examples(16, 400)
 def test_no_circuit_is_ever_overdrawn_whatever_happens(site: Site, seed: int) -> None:
     world = set_out(site, seed)
     live(world, 40 if LONG else 12)

@@ -60,7 +60,7 @@ def _highest_level(
 
 
 @given(shares_problems())
-@examples(60, 2000)
+@examples(40, 2000)
 def test_shares_are_the_exact_optimum_to_a_hundredth_of_an_ampere(problem: tuple[list[float], list[Claim]]) -> None:
     room, claims = problem
     shares, _ = level(room, claims)
@@ -69,7 +69,7 @@ def test_shares_are_the_exact_optimum_to_a_hundredth_of_an_ampere(problem: tuple
 
 
 @given(shares_problems())
-@examples(60, 2000)
+@examples(40, 2000)
 def test_the_line_that_is_named_as_bound_is_full(problem: tuple[list[float], list[Claim]]) -> None:
     room, claims = problem
     shares, bound = level(room, claims)

@@ -9,7 +9,6 @@ from attrs import evolve
 from charging_manager.control.decide import Rules
 from charging_manager.model.reading import Reading
 from charging_manager.model.site import ChargePoint
-from tests.control.world import World
 from tests.scenarios.script import SiteScript
 
 
@@ -75,11 +74,8 @@ def test_a_meter_that_flaps_does_not_make_setpoints_swing() -> None:
     assert len(site.changes) <= 10, site.changes  # five minutes, down and up
 
 
-class Frozen(World):
-    """Its meter repeats one reading with new time stamps."""
-
-
 def freeze(site: SiteScript) -> None:
+    """From now on its meter repeats one reading with new time stamps."""
     history = site.world.history["grid"]
     last = history[-1]
     keep = site.world._keep
