@@ -107,7 +107,7 @@ def test_nothing_acknowledged_is_lost_when_the_agent_is_killed(stack: ExitStack,
     with daemon("cm-agent", data) as (_, port):
         admin = admin_of(port)
         sessions = admin.get("/api/v1/sessions")["sessions"]
-        assert len([session for session in sessions if session["ended_at"] is None]) == 1
+        assert len([session for session in sessions if session["ended_at"] is None]) == 1, sessions
         assert all(session["energy_wh"] >= 0 for session in sessions)
 
 
