@@ -298,7 +298,7 @@ def test_what_cannot_be_imported_is_said_in_one_sentence(pair: Pair, tmp_path: P
     for arguments, part in (
         ((url, tmp_path / "missing.pem", key), "missing.pem"),
         ((url, nonsense, key), "not a certificate"),
-        ((url, cert, nonsense), "not a private key"),
+        ((url, cert, nonsense), "nonsense.pem: is not a private key"),
         ((f"https://localhost:{free_port()}", cert, key), "no server"),
         ((f"http://localhost:{pair.cloud_port}", cert, key), "https"),
         (("https://cloud.example:4443", cert, key), "own machine"),
