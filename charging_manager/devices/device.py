@@ -486,7 +486,7 @@ class Device:
         self._alarm = None
 
     def _lost(self, error: DeviceSilent) -> None:
-        if self._identified:
+        if self._identified and not self._closed:
             self.log.warn("device {device} is silent: {why}", device=self.id, why=str(error))
         self._identified = self._prepared = False
         self._last_error = str(error)

@@ -8,6 +8,7 @@ from itertools import pairwise
 import pytest
 from attrs import evolve
 from twisted.internet.defer import Deferred, gatherResults
+from twisted.logger import capturedLogs
 
 from charging_manager.devices.driver import Driver, Group, Write
 from charging_manager.errors import DeviceError, DeviceNonsense, DeviceRefused, DeviceSilent
@@ -219,6 +220,20 @@ def test_a_value_that_was_missing_is_looked_for_again_in_a_while() -> None:
     rig.box.refuses.clear()
     assert rig.live(660).voltage_v != (None, None, None)
     assert rig.device.condition.missing == ()
+
+
+def test_a_device_that_we_leave_is_not_called_silent(acme: Rig) -> None:
+    acme.box.mute = True
+    with capturedLogs() as logs:
+        reading = Deferred.fromCoroutine(acme.device.read())
+        acme.run(0.1)
+        acme.device.close()
+        acme.bus.close()
+        acme.run(3)
+        failed: list[object] = []
+        reading.addErrback(lambda failure: failed.append(failure.type))
+    assert failed == [DeviceSilent]
+    assert [event["log_format"] for event in logs if event["log_namespace"].endswith("device.Device")] == []
 
 
 def test_a_busy_device_is_asked_again_and_its_values_grow_old(acme: Rig) -> None:
