@@ -59,6 +59,7 @@ class Logins:
 
     def __init__(self, sessions: LoginSessions, way_to: Callable[[str], ForgetsTokens | None]) -> None:
         self._sessions, self._way_to = sessions, way_to
+        sessions.alike = lambda session: (session.about.get("installation"), session.role)
 
     async def enter(self, installation: Installation, grant: RemoteGrant, source: str) -> str:
         """A new login at this installation; returns the cookie."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -27,7 +27,9 @@ from charging_manager.storage.database import Database
 IDLE_S = 14 * 86_400.0
 ABSOLUTE_S = 90 * 86_400.0
 _SAVE_EVERY_S = 300.0
-_MOST = 10_000
+MOST = 20_000
+MOST_ALIKE = 500
+"""Of one user, or of one installation: whoever logs in again and again pushes out nobody else."""
 
 
 @frozen
@@ -76,6 +78,7 @@ class LoginSessions:
     ) -> None:
         self._database, self._clock, self._now = database, clock, now
         self._idle_s, self._absolute_s = idle_s, absolute_s
+        self.alike: Callable[[LoginSession], Hashable] = lambda session: (session.role, session.user, session.remote)
         self._live: dict[bytes, _Live] = {}
         self._by_handle: dict[str, bytes] = {}
         self._listeners: list[Callable[[LoginSession], None]] = []
@@ -131,9 +134,12 @@ class LoginSessions:
             self._live.pop(key, None)
             self._by_handle.pop(session.handle, None)
             raise
-        if len(self._live) > _MOST:
-            oldest = min(self._live.values(), key=lambda live: live.seen_s)
-            await self.end(oldest.session.handle)
+        kind = self.alike(session)
+        crowd = [live for live in self._live.values() if self.alike(live.session) == kind]
+        if len(crowd) <= MOST_ALIKE:
+            crowd = list(self._live.values()) if len(self._live) > MOST else []
+        if crowd:
+            await self.end(min(crowd, key=lambda live: live.seen_s).session.handle)
         return Minted(token, session)
 
     def find(self, token: str | None) -> LoginSession | None:

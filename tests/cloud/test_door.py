@@ -11,6 +11,7 @@ from twisted.logger import capturedLogs, formatEvent
 from charging_manager.cloud.door import Door, Knock
 from charging_manager.cloud.logins import InstallationLogin, Logins
 from charging_manager.errors import TunnelError
+from charging_manager.http import sessions as login_sessions
 from charging_manager.http.guard import DeviceCookies, LoginGuard
 from charging_manager.http.routes import Answer, Problem
 from charging_manager.http.sessions import LoginSessions
@@ -120,6 +121,17 @@ class DoorTests(CloudTestCase):
     def test_a_user_id_as_admin_the_admin_password_as_user_and_nothing_at_all_are_refused(self) -> None:
         for secret, admin in ((USER_ID, True), (ADMIN_PASSWORD, False), ("", True), ("", False), ("wrong", True)):
             self.assert_refused(self.knock("garage", secret, admin))
+
+    def test_logins_without_end_at_one_installation_push_out_nobody_elsewhere(self) -> None:
+        self.patch(login_sessions, "MOST_ALIKE", 3)
+        elsewhere = self.got(self.accounts.find("offline-site"))
+        assert elsewhere is not None
+        grant = RemoteGrant("token", "admin")
+        theirs = self.got(self.logins.enter(elsewhere, grant, "192.0.2.1"))
+        here = [self.knock("garage", ADMIN_PASSWORD, True)[1] for _ in range(6)]
+        self.assertIsNotNone(self.logins.find(theirs))
+        found = [isinstance(one, Answer) and self.logins.find(one.login) is not None for one in here]
+        self.assertEqual(found, [False] * 3 + [True] * 3)
 
     def test_a_browser_that_came_in_as_a_user_is_a_stranger_as_admin(self) -> None:
         for secret, admin in ((USER_ID, False), (ADMIN_PASSWORD, True)):

@@ -13,6 +13,7 @@ from twisted.internet.task import Clock
 from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
+from charging_manager.http import sessions
 from charging_manager.http.routes import Role
 from charging_manager.http.sessions import LoginSession, LoginSessions
 from charging_manager.storage.database import Database, StorageError
@@ -189,6 +190,30 @@ def test_a_login_that_could_not_be_written_is_none(house: House, monkeypatch: py
         minting = Deferred.fromCoroutine(house.sessions.mint(Role.ADMIN, token=token))
     SynchronousTestCase().failureResultOf(minting, StorageError)
     assert house.sessions.find(token) is None and house.sessions.listing() == []
+
+
+def test_many_logins_of_one_push_out_their_own_oldest_and_nobody_elses(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sessions, "MOST_ALIKE", 5)
+    admin = wait(house.sessions.mint(Role.ADMIN))
+    house.passes(1)
+    many = []
+    for _ in range(8):
+        many.append(wait(house.sessions.mint(Role.USER, user="ann")).token)
+        house.passes(1)
+    ben = wait(house.sessions.mint(Role.USER, user="ben"))
+    assert house.sessions.find(admin.token) and house.sessions.find(ben.token)
+    assert [house.sessions.find(token) is not None for token in many] == [False] * 3 + [True] * 5
+    assert house.rows() == 7
+
+
+def test_who_is_alike_may_be_said_by_the_daemon(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sessions, "MOST_ALIKE", 1)
+    house.sessions.alike = lambda session: session.about["installation"]
+    first, second = (wait(house.sessions.mint(Role.ADMIN, about={"installation": n})).token for n in (1, 2))
+    third = wait(house.sessions.mint(Role.USER, about={"installation": 1})).token
+    assert [house.sessions.find(token) is not None for token in (first, second, third)] == [False, True, True]
 
 
 def test_a_listener_that_raises_keeps_no_login_alive(house: House) -> None:
