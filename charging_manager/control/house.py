@@ -19,7 +19,7 @@ from attrs import frozen
 
 from charging_manager.control.memory import House
 from charging_manager.control.rules import Rules
-from charging_manager.control.seen import Seen
+from charging_manager.control.seen import Seen, plausible
 from charging_manager.model.reading import Reading
 from charging_manager.model.site import Circuit
 from charging_manager.model.units import NO_AMPS, MaybePhaseAmps, PhaseAmps
@@ -70,7 +70,7 @@ def drawn(seen: Seen, at_s: float, lag_s: float) -> tuple[PhaseAmps, PhaseAmps, 
         around.append(after)
     for reading in around:
         for phase in (0, 1, 2):
-            amps = reading.current_a[phase]
+            amps = plausible(reading.current_a[phase])
             least[phase] = min(least[phase], amps or 0.0)
             most[phase] = max(most[phase], told[phase] if amps is None else amps)
     covered = bool(seen.readings) and seen.readings[-1].taken_s >= at_s + lag_s

@@ -12,10 +12,11 @@ from charging_manager.control.wiring import Outlet, ceil_step, floor_step
 from charging_manager.model.plan import Because, SiteImage
 from charging_manager.model.reading import Obedience, Reading, Status
 from charging_manager.model.site import Mode
-from charging_manager.model.units import PHASES
+from charging_manager.model.units import NO_AMPS, PHASES
 
 NEW = Past()
 STEADY_A = 0.5
+IMPLAUSIBLE_A = 1000.0
 CHARGING_A = 1.0
 """Less than this on a phase is standby, not charging."""
 
@@ -111,32 +112,35 @@ def look(
     seen.status = status = Status.UNKNOWN if seen.silent else (Status.PLUGGED if status is None else status)
 
     told = obedience.confirmed_a
-    commanded = obedience.commanded_a
-    if commanded is not None and (told is None or commanded > told):
-        told = commanded
-    if told is None:
+    if told is None:  # whatever it was sent, nothing says that it obeys
         told = obedience.hardware_max_a
+    if obedience.commanded_a is not None and obedience.commanded_a > told:
+        told = obedience.commanded_a
     if seen.silent:
         fallback = obedience.fallback_a
         told = max(told, obedience.hardware_max_a if fallback is None else fallback)
     obeyed = told
     seen.told_a = told = max(told, last_a)
 
+    known = False
     if newest is None:
-        seen.measured_a = measured = (0.0, 0.0, 0.0)
+        seen.measured_a = measured = NO_AMPS
     else:
-        one, two, three = newest.current_a
+        one, two, three = map(plausible, newest.current_a)
+        bits = outlet.bits
+        known = not (
+            (one is None and bits & 1) or (two is None and bits & 2) or (three is None and bits & 4)
+        )  # of the phases that it has
         seen.measured_a = measured = (one or 0.0, two or 0.0, three or 0.0)
     one, two, three = measured
     most = max(one, two, three)
 
-    known = newest is not None and None not in newest.current_a
     if newest is not None:
         past = _steady(past, measured, known or told <= 0.0, now)
     past = _plug(past, status, now)
-    past = _phases(past, seen, newest, most, outlet.bits, now, rules)
+    past = _phases(past, seen, newest if known else None, most, outlet.bits, now, rules)
     if past.plugged_s is not None:
-        past = _appetite(past, seen, most, now, rules)
+        past = _appetite(past, seen, most if known else None, now, rules)
     seen.past = past
     seen.bits = bits = past.phases or outlet.bits
     seen.lines = paths[bits]
@@ -154,6 +158,11 @@ def look(
         seen.excess_a = 0.0
     seen.cap_a = _cap(seen, obedience.hardware_max_a, image.overrides)
     return seen
+
+
+def plausible(amps: float | None) -> float | None:
+    """What no box can draw, and what is no number, is unknown."""
+    return amps if amps is not None and -IMPLAUSIBLE_A < amps < IMPLAUSIBLE_A else None
 
 
 def _silent_s(obedience: Obedience, newest: Reading | None, now: float, rules: Rules) -> float:
@@ -195,14 +204,7 @@ def _phases(past: Past, seen: Seen, newest: Reading | None, most: float, wired: 
     if wired.bit_count() == 1:
         return past
     known = past.phases
-    if (
-        newest is None
-        or seen.unsure
-        or seen.last_a <= 0
-        or most < 3.0
-        or newest.status is not Status.CHARGING
-        or None in newest.current_a
-    ):
+    if newest is None or seen.unsure or seen.last_a <= 0 or most < 3.0 or newest.status is not Status.CHARGING:
         return evolve(past, phases=0, pattern=0) if known or past.pattern else past
     currents = seen.measured_a
     pattern = 0
@@ -217,10 +219,10 @@ def _phases(past: Past, seen: Seen, newest: Reading | None, most: float, wired: 
     return past
 
 
-def _appetite(past: Past, seen: Seen, most: float, now: float, rules: Rules) -> Past:
-    """Learn what the car takes of what it was offered."""
+def _appetite(past: Past, seen: Seen, most: float | None, now: float, rules: Rules) -> Past:
+    """Learn what the car takes of what it was offered; nothing while its current is not known."""
     offered = seen.last_a
-    if offered <= 0:
+    if offered <= 0 or most is None:
         if past.less_s is not None or past.wants_a is not None or past.idle_s is not None:
             return evolve(past, less_s=None, wants_a=None, idle_s=None)
         return past

@@ -37,8 +37,8 @@ def steps_hold(world: World, image: SiteImage, plan: Plan) -> None:
 def worst_case_a(world: World, image: SiteImage, name: str, setpoint_a: float) -> tuple[float, float, float]:
     """What SAFETY.md (I1) counts for a charge point, on the site's phases."""
     box = world.boxes[name]
-    known = [amps for amps in (box.commanded_a, box.confirmed_a) if amps is not None]
-    told = max(known) if known else box.hardware_max_a
+    told = box.hardware_max_a if box.confirmed_a is None else box.confirmed_a
+    told = max(told, box.commanded_a or 0.0)
     if box.silent_since_s is not None:
         gone_s = world.now_s - (box.answered_s or 0.0)
         if gone_s > 10.0 and box.fallback_a is None:

@@ -25,7 +25,7 @@ def test_every_reason_that_control_gives_makes_a_sentence() -> None:
         for setpoint in plan.setpoints.values():
             given.setdefault(setpoint.because.code, setpoint.because)
 
-    for seed in range(4):
+    for seed in range(6):
         world = set_out(garage(), seed)
         world.judges.append(note)
         live(world, 25)

@@ -90,6 +90,31 @@ def test_an_unconfirmed_box_is_first_brought_to_zero() -> None:
     assert plan.setpoints["box"].because.code == "others-first"
 
 
+def test_what_was_only_sent_is_no_confirmation() -> None:
+    sent = evolve(OBEDIENT, confirmed_a=None, commanded_a=0.0)
+    site = evolve(SITE, charge_points={**SITE.charge_points, "two": ChargePoint("two", "Two", "main")})
+    both = evolve(image(), site=site, obedience={"box": OBEDIENT, "two": sent})
+    readings = {**both.readings, "two": (evolve(both.readings["box"][0], device="two"),)}
+    plan = decide(evolve(both, readings=readings), Rules())
+    assert [setpoint.current_a for setpoint in plan.setpoints.values()] == [0.0, 0.0]
+
+
+def test_a_one_phase_box_need_not_show_the_other_phases() -> None:
+    site = evolve(SITE, charge_points={"box": evolve(SITE.charge_points["box"], phases=(1,))})
+    plan, now_s = None, 100.0
+    for _ in range(60):
+        now_s += 1.0
+        told = plan.setpoints["box"].current_a if plan else 0.0
+        draws = min(told, 9.0)
+        now = image(now_s, last=plan, site=site, obedience={"box": evolve(OBEDIENT, confirmed_a=told)})
+        box = Reading("box", now_s, (None, draws, None), status=Status.CHARGING if draws else Status.PLUGGED)
+        grid = Reading("grid", now_s, (10.0, 10.0 + draws, 10.0))
+        plan = decide(evolve(now, readings={"box": (box,), "grid": (grid,)}), Rules())
+    assert plan is not None
+    assert plan.setpoints["box"].because.code == "car-takes-less"
+    assert plan.setpoints["box"].current_a == 11.0
+
+
 def test_a_changed_site_is_wired_anew() -> None:
     first = decide(image(), Rules())
     tighter = evolve(SITE, circuits={"main": evolve(SITE.circuits["main"], limit_a=(18.0, 18.0, 18.0))})

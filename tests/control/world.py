@@ -31,7 +31,7 @@ class Car:
     wants: bool = True
 
 
-@define
+@define(slots=False)
 class Box:
     """A charge point as it really is."""
 

@@ -216,3 +216,13 @@ def test_house_load_cannot_hide_behind_a_silent_box() -> None:
     lost.fallback_after_s = 0.0
     site.plug("lost").after(15.0).watch().after(20.0)
     assert site.most_a <= 40.0 or site.charging() == {"lost"}
+
+
+def test_a_box_that_reports_nonsense_is_counted_at_what_it_was_told() -> None:
+    for nonsense in (math.nan, math.inf, None, 65535.0):
+        site = SiteScript(limit_a=40.0)
+        site.house(4.0).plug("left", "right").after(60.0).expect("left", 18.0)
+        site.world.boxes["right"].shows = lambda now, amps=nonsense: (amps, amps, amps)  # type: ignore[misc]
+        site.watch().after(60.0)
+        assert site.most_a <= 40.0, nonsense
+        site.expect("left", 18.0).expect("right", 18.0)
