@@ -222,7 +222,7 @@ class Link(Wire):
         if answer.get("stream") is None:
             return RemoteAnswer(status, content_type, answer.get("body") or b"", filename)
         incoming = self.streams.incoming(answer["stream"])
-        if incoming is None:  # already broken off
+        if incoming is None or incoming.sink is not None:  # already broken off, or somebody else's
             raise trouble("failed")
         return RemoteStream(incoming.start, content_type, filename, status)
 

@@ -23,7 +23,7 @@ from charging_manager.tunnel.cloud_side import Link
 from charging_manager.tunnel.link import RemoteAnswer, RemoteGrant, RemoteLogin, RemoteRequest
 from charging_manager.tunnel.reasons import Refusal
 from charging_manager.tunnel.scram import ScramLogin
-from tests.tunnel.support import PASSWORD, Collected, FakeAgent, FakeChannel, FakeCloud, Tunnel, new_key
+from tests.tunnel.support import PASSWORD, Bulk, Collected, FakeAgent, FakeChannel, FakeCloud, Tunnel, new_key
 
 MANY = 5000 if os.environ.get("CM_LONG") else 40
 
@@ -465,6 +465,20 @@ class Several(Linked):
 
 class StockAmp(Linked):
     """Another implementation: Twisted's own AMP with the command table and nothing else of ours."""
+
+    def test_an_agent_that_gives_one_stream_to_two_readers_leaves_the_first_alone(self) -> None:
+        tunnel = Tunnel()
+        tunnel.agent.answers["/"] = lambda _: Bulk().stream()
+        first = self.successResultOf(self.ask(tunnel, tunnel.link.request("t", RemoteRequest("GET", "/"))))
+        reader = Collected(slow=True)
+        first.start(reader)
+        tunnel.flush()
+        packed = tunnel.side._packed
+        tunnel.side._packed = lambda answer: {**packed(RemoteAnswer(200)), "stream": 1}  # type: ignore[method-assign]
+        second = self.ask(tunnel, tunnel.link.request("t", RemoteRequest("GET", "/")))
+        self.assertEqual(self.code(second), "failed")
+        self.assertFalse(reader.ended or reader.failed)
+        self.assertTrue(reader.data)
 
     def test_a_stock_agent_logs_in_and_answers(self) -> None:
         clock, cloud = Clock(), FakeCloud(garage=PASSWORD)
