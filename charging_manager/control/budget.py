@@ -117,7 +117,7 @@ def weigh(
             unbalanced[0] += one
             unbalanced[1] += two
             unbalanced[2] += three
-        if seen.past.steady_s <= steady_before_s:
+        if seen.readings and seen.past.steady_s <= steady_before_s:
             if one or two or three:
                 steady[at] += one
                 steady[at + 1] += two
