@@ -1,4 +1,4 @@
-"""Stories of boxes that answer and cannot be read: another device at that address, or one that refuses while it starts."""
+"""Stories of boxes that answer and cannot be read: another device is there, or one that refuses while it starts."""
 
 from __future__ import annotations
 
