@@ -211,7 +211,7 @@ def test_the_whole_way_through_ones_own_cloud_server(house: House, chromium: Bro
     chromium.fill(words("Admin password"), CLOUD_PASSWORD)
     chromium.press(words("Log in"), "form")
     chromium.fill(words("Cloud ID"), cloud_id)
-    password = str(chromium.field(words("Cloud password")).get_attribute("value"))
+    password = str(chromium.field(words("Installation password (cloud password)")).get_attribute("value"))
     assert len(password) == 20
     chromium.press(words("Add new installation"), "form")
     chromium.until(lambda: chromium.find("#made"))

@@ -43,6 +43,16 @@ function ModeChoice({ point }) {
     <${ProblemBox} problem=${task.problem} />`;
 }
 
+/** What somebody set by hand. @param {ChargePoint} point */
+const heldText = (point) =>
+  point.override_a === 0
+    ? t("Paused by hand until the car is unplugged")
+    : t("At most {amps} by hand until the car is unplugged", { amps: amps(point.override_a, 0) });
+
+/** Why it is so; what was set by hand is said once. @param {ChargePoint} point */
+const reason = (point) =>
+  point.because?.code === "override" && known(point.override_a) && has("override") ? heldText(point) : said(point.because);
+
 /** @param {{point: ChargePoint}} props */
 function Override({ point }) {
   const task = useTask();
@@ -58,9 +68,7 @@ function Override({ point }) {
   for (let step = lowest; step <= highest; step += 1) steps.push(step);
   return html`<div class="override">
     ${held
-      ? html`<p class="tag">${point.override_a === 0
-          ? t("Paused by hand until the car is unplugged")
-          : t("At most {amps} by hand until the car is unplugged", { amps: amps(point.override_a, 0) })}</p>
+      ? html`${point.because?.code === "override" ? null : html`<p class="tag">${heldText(point)}</p>`}
         <${Button} class="big" busy=${task.busy} onClick=${() => set(null)}>${t("Back to automatic")}<//>`
       : html`<${Button} class="big" busy=${task.busy} onClick=${() => set(0)}>${t("Pause")}<//>
         <label class="inline" for=${id}>${t("At most")}</label>
@@ -100,7 +108,7 @@ export class Card extends Component {
           (phase) => html`<span key=${phase}><abbr>L${phase}</abbr>${" "}${amps(gone ? null : point.current_a?.[phase - 1])}</span>`,
         )}</dd></div>
       </dl>
-      <p class="because" data-value="because">${said(point.because)}</p>
+      <p class="because" data-value="because">${reason(point)}</p>
       <${ModeChoice} point=${point} />
       ${has("override") ? html`<${Override} point=${point} />` : null}
     </article>`;

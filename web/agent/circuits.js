@@ -24,6 +24,20 @@ export function tightest(circuits) {
   return found;
 }
 
+/**
+ * What of each phase's limit is neither reserve nor used nor free, where that is known and more than rounding.
+ * @param {Circuit} circuit @returns {(number|null)[]}
+ */
+export function heldBack(circuit) {
+  return circuit.limit_a.map((limit, phase) => {
+    const used = circuit.used_a?.[phase];
+    const free = circuit.free_a?.[phase];
+    if (!known(limit) || !known(used) || !known(free)) return null;
+    const held = limit - (circuit.reserve_a ?? 0) - Math.max(0, used) - free;
+    return held > 0.1 ? held : null;
+  });
+}
+
 /** Parents before children, each with its depth. @param {Circuit[]} circuits @returns {[Circuit, number][]} */
 export function asTree(circuits) {
   const ids = new Set(circuits.map((circuit) => circuit.id));
@@ -56,12 +70,23 @@ export function Circuits({ circuits }) {
           free: amps(tight.free_a),
         })}</p>`
       : null}
+    ${circuits.some((circuit) => heldBack(circuit).some(known))
+      ? html`<p class="help">${t("Held back is what an overload has cost for some minutes, so that the fuse cools, or what is not given while a meter is silent.")}</p>`
+      : null}
     ${asTree(circuits).map(([circuit, depth]) => html`<${OneCircuit} key=${circuit.id} circuit=${circuit} depth=${depth} tight=${tight} />`)}
   </section>`;
 }
 
 /** @param {{circuit: Circuit, depth: number, tight: ReturnType<typeof tightest>}} props */
 function OneCircuit({ circuit, depth, tight }) {
+  const held = heldBack(circuit)
+    .map((current, phase) => (known(current) ? `L${phase + 1}\u00a0${amps(current)}` : ""))
+    .filter(Boolean)
+    .join(", ");
+  const kept = [
+    circuit.reserve_a ? t("reserve {amps}", { amps: amps(circuit.reserve_a) }) : "",
+    held ? t("held back {amps}", { amps: held }) : "",
+  ].filter(Boolean);
   return html`<table class=${`bars circuit depth-${Math.min(depth, 3)}${circuit.stale ? " stale" : ""}`}>
     <caption>${circuitName(circuit)}${circuit.stale ? html` <span class="tag warn">${t("meter silent, fallback holds")}</span>` : null}</caption>
     <colgroup><col class="what" /><col /><col class="side" /></colgroup>
@@ -79,5 +104,6 @@ function OneCircuit({ circuit, depth, tight }) {
         <td class="toward">${known(free) ? t("{amps} free", { amps: amps(free) }) : t("unknown")}</td>
       </tr>`;
     })}</tbody>
+    ${kept.length ? html`<tfoot><tr><td colspan="3" class="help" data-kept>${kept.join(" · ")}</td></tr></tfoot>` : null}
   </table>`;
 }

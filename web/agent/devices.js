@@ -61,11 +61,12 @@ function Drivers({ drivers, broken }) {
       : null}
     <div class="narrow field"><label for="driver-search">${t("Search")}</label>
       <input id="driver-search" type="search" value=${search} onInput=${(/** @type {any} */ e) => setSearch(e.currentTarget.value)} /></div>
-    <${Table} caption=${t("Drivers")} head=${[t("Device"), t("Kind"), t("Connections"), t("Source")]}>
+    <${Table} caption=${t("Drivers")} class="stack" head=${[t("Device"), t("Kind"), t("Connections"), t("Source")]}>
       ${found.map(
         (driver) => html`<tr key=${driver.name}><th scope="row">${driver.title || driver.name}${" "}<code>${driver.name}</code>
             ${driver.restart_needed ? html`<span class="tag warn">${t("changed code: restart the program")}</span>` : null}</th>
-          <td>${driver.kind === "charger" ? t("Charge point") : t("Meter")}</td><td>${driver.transports.join(", ")}</td>
+          <td>${driver.kind === "charger" ? t("Charge point") : t("Meter")}</td>
+          <td><span class="label">${t("Connections")}: </span>${driver.transports.join(", ")}</td>
           <td class="help">${driver.source ?? ""}</td></tr>`,
       )}
     <//>

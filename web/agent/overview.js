@@ -20,16 +20,16 @@ function Meters({ picture, sinceS }) {
   if (!picture.meters.length) return null;
   return html`<section aria-labelledby="meters">
     <h2 id="meters">${t("Meters")}</h2>
-    <${Table} caption=${t("Meters")} class="meters" head=${[t("Name"), t("Age"), t("Power"), t("Current L1 / L2 / L3"), t("Measures")]}>
+    <${Table} caption=${t("Meters")} class="meters stack" head=${[t("Name"), t("Age"), t("Power"), t("Current L1 / L2 / L3"), t("Measures")]}>
       ${picture.meters.map((meter) => {
         const ageS = known(meter.age_s) ? meter.age_s + sinceS : null;
         const stale = meter.stale || meter.answering === false || ageS === null || ageS > 10;
         return html`<tr key=${meter.id} class=${stale ? "stale" : ""}>
           <th scope="row">${meter.name || meter.id}</th>
-          <td class="number">${ageS === null ? t("never heard of") : duration(ageS)}${stale ? html` <span class="tag warn">${t("out of date")}</span>` : null}</td>
-          <td class="number">${power(meter.power_w)}</td>
-          <td class="number">${(meter.current_a ?? []).map((current) => amps(current)).join(" / ")}</td>
-          <td>${roleName(meter.role)}</td>
+          <td class="number"><span class="label">${t("Age")}: </span>${ageS === null ? t("never heard of") : duration(ageS)}${stale ? html` <span class="tag warn">${t("out of date")}</span>` : null}</td>
+          <td class="number"><span class="label">${t("Power")}: </span>${power(meter.power_w)}</td>
+          <td class="number"><span class="label">L1 / L2 / L3: </span>${(meter.current_a ?? []).map((current) => amps(current)).join(" / ")}</td>
+          <td><span class="label">${t("Measures")}: </span>${roleName(meter.role)}</td>
         </tr>`;
       })}
     <//>

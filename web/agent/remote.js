@@ -47,21 +47,24 @@ function Settings({ settings, onSaved }) {
   const task = useTask();
   const [enabled, setEnabled] = useState(settings.enabled);
   const [server, setServer] = useState(settings.server);
-  const [cloudId, setCloudId] = useState(settings.is_default ? "" : settings.cloud_id);
+  const [cloudId, setCloudId] = useState(settings.cloud_id === settings.serial ? "" : settings.cloud_id);
   const [password, setPassword] = useState("");
   const [done, setDone] = useState(/** @type {string|null} */ (null));
-  const own = isOwnServer(server, settings.default_server);
+  const [noServer, setNoServer] = useState(false);
+  const own = !settings.default_server || isOwnServer(server, settings.default_server);
   /** @param {Event} event */
   const submit = (event) => {
     event.preventDefault();
     setDone(null);
+    setNoServer(false);
     void task.run(async () => {
       /** @type {Record<string, unknown>} */
       const wish = { enabled, server: server.trim(), cloud_id: own ? cloudId.trim() : "" };
       if (password !== "") wish.password = password;
       const saved = await put("/config/cloud", wish);
       setPassword("");
-      setDone(t("Saved."));
+      if (enabled && !server.trim() && !settings.default_server) setNoServer(true);
+      else setDone(t("Saved."));
       onSaved(saved && typeof saved === "object" && "state" in saved ? saved : await get("/config/cloud"));
     });
   };
@@ -78,7 +81,7 @@ function Settings({ settings, onSaved }) {
         : t("No default server in this build, enter one")} />
     ${own
       ? html`<${TextField} label=${t("Cloud ID")} name="cloud_id" value=${cloudId} onValue=${setCloudId} problem=${task.problem}
-          required=${enabled} maxlength="64" spellcheck=${false} autocapitalize="off" autocomplete="off"
+          required=${enabled && server.trim() !== ""} maxlength="64" spellcheck=${false} autocapitalize="off" autocomplete="off"
           help=${t("As given to you by the operator of the cloud server.")} />`
       : null}
     <${TextField} label=${t("Installation password")} name="password" type="password" autocomplete="new-password" value=${password}
@@ -88,6 +91,10 @@ function Settings({ settings, onSaved }) {
     ${own ? null : html`<${Copyable} label=${t("Cloud ID")} text=${settings.serial}
           help=${t("With the default server this is the serial number of this installation.")} />`}
     <${ProblemBox} problem=${task.problem} />
+    ${noServer
+      ? html`<div class="box bad" role="alert" id="no-server"><p><strong>${t("No default server in this build, enter one")}</strong></p>
+          <p>${t("The cloud service does not start without a server. All that you entered is kept.")}</p></div>`
+      : null}
     <${DoneBox} text=${done} />
     <div class="buttons"><${Button} type="submit" class="main" busy=${task.busy}>${t("Save")}<//></div>
   </form>`;

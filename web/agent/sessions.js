@@ -1,7 +1,7 @@
 // Charging sessions: filtered, in words of the reader's language, and as a CSV file.
 import { get, problemFrom } from "../common/api.js";
 import { duration, energy, moment } from "../common/format.js";
-import { isAdmin, start } from "../common/frame.js";
+import { isAdmin, me, start } from "../common/frame.js";
 import { Button, ProblemBox, SelectField, Table, TextField } from "../common/parts.js";
 import { html, useEffect, useState } from "../common/ui.js";
 import { t, tn } from "../common/words.js";
@@ -28,6 +28,9 @@ function query(filter) {
   return text ? `?${text}` : "";
 }
 
+/** Whoever is not administrator knows one user. */
+const oneself = () => (me.value.user ? [{ id: me.value.user, name: me.value.name || me.value.user }] : []);
+
 function Sessions() {
   const [filter, setFilter] = useState({ from: "", to: "", charge_point: "", user: "" });
   const [sessions, setSessions] = useState(/** @type {Session[]|null} */ (null));
@@ -45,7 +48,7 @@ function Sessions() {
   useEffect(() => {
     void (async () => {
       try {
-        const [picture, people] = await Promise.all([get("/state"), isAdmin() ? get("/users") : { users: [] }]);
+        const [picture, people] = await Promise.all([get("/state"), isAdmin() ? get("/users") : { users: oneself() }]);
         setNames({ points: picture.charge_points, users: people.users });
       } catch (error) {
         setProblem(problemFrom(error));
@@ -76,16 +79,16 @@ function Sessions() {
         <div class="buttons"><a class="button" id="csv" href=${`/api/v1/sessions.csv${query(filter)}`} download>${t("CSV file")}</a>
           <${Button} onClick=${() => void load()}>${t("Load again")}<//></div>
         ${sessions.length
-          ? html`<${Table} caption=${t("Sessions")} head=${[t("Start"), t("Duration"), t("Charge point"), t("User"), t("Energy")]}>
+          ? html`<${Table} caption=${t("Sessions")} class="stack" head=${[t("Start"), t("Duration"), t("Charge point"), t("User"), t("Energy")]}>
             ${sessions.map(
               (session) => html`<tr key=${session.id}>
                 <th scope="row">${moment(session.started_at)}</th>
-                <td>${session.ended_at
+                <td><span class="label">${t("Duration")}: </span>${session.ended_at
                   ? duration((Date.parse(session.ended_at) - Date.parse(session.started_at)) / 1000)
                   : html`<span class="tag good">${t("running")}</span>`}</td>
-                <td>${name(names.points, session.charge_point)}</td>
-                <td>${name(names.users, session.user)}</td>
-                <td class="number">${energy(session.energy_wh)}</td>
+                <td><span class="label">${t("Charge point")}: </span>${name(names.points, session.charge_point)}</td>
+                <td><span class="label">${t("User")}: </span>${name(names.users, session.user)}</td>
+                <td class="number"><span class="label">${t("Energy")}: </span>${energy(session.energy_wh)}</td>
               </tr>`,
             )}
           <//>`

@@ -184,7 +184,7 @@ function SitePage() {
           <thead><tr><th scope="col">${t("What")}</th><th scope="col">${t("Old")}</th><th scope="col">${t("New")}</th></tr></thead>
           <tbody>${asked.changes.map(
             (change, index) => html`<tr key=${index} class=${change.raises ? "raises" : ""}><th scope="row">${change.what}</th><td>${change.old}</td>
-              <td>→ <strong>${change.new}</strong>${change.raises ? html` <span class="tag warn">${t("raised")}</span>` : null}</td></tr>`,
+              <td>→ <strong>${change.new}</strong>${change.raises ? html` <span class="tag warn">${change.word}</span>` : null}</td></tr>`,
           )}</tbody></table></div>
         <p>${t("A limit above what the fuse bears is a fire hazard. Check the new numbers.")}</p>
       <//>`

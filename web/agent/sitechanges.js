@@ -4,23 +4,27 @@ import { t } from "../common/words.js";
 
 /** @typedef {import("./site.js").Circuit} Circuit */
 /** @typedef {import("./site.js").Site} Site */
-/** @typedef {{what: string, old: string, new: string, raises: boolean}} Change */
+/** `raises`: it lets more current flow; `word` says then what was done. @typedef {{what: string, old: string, new: string,
+ *   raises: boolean, word?: string}} Change */
 
 /** @param {Site} old @param {Site} wish @param {{id: string, name: string}[]} meters @returns {Change[]} */
 export function changesBetween(old, wish, meters) {
   /** @type {Change[]} */
   const changes = [];
-  /** @param {string} what @param {string} before @param {string} after @param {boolean} [raises] */
-  const note = (what, before, after, raises = false) => {
-    if (before !== after) changes.push({ what, old: before, new: after, raises });
+  /** @param {string} what @param {string} before @param {string} after @param {boolean} [raises] @param {string} [word] */
+  const note = (what, before, after, raises = false, word = t("raised")) => {
+    if (before !== after) changes.push({ what, old: before, new: after, raises, word });
   };
   /** @param {Site} site @param {string|null} id */
   const circuitName = (site, id) => (id ? site.circuits.find((one) => one.id === id)?.name || id : t("the grid connection"));
   /** @param {string|null} id */
   const meterName = (id) => (id ? meters.find((meter) => meter.id === id)?.name || id : t("none"));
-  /** @param {string} name @param {string} what @param {number|null} before @param {number|null} after @param {boolean} up */
-  const noteAmps = (name, what, before, after, up) =>
-    note(name ? `${name}: ${what}` : what, before === null ? DASH : amps(before), after === null ? DASH : amps(after), up);
+  /**
+   * @param {string} name @param {string} what @param {number|null} before @param {number|null} after @param {boolean} up
+   * @param {string} [word]
+   */
+  const noteAmps = (name, what, before, after, up, word) =>
+    note(name ? `${name}: ${what}` : what, before === null ? DASH : amps(before), after === null ? DASH : amps(after), up, word);
   note(t("Name of the site"), old.name, wish.name);
   noteAmps("", t("Unbalance limit"), old.unbalance_a, wish.unbalance_a, higher(old.unbalance_a, wish.unbalance_a));
   for (const circuit of wish.circuits) {
@@ -36,7 +40,7 @@ export function changesBetween(old, wish, meters) {
       const was = before.limit_a[phase] ?? 0;
       noteAmps(circuit.name, t("limit L{n}", { n: phase + 1 }), was, limit, limit > was);
     });
-    noteAmps(circuit.name, t("reserve"), before.reserve_a, circuit.reserve_a, circuit.reserve_a < before.reserve_a);
+    noteAmps(circuit.name, t("reserve"), before.reserve_a, circuit.reserve_a, circuit.reserve_a < before.reserve_a, t("lowered"));
     noteAmps(circuit.name, t("fallback"), before.fallback_a, circuit.fallback_a, circuit.fallback_a > before.fallback_a);
   }
   for (const circuit of old.circuits) {

@@ -100,7 +100,7 @@ function Users() {
             <th scope="row">${user.name}</th>
             <td><span class="label">${t("Charge points")}: </span>${user.charge_points.map(pointName).join(", ") || t("none")}</td>
             <td><span class="label">${t("Cloud")}: </span>${user.remote ? t("yes") : t("no")}</td>
-            <td><span class="label">${t("Language")}: </span>${user.language}</td>
+            <td><span class="label">${t("Language")}: </span>${LANGUAGES.find(([code]) => code === user.language)?.[1] ?? user.language}</td>
             <td><div class="buttons"><${Button} onClick=${() => setEditing(user)}>${t("Change")}<//>
               <${Button} onClick=${() => setAsked({ what: "new-id", user })}>${t("New ID")}<//>
               <${Button} class="danger" onClick=${() => setAsked({ what: "remove", user })}>${t("Remove")}<//></div></td>

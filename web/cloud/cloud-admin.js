@@ -7,6 +7,7 @@ import { NewPassword } from "../common/newpassword.js";
 import { announce, Button, Copyable, DoneBox, ProblemBox, Question, Table, TextField, useTask } from "../common/parts.js";
 import { html, useEffect, useState } from "../common/ui.js";
 import { loadWords, t, tn } from "../common/words.js";
+import { Audit, ConnectionsOf, FailedLogins } from "./ledger.js";
 import { proposedPassword } from "./proposal.js";
 
 /** @typedef {{cloud_id: string, state: string, last_seen_at: string|null, version: string|null, created_at: string,
@@ -61,7 +62,7 @@ function AddInstallation({ onAdded }) {
     <form class="narrow" onSubmit=${submit} autocomplete="off">
       <${TextField} label=${t("Cloud ID")} name="cloud_id" required minlength="3" maxlength="64" spellcheck=${false} autocapitalize="off" value=${cloudId}
         onValue=${setCloudId} help=${t("3 to 64 letters, digits, dots, underscores or hyphens.")} problem=${task.problem} />
-      <${TextField} label=${t("Cloud password")} name="password" required minlength="12" maxlength="128" spellcheck=${false} autocapitalize="off"
+      <${TextField} label=${t("Installation password (cloud password)")} name="password" required minlength="12" maxlength="128" spellcheck=${false} autocapitalize="off"
         value=${password} onValue=${setPassword} help=${t("12 to 128 characters; a random one is proposed.")} problem=${task.problem} />
       <${ProblemBox} problem=${task.problem} />
       <div class="buttons">
@@ -92,6 +93,7 @@ function Installations({ round, onGone }) {
   const [count, setCount] = useState(PAGE);
   const [problem, setProblem] = useState(/** @type {any} */ (null));
   const [going, setGoing] = useState(/** @type {Installation|null} */ (null));
+  const [looking, setLooking] = useState(/** @type {string|null} */ (null));
   const [done, setDone] = useState(/** @type {string|null} */ (null));
   const load = async () => {
     try {
@@ -140,11 +142,13 @@ function Installations({ round, onGone }) {
                 <td><span class="label">${t("Last seen")}: </span>${moment(row.last_seen_at)}</td>
                 <td><span class="label">${t("Version")}: </span>${row.version ?? DASH}</td>
                 <td><span class="label">${t("Added")}: </span>${moment(row.created_at)}</td>
-                <td><${Button} class="danger" onClick=${() => setGoing(row)}>${t("Delete")}<//></td>
+                <td><div class="buttons"><${Button} onClick=${() => setLooking(row.cloud_id)}>${t("History")}<//>
+                  <${Button} class="danger" onClick=${() => setGoing(row)}>${t("Delete")}<//></div></td>
               </tr>`,
             )}
           <//>
           ${rows.length < total ? html`<div class="buttons"><${Button} onClick=${() => setCount(count + PAGE)}>${t("Show more")}<//></div>` : null}`}
+    ${looking !== null ? html`<${ConnectionsOf} key=${looking} id=${looking} onClose=${() => setLooking(null)} />` : null}
     ${going
       ? html`<${Question} danger title=${t("Delete installation {id}?", { id: going.cloud_id })} yes=${t("Delete")} busy=${task.busy} problem=${task.problem}
           onYes=${() => void sure()} onNo=${() => {
@@ -171,6 +175,8 @@ function Admin() {
   if (!inside) return html`<${AdminLogin} onIn=${() => setInside(true)} />`;
   return html`<${AddInstallation} onAdded=${() => setRound(round + 1)} />
     <${Installations} round=${round} onGone=${() => setInside(false)} />
+    <${FailedLogins} />
+    <${Audit} />
     <${LogPanel} levelPath="/cloud/admin/log/level" linesPath="/cloud/admin/log" />
     <section aria-labelledby="password"><h2 id="password">${t("Admin password")}</h2>
       <${NewPassword} first=${false} path="/cloud/admin/password" onDone=${() => setInside(false)} /></section>

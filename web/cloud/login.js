@@ -46,7 +46,7 @@ function CloudLogin() {
       help=${t("The serial number of your installation, or the Cloud ID that the operator gave you.")} />
     <${TextField} label=${t("Cloud user ID")} name="secret" type="password" autocomplete="current-password" required value=${secret}
       onValue=${setSecret} help=${admin ? t("Here: the admin password of the installation.") : t("The ID of a user of the installation.")} />
-    <${TickField} label=${t('Log in as "admin"')} name="admin" checked=${admin} onValue=${setAdmin} />
+    <${TickField} label=${t('Log in as "admin"')} name="admin" whole checked=${admin} onValue=${setAdmin} />
     <${ProblemBox} problem=${task.problem} />
     <div class="buttons"><${Button} type="submit" class="main" busy=${task.busy}>${task.busy ? t("Checking …") : t("Log in")}<//></div>
     <p class="box warn" id="operator">${t(

@@ -3,7 +3,7 @@
 /** @typedef {[number|null, number|null, number|null]} Phases  L1, L2, L3 of the site */
 /** @typedef {{code: string, text?: string, sentence?: string, fields?: Record<string, any>}} Because */
 /** @typedef {{id: string, name?: string, parent?: string|null, limit_a: Phases, used_a: Phases, free_a: Phases,
- *   stale?: boolean}} Circuit */
+ *   reserve_a?: number, stale?: boolean}} Circuit */
 /** @typedef {{id: string, name: string, status: string, mode: string, setpoint_a: number|null, current_a: Phases,
  *   power_w: number|null, session_wh: number|null, because?: Because, circuit?: string, phases?: number[],
  *   override_a?: number|null, min_a?: number, max_a?: number, step_a?: number}} ChargePoint */

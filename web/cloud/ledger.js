@@ -1,0 +1,120 @@
+// What the cloud server has noted for its administrator: refused logins, changes, and when tunnels came and went.
+import { get, problemFrom } from "../common/api.js";
+import { DASH, exactly } from "../common/format.js";
+import { Button, ProblemBox, Table } from "../common/parts.js";
+import { html, useEffect, useState } from "../common/ui.js";
+import { t } from "../common/words.js";
+
+/** @typedef {{at: string, door: string, cloud_id: string|null, source: string, cause: string}} FailedLogin */
+/** @typedef {{at: string, who: string, source: string, action: string, subject: string}} Deed */
+/** @typedef {{event: string, at: string, source: string, detail: string}} Passage */
+
+/** @param {string} cause */
+const causeName = (cause) =>
+  ({
+    "unknown-id": t("unknown Cloud ID"),
+    offline: t("installation offline"),
+    refused: t("refused: wrong ID or password"),
+    throttled: t("too many tries"),
+  })[cause] ?? cause;
+
+/** @param {string} action */
+const actionName = (action) =>
+  ({
+    "installation-added": t("installation added"),
+    "installation-deleted": t("installation deleted"),
+    "certificate-changed": t("certificate changed"),
+    "log-level": t("log level changed"),
+    "password-set": t("admin password set"),
+    "password-changed": t("admin password changed"),
+  })[action] ?? action;
+
+/** @param {string} who */
+const whoName = (who) => ({ "cloud-admin": t("administrator"), machine: t("a program of this machine") })[who] ?? who;
+
+/** @param {string} event */
+const eventName = (event) => ({ connected: t("connected"), lost: t("connection lost") })[event] ?? event;
+
+/**
+ * Rows that are fetched when somebody wants to see them.
+ * @template Row @param {string} path @param {string} key @param {boolean} wanted
+ * @returns {{rows: Row[]|null, problem: any, load: () => Promise<void>}}
+ */
+function useRows(path, key, wanted) {
+  const [rows, setRows] = useState(/** @type {Row[]|null} */ (null));
+  const [problem, setProblem] = useState(/** @type {any} */ (null));
+  const load = async () => {
+    try {
+      setRows((await get(path))[key]);
+      setProblem(null);
+    } catch (error) {
+      setProblem(problemFrom(error));
+    }
+  };
+  useEffect(() => {
+    if (wanted) void load();
+  }, [wanted, path]);
+  return { rows, problem, load };
+}
+
+/** @param {{id: string, title: string, path: string, list: string, head: string[], row: (row: any) => any}} props */
+function Ledger({ id, title, path, list, head, row }) {
+  const [open, setOpen] = useState(false);
+  const { rows, problem, load } = useRows(path, list, open);
+  return html`<details class="ledger" id=${id} onToggle=${(/** @type {any} */ e) => setOpen(e.currentTarget.open)}>
+    <summary>${title}</summary>
+    <${ProblemBox} problem=${problem} />
+    ${rows === null
+      ? html`<p class="loading">${t("Loading …")}</p>`
+      : rows.length === 0
+        ? html`<p>${t("None so far.")}</p>`
+        : html`<${Table} caption=${title} class="stack" head=${head}>${rows.map(row)}<//>`}
+    <div class="buttons"><${Button} onClick=${() => void load()}>${t("Load again")}<//></div>
+  </details>`;
+}
+
+/** @param {string} label @param {any} content */
+const cell = (label, content) => html`<td><span class="label">${label}: </span>${content}</td>`;
+
+export function FailedLogins() {
+  return html`<${Ledger} id="failed-logins" title=${t("Failed logins")} path="/cloud/admin/failed-logins" list="failed_logins"
+    head=${[t("Time"), t("Cloud ID"), t("From address"), t("Cause")]}
+    row=${(/** @type {FailedLogin} */ one, /** @type {number} */ at) => html`<tr key=${at}>
+      <th scope="row">${exactly(one.at)}</th>
+      ${cell(t("Cloud ID"), one.door === "cloud-admin" ? t("Cloud server admin functions") : (one.cloud_id ?? DASH))}
+      ${cell(t("From address"), one.source)}${cell(t("Cause"), causeName(one.cause))}
+    </tr>`} />`;
+}
+
+export function Audit() {
+  return html`<${Ledger} id="audit" title=${t("Changes by the administrator")} path="/cloud/admin/audit" list="audit"
+    head=${[t("Time"), t("Who"), t("From address"), t("What")]}
+    row=${(/** @type {Deed} */ one, /** @type {number} */ at) => html`<tr key=${at}>
+      <th scope="row">${exactly(one.at)}</th>
+      ${cell(t("Who"), whoName(one.who))}${cell(t("From address"), one.source)}
+      ${cell(t("What"), `${actionName(one.action)}${one.subject ? ` (${one.subject})` : ""}`)}
+    </tr>`} />`;
+}
+
+/** @param {{id: string, onClose: () => void}} props */
+export function ConnectionsOf({ id, onClose }) {
+  const { rows, problem } = useRows(`/cloud/admin/installations/${encodeURIComponent(id)}/connections`, "connections", true);
+  const title = t("Connections of {id}", { id });
+  return html`<section class="box" id="connections" aria-labelledby="connections-of"><h3 id="connections-of">${title}</h3>
+    <${ProblemBox} problem=${problem} />
+    ${rows === null
+      ? html`<p class="loading">${t("Loading …")}</p>`
+      : rows.length === 0
+        ? html`<p>${t("None so far.")}</p>`
+        : html`<${Table} caption=${title} class="stack" head=${[t("Time"), t("What"), t("From address"), t("Detail")]}>
+          ${rows.map(
+            (/** @type {Passage} */ one, /** @type {number} */ at) => html`<tr key=${at}>
+              <th scope="row">${exactly(one.at)}</th>
+              ${cell(t("What"), eventName(one.event))}${cell(t("From address"), one.source || DASH)}
+              ${cell(t("Detail"), one.detail || DASH)}
+            </tr>`,
+          )}
+        <//>`}
+    <div class="buttons"><${Button} onClick=${onClose}>${t("Close")}<//></div>
+  </section>`;
+}
