@@ -167,8 +167,9 @@ def plausible(amps: float | None) -> float | None:
 
 def _silent_s(obedience: Obedience, newest: Reading | None, now: float, rules: Rules) -> float:
     """For how long it has been silent; 0 while it answers. A box that answers without a fresh reading is silent too."""
-    if newest is None:
-        return obedience.silent_s or float("inf")
+    if newest is None:  # heard of or not, it was not read
+        lost_s = float("inf") if obedience.answering or obedience.silent_s is None else obedience.silent_s
+        return max(lost_s, rules.box_silent_after_s + 1.0)
     age = now - newest.taken_s
     if obedience.answering:
         return age if age > 2 * rules.box_silent_after_s else 0.0

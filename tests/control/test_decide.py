@@ -83,6 +83,13 @@ def test_a_box_of_which_nothing_is_known_gets_nothing_and_is_counted() -> None:
     assert plan.setpoints["box"].because.code == "silent"
 
 
+def test_a_box_that_answers_and_cannot_be_read_is_silent() -> None:
+    for answering, silent_s in ((True, 0.0), (True, None), (False, 0.1), (False, None)):
+        heard = evolve(OBEDIENT, answering=answering, silent_s=silent_s)
+        plan = decide(evolve(image(), readings={"grid": image().readings["grid"]}, obedience={"box": heard}), Rules())
+        assert (plan.setpoints["box"].current_a, plan.setpoints["box"].because.code) == (0.0, "silent")
+
+
 def test_an_unconfirmed_box_is_first_brought_to_zero() -> None:
     fresh = evolve(OBEDIENT, confirmed_a=None)
     plan = decide(evolve(image(), obedience={"box": fresh}), Rules())
