@@ -73,6 +73,8 @@ class DevicePages:
 
     async def add(self, call: Call) -> Any:
         body: DeviceBody = call.body
+        if body.out_of_service and call.caller.remote:
+            raise site_only()
         driver = self._driver(body.driver)
         made: list[DeviceSettings] = []
 

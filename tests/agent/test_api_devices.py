@@ -201,6 +201,12 @@ def test_a_meter_keeps_its_role_and_place_from_afar(agent: WholeAgent, change: d
     agent.json("PUT", "devices/house-meter", {"name": "Meter"}, REMOTE_ADMIN)
 
 
+def test_nothing_is_declared_out_of_service_from_afar_not_even_as_it_is_added(agent: WholeAgent) -> None:
+    new = {"name": "New", "driver": "keba-p30", "address": "tcp://127.0.0.1:1599?unit=255"}
+    assert agent.refused("POST", "devices", {**new, "out_of_service": True}, REMOTE_ADMIN)[:2] == (403, "site-only")
+    assert "new" not in agent.store.current.devices
+
+
 def test_a_box_may_be_lowered_and_removed_from_afar(agent: WholeAgent) -> None:
     agent.json("POST", "devices", KEBA)
     agent.json("PUT", "devices/garage", {"max_a": 10.0, "name": "Left"}, REMOTE_ADMIN)
