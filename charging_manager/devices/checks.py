@@ -16,6 +16,7 @@ def check_driver(made: d.Driver, problems: Problems) -> None:
     for register in made.registers.values():
         _check_register(made, register, problems)
     _check_overlaps(made, problems)
+    _check_ages(made, problems)
     _check_names(made, problems)
     for number, unlike in enumerate(made.unlike, 1):
         where = f"unlike[{number}].read"
@@ -72,6 +73,18 @@ def _check_overlaps(made: d.Driver, problems: Problems) -> None:
                 if other.name != r.name and (other.address, other.count) != (r.address, r.count):
                     problems.add(f"registers.{r.name}.address", f"overlaps {other.name!r} at {space} {address}")
                     return
+
+
+def _check_ages(made: d.Driver, problems: Problems) -> None:
+    """A phase's power is compared with its voltage and current: values of other moments would look impossible."""
+    for phase in (1, 2, 3):
+        volts, amps, watts = (
+            made.registers.get(name) for name in (f"voltage_l{phase}_v", f"current_l{phase}_a", f"power_l{phase}_w")
+        )
+        if volts is None or amps is None or watts is None or watts.group is d.Group.RARE:
+            continue
+        if amps.group is not watts.group:
+            problems.add(f"registers.{watts.name}.group", f"read it as often as {amps.name!r}: they are compared")
 
 
 def _check_names(made: d.Driver, problems: Problems) -> None:

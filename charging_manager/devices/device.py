@@ -34,6 +34,9 @@ PATIENCE_S = 5.0
 IDLE_S = 30.0
 """A box that nobody reads any more is not fed any more either: its watchdog shall see that we are stuck."""
 
+LOOK_AGAIN_S = 30.0
+"""After a new connection the device may be another, or have restarted: it is prepared again, but no more often."""
+
 FOREIGN_EVERY_S = 60.0
 """Somebody who keeps changing what we write is named so often."""
 
@@ -96,6 +99,8 @@ class Device:
         self._read_s: float | None = None
         self._identified = False
         self._prepared = False
+        self._prepared_s = 0.0
+        self._connection = 0
         self._closed = False
         self._variant: str | None = None
         self._last_error: str | None = None
@@ -242,7 +247,8 @@ class Device:
         if other is not None:
             raise DeviceNonsense(f"this is no {driver.name}: {other}")
         self._identified = True
-        self._heard_s = self.clock.seconds()
+        self._connection = self._wire.connections
+        self._heard_s = self._prepared_s = self.clock.seconds()
         await self._flush_quietly()  # a lower setpoint that waited for the device to come back goes first
         rest = [r for r in driver.grouped(Group.ONCE) if r.name not in known]
         self._once = {**known, **await self._ask_once(rest)}
@@ -295,6 +301,10 @@ class Device:
         return known
 
     async def _turn(self) -> None:
+        now_s = self.clock.seconds()
+        if self._wire.connections != self._connection and now_s - self._prepared_s >= LOOK_AGAIN_S:
+            self._prepared = False
+            self.orders.forget()
         if not self._prepared:
             await self._prepare()
         now_s = self.clock.seconds()

@@ -20,6 +20,10 @@ MOST_BLOCKS = 64
 class BusLike(Protocol):
     """What a device needs of a bus (charging_manager.modbus.bus.Bus)."""
 
+    @property
+    def connections(self) -> int:
+        """How often its line was opened."""
+
     def read(
         self, unit: int, function: int, address: int, count: int, *, priority: Priority, timeout_s: float, gap_s: float
     ) -> Deferred[list[int]]:
@@ -49,6 +53,11 @@ class Wire:
         self._unit = unit
         self._rules = rules
         self._bus_at = bus_at
+
+    @property
+    def connections(self) -> int:
+        """How often the line was opened."""
+        return self._bus.connections
 
     async def read(self, request: Request, priority: Priority) -> list[int]:
         """The words of one request. Raises: DeviceError."""

@@ -96,6 +96,11 @@ class Bus:
         return self._line.up
 
     @property
+    def connections(self) -> int:
+        """How often the line was opened: who was at the other end may have restarted in between."""
+        return self._statistics.connections
+
+    @property
     def statistics(self) -> Statistics:
         """Counts so far."""
         self._statistics.strays = self._conversation.strays
