@@ -167,8 +167,15 @@ class Orders:
 
     @property
     def reduction_waits(self) -> bool:
-        """The box may obey more than is wanted now."""
-        return self.target_a is not None and self.target_a < self._worst_a() - ALMOST
+        """The box may obey more than is wanted now; where nothing is known, more than its fallback.
+
+        Our first question wakes a watchdog, and the box obeys again what it was told before we fell silent.
+        """
+        if self.target_a is None:
+            return False
+        if self.confirmed_a is None and not self.driver.variants and self.target_a <= self.fallback_a + ALMOST:
+            return True
+        return self.target_a < self._worst_a() - ALMOST
 
     def _worst_a(self) -> float:
         return max(self.confirmed_a or 0.0, self.commanded_a or 0.0)

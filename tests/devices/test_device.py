@@ -129,6 +129,26 @@ def test_a_reduction_that_waited_for_the_device_goes_before_all_else(acme: Rig) 
     assert acme.box.wrote[0][1:] == ("setpoint_a", 7.0)
 
 
+def test_a_box_of_which_nothing_is_known_is_told_a_low_setpoint_before_it_is_looked_at_further() -> None:
+    """Our first question feeds its watchdog: from then on it obeys again what it was told before we were killed."""
+    rig = Rig(SHIPPED["keba-p30"])
+    rig.apply(0.0)
+    rig.box.wrote.clear()
+    began_s = rig.clock.seconds()
+    rig.live(8)
+    at_s, name, value = rig.box.wrote[0]
+    assert (name, value) == ("enable", 0)
+    assert at_s - began_s <= 1.5
+
+
+def test_a_box_of_which_nothing_is_known_is_told_nothing_high_before_it_is_looked_at() -> None:
+    rig = Rig(SHIPPED["keba-p30"])
+    rig.apply(16.0)
+    began_s = rig.clock.seconds()
+    rig.live(8)
+    assert all(at_s - began_s > 2 for at_s, _, _ in rig.box.wrote)
+
+
 def test_a_lost_acknowledgement_is_no_acknowledgement(acme: Rig) -> None:
     acme.live(3, 16.0)
     acme.box.drops_acks = True
