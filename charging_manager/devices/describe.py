@@ -22,6 +22,8 @@ def _lines(driver: Driver) -> Iterator[str]:
     yield from _control(driver)
     for setting in driver.settings:
         yield f"* Setting `{setting.name}`: {setting.title}."
+    for unlike in driver.unlike:
+        yield f"* It is another device if {unlike.why}."
     for variant in driver.variants:
         yield f"* Variant: {variant.name}."
     for group in Group:

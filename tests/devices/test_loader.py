@@ -213,3 +213,9 @@ def test_every_shipped_driver_describes_itself() -> None:
             assert register.name in text
         for source in driver.sources:
             assert source in text
+
+
+def test_a_sister_is_named_on_the_page() -> None:
+    assert "It is another device if there is a voltage on L2" in describe(
+        load_drivers([shared("drivers")]).drivers["eastron-sdm120"]
+    )
