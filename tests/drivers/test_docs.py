@@ -11,8 +11,10 @@ import pytest
 from charging_manager.devices import driver as d
 from charging_manager.devices.loader import check_text
 from charging_manager.devices.template import new_driver
+from tests.devices.rig import shipped
 
-TEXT = (Path(__file__).resolve().parents[2] / "docs/drivers.md").read_text()
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+TEXT = (DOCS / "drivers.md").read_text()
 RENAMED = {
     "low_word_first": "words",
     "lowest": "min",
@@ -70,3 +72,9 @@ def test_every_word_of_the_format_is_explained(words: type) -> None:
 def test_every_choice_is_named(words: type[d.Kind]) -> None:
     for word in words:
         assert str(word) in TEXT
+
+
+def test_every_device_in_the_table_has_a_driver() -> None:
+    rows = re.findall(r"^\| `([^`]+)` \|", (DOCS / "devices.md").read_text(), re.MULTILINE)
+    assert rows == sorted(set(rows)), "one row each, in order"
+    assert set(rows) <= set(shipped().drivers)
