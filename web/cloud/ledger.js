@@ -65,7 +65,9 @@ function Ledger({ id, title, path, list, head, row }) {
     <summary>${title}</summary>
     <${ProblemBox} problem=${problem} />
     ${rows === null
-      ? html`<p class="loading">${t("Loading …")}</p>`
+      ? open && !problem
+        ? html`<p class="loading">${t("Loading …")}</p>`
+        : null
       : rows.length === 0
         ? html`<p>${t("None so far.")}</p>`
         : html`<${Table} caption=${title} class="stack" head=${head}>${rows.map(row)}<//>`}
@@ -103,7 +105,9 @@ export function ConnectionsOf({ id, onClose }) {
   return html`<section class="box" id="connections" aria-labelledby="connections-of"><h3 id="connections-of">${title}</h3>
     <${ProblemBox} problem=${problem} />
     ${rows === null
-      ? html`<p class="loading">${t("Loading …")}</p>`
+      ? problem
+        ? null
+        : html`<p class="loading">${t("Loading …")}</p>`
       : rows.length === 0
         ? html`<p>${t("None so far.")}</p>`
         : html`<${Table} caption=${title} class="stack" head=${[t("Time"), t("What"), t("From address"), t("Detail")]}>
