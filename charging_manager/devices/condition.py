@@ -40,6 +40,8 @@ def shown_fallback(driver: Driver, values: Mapping[str, Value]) -> tuple[float |
     amps = 0.0 if watchdog.fallback is None else values.get(watchdog.fallback)
     if not isinstance(after_s, int | float) or not isinstance(amps, int | float) or after_s <= 0:
         return None, None
+    if watchdog.timeout_write is None:
+        after_s = max(after_s, watchdog.timeout_s)  # it shows what is left of it, and we feed it all the time
     return float(amps), float(after_s)
 
 
