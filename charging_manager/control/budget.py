@@ -111,7 +111,7 @@ def weigh(
             measured[at + 1] += two
             measured[at + 2] += three
             drawing[outlet.circuit] += 1
-        if seen.bits != outlet.bits or seen.excess_a:
+        if seen.bits != ALL or seen.excess_a:
             _keep(seen, fixed, at)
         if seen.bits != ALL:
             unbalanced[0] += one
