@@ -46,6 +46,9 @@ class Loaded:
     """Plugins whose file changed since they were loaded: a restart is needed."""
 
 
+_WRONG_NAME = "{name}: a driver's file name is small letters, digits and hyphens"
+
+
 class Unreadable(Exception):
     """The file cannot become a driver; every problem is one sentence that begins with where it is."""
 
@@ -169,12 +172,13 @@ def _stamp(path: Path) -> tuple[int, int, int]:
 
 def _check_name(name: str) -> None:
     if not NAME.fullmatch(name):
-        raise Unreadable([f"{name}: a driver's file name is small letters, digits and hyphens"])
+        raise Unreadable([_WRONG_NAME.format(name=name)])
 
 
 def _read(path: Path, *, code: bool) -> Driver:
     """Raises: Unreadable."""
-    _check_name(path.stem)
+    if not NAME.fullmatch(path.stem):
+        raise Unreadable(_badly_named(path))
     text = _text(path)
     if path.suffix == ".toml":
         return _from_toml(text, path.stem, path)
@@ -197,6 +201,17 @@ def _text(path: Path) -> str:
         raise Unreadable([f"{path.name}: cannot be read ({error.strerror})"]) from error
     except UnicodeDecodeError as error:
         raise Unreadable([f"{path.name}: is not UTF-8 text; save it as UTF-8"]) from error
+
+
+def _badly_named(path: Path) -> list[str]:
+    """What is wrong with the table in a file of that name: all of it, and its name first."""
+    found = [_WRONG_NAME.format(name=path.stem)]
+    if path.suffix == ".toml":
+        try:
+            _from_toml(_text(path), path.stem, path)
+        except Unreadable as unreadable:
+            found += unreadable.problems
+    return found
 
 
 def _from_toml(text: str, name: str, path: Path) -> Driver:

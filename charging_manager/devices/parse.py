@@ -33,17 +33,21 @@ def parse_driver(
     ``hooks`` are the classes of a plugin; a table of data alone has none.
     """
     problems = Problems()
-    made = _driver(Table(data, "", problems), name, data, hooks, variants=True)
+    table = Table(data, "", problems)
+    made = _driver(table, name, hooks)
     if not problems.found:
+        check_driver(made, problems)
+    variants = tuple(_variant(inner, name, data, hooks) for inner in table.tables("variant"))
+    if not problems.found:
+        made = evolve(made, variants=variants)
         check_driver(made, problems)
     if problems.found:
         raise NotADriver(problems.found)
     return evolve(made, path=path)
 
 
-def _driver(
-    table: Table, name: str, data: Mapping[str, Any], hooks: Mapping[str, type] | None, *, variants: bool
-) -> d.Driver:
+def _driver(table: Table, name: str, hooks: Mapping[str, type] | None) -> d.Driver:
+    """What the table says beside its variants."""
     if table.text("name", name) != name:
         table.wrong("name", f"the file is called {name!r}; name the driver like its file")
     bus_table = table.table("bus") or Table({}, "bus", table.problems)
@@ -81,10 +85,7 @@ def _driver(
         ),
         hook=_hook(table, hooks),
     )
-    if variants:
-        made = evolve(made, variants=tuple(_variant(inner, name, data, hooks) for inner in table.tables("variant")))
-    else:
-        table.raw("variant")
+    table.raw("variant")
     table.done()
     return made
 
@@ -411,11 +412,13 @@ def _variant(table: Table, name: str, data: Mapping[str, Any], hooks: Mapping[st
         change = {}
     merged = _merged({key: value for key, value in data.items() if key != "variant"}, change)
     problems = Problems()
-    made = _driver(Table(merged, "", problems), name, merged, hooks, variants=False)
+    made = _driver(Table(merged, "", problems), name, hooks)
     if not problems.found:
         check_driver(made, problems)
+    known = tuple(table.problems.found)
     for where, sentence in problems.found:
-        table.problems.add(f"{table.where}.change.{where}", sentence)
+        if (where, sentence) not in known:  # what the table itself has wrong is said there
+            table.problems.add(f"{table.where}.change.{where}", sentence)
     return d.Variant(title, when, made)
 
 

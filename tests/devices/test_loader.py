@@ -219,3 +219,11 @@ def test_a_sister_is_named_on_the_page() -> None:
     assert "It is another device if there is a voltage on L2" in describe(
         load_drivers([shared("drivers")]).drivers["eastron-sdm120"]
     )
+
+
+def test_a_bad_name_does_not_hide_what_else_is_wrong(folder: Path) -> None:
+    path = folder / "Acme Wall.toml"
+    path.write_text('kind = "chager"\n')
+    name, *others = check_file(path)
+    assert "a driver's file name" in name
+    assert any("chager" in each or "charger" in each for each in others)

@@ -120,6 +120,14 @@ scale = 0.01
     assert any(where.startswith("variant[1].change.registers") for where in problems(wrong))
 
 
+@pytest.mark.parametrize(("old", "new"), [('kind = "charger"', 'kind = "chager"'), ("every_s = 10", "every_s = 100")])
+def test_a_mistake_is_said_once_though_a_variant_inherits_it(old: str, new: str) -> None:
+    variant = '\n[[variant]]\nname = "old"\nwhen = { firmware = { to = "1.10" } }\nchange = { bus = { gap_s = 1 } }\n'
+    found = problems(changed(old, new) + variant)
+    assert found
+    assert [where for where in found if where.startswith("variant")] == []
+
+
 def test_channels_move_what_repeats_and_leave_the_rest() -> None:
     text = CHARGER.replace("state = { address", "state = { channel = true, address")
     driver = parse_driver(tomllib.loads(text + "\n[channels]\nstep = 1000\nfirst = 1\ncount = 2\n"), "acme")
