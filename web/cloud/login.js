@@ -38,6 +38,8 @@ function CloudLogin() {
       go("overview.htm");
     });
   };
+  const asAdmin = t('Log in as "admin"');
+  const [, before, quoted] = /^(.*?)(\S*[«„"].*)$/.exec(asAdmin) ?? ["", asAdmin, ""];
   const inside = me.value.remote && me.value.role !== "nobody";
   return html`${inside ? html`<p class="box good"><a href="overview.htm">${t("You are logged in: to the installation")}</a></p>` : null}
   <form class="narrow" onSubmit=${submit}>
@@ -46,7 +48,7 @@ function CloudLogin() {
       help=${t("The serial number of your installation, or the Cloud ID that the operator gave you.")} />
     <${TextField} label=${t("Cloud user ID")} name="secret" type="password" autocomplete="current-password" required value=${secret}
       onValue=${setSecret} help=${admin ? t("Here: the admin password of the installation.") : t("The ID of a user of the installation.")} />
-    <${TickField} label=${t('Log in as "admin"')} name="admin" whole checked=${admin} onValue=${setAdmin} />
+    <${TickField} label=${html`${before}<span class="whole">${quoted}</span>`} name="admin" checked=${admin} onValue=${setAdmin} />
     <${ProblemBox} problem=${task.problem} />
     <div class="buttons"><${Button} type="submit" class="main" busy=${task.busy}>${task.busy ? t("Checking …") : t("Log in")}<//></div>
     <p class="box warn" id="operator">${t(

@@ -60,13 +60,13 @@ export function SelectField({ label, help, problem, name, value, options, onValu
     </select>`}<//>`;
 }
 
-/** @param {any} props  label (`whole`: on one line), name, checked, onValue */
-export function TickField({ label, help, name, checked, onValue, whole, ...rest }) {
+/** @param {any} props  label, name, checked, onValue */
+export function TickField({ label, help, name, checked, onValue, ...rest }) {
   const id = useId();
   return html`<div class="field tick">
     <input type="checkbox" id=${id} name=${name} checked=${checked} aria-describedby=${help ? `${id}-help` : undefined}
       onChange=${(/** @type {any} */ e) => onValue(e.currentTarget.checked)} ...${rest} />
-    <label for=${id} class=${whole ? "whole" : ""}>${label}</label>
+    <label for=${id}>${label}</label>
     ${help ? html`<p class="help" id=${`${id}-help`}>${help}</p>` : null}
   </div>`;
 }
