@@ -279,7 +279,15 @@ class Orders:
             return
         by_setpoint = watchdog.fed_by is FedBy.SETPOINT_WRITE and self._is_step(order)
         if by_setpoint or any(write.register == order.register.name for write in watchdog.feed):
+            if now_s - self._fed_s > watchdog.timeout_s and not by_setpoint:
+                self._starved()
             self._fed_s = now_s
+
+    def _starved(self) -> None:
+        """It fell back before it was fed: what it does not show of its setpoint may have been written over."""
+        for write in self._steps(self.target_a or 0.0):
+            if self.driver.registers[write.register].function is None:
+                self._belief.pop(write.register, None)
 
     def _is_step(self, order: Order) -> bool:
         rule = self.driver.setpoint

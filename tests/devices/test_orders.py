@@ -255,6 +255,20 @@ def test_a_higher_setpoint_waits_where_cars_follow_slowly_and_a_lower_one_never(
     assert wire.step() is not None
 
 
+def test_a_box_that_was_fed_too_late_is_told_again_what_it_does_not_show() -> None:
+    wire = Wire(CHARGERS["webasto-next"], fallback_a=6.0)
+    wire.orders.shown({"failsafe_a": (6,), "failsafe_s": (60,)}, {}, 99.0)
+    wire.orders.want(10.0)
+    wire.rest()
+    wire.sent.clear()
+    wire.now_s += 30  # late, and still in time
+    wire.rest()
+    assert wire.names() == ["alive"]
+    wire.now_s += 61  # nobody ran for a minute: it may have written the fallback over its setpoint
+    wire.rest()
+    assert wire.names() == ["alive", "alive", "setpoint_a"]
+
+
 def test_the_guard_lets_nothing_through_that_was_not_declared(acme: Wire) -> None:
     made = acme.orders.driver
     with pytest.raises(NotAllowed, match="not among"):
