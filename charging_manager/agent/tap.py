@@ -144,6 +144,7 @@ class Parts:
                 reactor,
                 fallback_a,
                 settings=spec.settings,
+                channel=spec.address.connector,
                 most_a=spec.most_a,
                 bus_at=bus_at,
             ),

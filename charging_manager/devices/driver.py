@@ -14,6 +14,7 @@ from pathlib import Path
 import attrs
 from attrs import field, frozen
 
+from charging_manager.errors import ConfigError
 from charging_manager.model.reading import Status
 
 Value = float | int | str | None
@@ -478,13 +479,13 @@ class Driver:
         return self
 
     def for_channel(self, channel: int) -> Driver:
-        """The same device seen from its connector ``channel``. Raises: ValueError if it has no such connector."""
+        """The same device seen from its connector ``channel``. Raises: ConfigError if it has no such connector."""
         if self.channels is None:
             if channel != 1:
-                raise ValueError(f"{self.name} has one connector, not {channel}")
+                raise ConfigError("address", "{driver} has one connector; leave connector= out", driver=self.name)
             return self
         if not self.channels.first <= channel < self.channels.first + self.channels.count:
-            raise ValueError(f"{self.name} has no connector {channel}")
+            raise ConfigError("address", "{driver} has no connector {number}", driver=self.name, number=channel)
         shift = self.channels.step * (channel - self.channels.first)
         moved = {
             name: attrs.evolve(r, address=r.address + shift) if r.channel else r for name, r in self.registers.items()

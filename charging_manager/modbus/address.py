@@ -24,6 +24,8 @@ class TcpAddress:
     host: str
     port: int = MODBUS_PORT
     unit: int = 1
+    connector: int = 1
+    """Which one, where a device with several answers for all of them at one unit."""
 
     @property
     def endpoint(self) -> str:
@@ -31,7 +33,7 @@ class TcpAddress:
         return f"tcp://{_bracketed(self.host)}:{self.port}"
 
     def __str__(self) -> str:
-        return f"{self.endpoint}?unit={self.unit}"
+        return f"{self.endpoint}?unit={self.unit}" + _connector_text(self.connector)
 
 
 @frozen
@@ -42,6 +44,7 @@ class RtuTcpAddress:
     port: int
     unit: int = 1
     echo: bool = False
+    connector: int = 1
 
     @property
     def endpoint(self) -> str:
@@ -49,7 +52,7 @@ class RtuTcpAddress:
         return f"rtutcp://{_bracketed(self.host)}:{self.port}"
 
     def __str__(self) -> str:
-        return f"{self.endpoint}?unit={self.unit}" + ("&echo=1" if self.echo else "")
+        return f"{self.endpoint}?unit={self.unit}" + ("&echo=1" if self.echo else "") + _connector_text(self.connector)
 
 
 @frozen
@@ -62,6 +65,7 @@ class RtuAddress:
     stopbits: int = 1
     unit: int = 1
     echo: bool = field(default=False)
+    connector: int = 1
 
     @property
     def endpoint(self) -> str:
@@ -70,7 +74,7 @@ class RtuAddress:
 
     def __str__(self) -> str:
         settings = f"baud={self.baud}&parity={self.parity}&stopbits={self.stopbits}&unit={self.unit}"
-        return f"{self.endpoint}?{settings}" + ("&echo=1" if self.echo else "")
+        return f"{self.endpoint}?{settings}" + ("&echo=1" if self.echo else "") + _connector_text(self.connector)
 
 
 Address = TcpAddress | RtuAddress | RtuTcpAddress
@@ -106,17 +110,17 @@ def parse_address(text: str, *, to_listen: bool = False) -> Address:
     host = _host(text, parts.hostname)
     if parts.path not in ("", "/"):
         raise ConfigError(WHERE, "after the host comes ?unit=…, not {path}", path=repr(parts.path))
-    unit = _unit(options)
+    unit, connector = _unit(options), _connector(options)
     if parts.scheme == "tcp":
         _nothing_left(options)
-        return TcpAddress(host, _port(port if port is not None else MODBUS_PORT, to_listen), unit)
+        return TcpAddress(host, _port(port if port is not None else MODBUS_PORT, to_listen), unit, connector)
     if port is None:
         raise ConfigError(
             WHERE, "rtutcp:// needs the converter's port; write for example rtutcp://192.168.1.20:4001?unit=1"
         )
     echo = _yes_or_no(options, "echo")
     _nothing_left(options)
-    return RtuTcpAddress(host, _port(port, to_listen), unit, echo)
+    return RtuTcpAddress(host, _port(port, to_listen), unit, echo, connector)
 
 
 def _serial(text: str, netloc: str, path: str, options: dict[str, str]) -> RtuAddress:
@@ -131,10 +135,10 @@ def _serial(text: str, netloc: str, path: str, options: dict[str, str]) -> RtuAd
     if parity not in _PARITIES:
         raise ConfigError(WHERE, "parity is N (none), E (even) or O (odd)")
     stopbits = _number(options, "stopbits", 1, 1, 2)
-    unit = _unit(options)
+    unit, connector = _unit(options), _connector(options)
     echo = _yes_or_no(options, "echo")
     _nothing_left(options)
-    return RtuAddress(path, baud, parity, stopbits, unit, echo)
+    return RtuAddress(path, baud, parity, stopbits, unit, echo, connector)
 
 
 def _options(query: str) -> dict[str, str]:
@@ -166,6 +170,14 @@ def _port(port: int, to_listen: bool) -> int:
 
 def _unit(options: dict[str, str]) -> int:
     return _number(options, "unit", 1, 0, 255)
+
+
+def _connector(options: dict[str, str]) -> int:
+    return _number(options, "connector", 1, 1, 1000)
+
+
+def _connector_text(connector: int) -> str:
+    return f"&connector={connector}" if connector != 1 else ""
 
 
 def _number(options: dict[str, str], name: str, default: int, lowest: int, highest: int) -> int:

@@ -9,6 +9,7 @@ import pytest
 
 from charging_manager.devices.driver import Condition, Group, Type
 from charging_manager.devices.parse import NotADriver, parse_driver
+from charging_manager.errors import ConfigError
 from tests.devices.tables import CHARGER, METER, table
 
 
@@ -136,7 +137,7 @@ def test_channels_move_what_repeats_and_leave_the_rest() -> None:
     assert second.registers["marker"].address == 0
     assert driver.for_channel(1).registers["state"].address == 10
     for channel in (0, 3):
-        with pytest.raises(ValueError, match="no connector"):
+        with pytest.raises(ConfigError, match="no connector"):
             driver.for_channel(channel)
 
 

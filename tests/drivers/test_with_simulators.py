@@ -93,6 +93,21 @@ def test_it_comes_through_every_fault_and_steers_again(name: str) -> None:
     assert guest.bench.simulator.flash_writes <= 4
 
 
+def test_every_connector_of_a_row_is_steered_by_itself() -> None:
+    guest = Guest("phoenix-charx-sec")
+    bench = guest.bench
+    third = Device("third", DRIVERS["phoenix-charx-sec"], bench.bus, 1, (0, 1, 2), bench.clock, 6.0, channel=3)
+    for channel in (1, 3):
+        bench.simulator.plug(Car(wants_a=20.0), channel)
+    for _ in range(10):
+        guest.live(1, 7.0)
+        bench.get(third.read())
+        bench.get(third.apply(11.0))
+    readings = [bench.get(device.read()) for device in (guest.device, third)]
+    assert [reading.current_a[0] for reading in readings] == pytest.approx([7.0, 11.0], abs=0.1)
+    assert bench.simulator.refusals == []
+
+
 @pytest.mark.parametrize("name", [name for name in DRIVERS if DRIVERS[name].setpoint is not None])
 def test_a_box_that_restarts_gets_its_setpoint_and_its_watchdog_again(name: str) -> None:
     guest = Guest(name)

@@ -13,6 +13,8 @@ from charging_manager.modbus.address import RtuAddress, RtuTcpAddress, TcpAddres
         ("tcp://192.168.1.20", TcpAddress("192.168.1.20", 502, 1)),
         ("tcp://box.lan:5020/?unit=255", TcpAddress("box.lan", 5020, 255)),
         ("tcp://[::1]:5020?unit=0", TcpAddress("::1", 5020, 0)),
+        ("tcp://box.lan?unit=1&connector=12", TcpAddress("box.lan", 502, 1, 12)),
+        ("rtutcp://10.0.0.7:4001?connector=2", RtuTcpAddress("10.0.0.7", 4001, 1, False, 2)),
         (" tcp://127.0.0.1 ", TcpAddress("127.0.0.1", 502, 1)),
         ("rtutcp://[fe80::1]:4001?unit=3", RtuTcpAddress("fe80::1", 4001, 3)),
         ("rtutcp://127.0.0.1:4001?unit=3&echo=1", RtuTcpAddress("127.0.0.1", 4001, 3, True)),
@@ -31,6 +33,7 @@ def test_an_address_says_where_a_device_is(text: str, address: object) -> None:
         "tcp://192.168.1.20:502?unit=1",
         "rtutcp://[fe80::1]:4001?unit=3",
         "rtu:///dev/ttyS1?baud=9600&parity=N&stopbits=2&unit=9",
+        "tcp://box:502?unit=1&connector=48",
     ],
 )
 def test_an_address_is_written_as_it_was_read(text: str) -> None:
