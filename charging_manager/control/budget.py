@@ -88,6 +88,7 @@ def weigh(
     changing: list[list[Seen]] = [[] for _ in wiring.circuits]
     drawing = [0] * len(wiring.circuits)
     read_s = [math.inf] * len(wiring.circuits)
+    shown_s = [math.inf] * len(wiring.circuits)
     unbalanced = [0.0, 0.0, 0.0]
     for seen in everyone:
         outlet = seen.outlet
@@ -105,6 +106,8 @@ def weigh(
             for above in wiring.metered_above[outlet.circuit]:
                 changing[above].append(seen)
             continue
+        if seen.readings and seen.readings[-1].taken_s < shown_s[outlet.circuit]:
+            shown_s[outlet.circuit] = seen.readings[-1].taken_s
         one, two, three = seen.measured_a
         if one or two or three:
             measured[at] += one
@@ -142,6 +145,7 @@ def weigh(
     for circuit in range(len(read_s) - 1, 0, -1):
         parent = wiring.parents[circuit]
         read_s[parent] = min(read_s[parent], read_s[circuit])
+        shown_s[parent] = min(shown_s[parent], shown_s[circuit])
         drawing[parent] += drawing[circuit]
     charging = [
         Charging(
@@ -156,7 +160,7 @@ def weigh(
     lines = Lines()
     lines.first, lines.said = {}, {}
     lines.worst = worst
-    watches = _watch_all(image, wiring, memory, measured, rules)
+    watches = _watch_all(image, wiring, memory, measured, shown_s, rules)
     houses = _houses(image, wiring, memory, watches, lines, measured, charging, rules)
     _limits(image.now_s, wiring, memory, lines, rules)
     lines.room = [a - h - f for a, h, f in zip(lines.allowed, lines.house, fixed, strict=True)]
@@ -194,7 +198,7 @@ def _keep(seen: Seen, fixed: list[float], at: int) -> None:
 
 
 def _watch_all(
-    image: SiteImage, wiring: Wiring, memory: Memory, measured: list[float], rules: Rules
+    image: SiteImage, wiring: Wiring, memory: Memory, measured: list[float], shown_s: list[float], rules: Rules
 ) -> dict[str, Watch]:
     watches = {}
     site, now = wiring.site, image.now_s
@@ -207,7 +211,8 @@ def _watch_all(
             if through is not None:
                 at = 3 * index
                 charging = (measured[at], measured[at + 1], measured[at + 2])
-                watch = see_frozen(past, watch, readings[-1] if readings else None, charging, now, rules)
+                newest = readings[-1] if readings else None
+                watch = see_frozen(past, watch, newest, charging, shown_s[index], now, rules)
             watches[meter_id] = watch
     return watches
 

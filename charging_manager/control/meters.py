@@ -72,11 +72,19 @@ def fall_silent(watch: Watch, now: float, rules: Rules) -> Watch:
 
 
 def see_frozen(
-    past: Watch, watch: Watch, newest: Reading | None, charging_a: PhaseAmps, now: float, rules: Rules
+    past: Watch,
+    watch: Watch,
+    newest: Reading | None,
+    charging_a: PhaseAmps,
+    charging_s: float,
+    now: float,
+    rules: Rules,
 ) -> Watch:
     """Notice a meter that repeats itself exactly while the charging that it should see has changed.
 
-    Only new readings are evidence: a silent meter is not a frozen one. The evidence is dropped when a reading differs,
+    Only new readings are evidence: a silent meter is not a frozen one. So are the boxes' readings: until each was taken
+    well after the meter began to repeat itself (the oldest is of ``charging_s``), they show late what it has shown
+    already. The evidence is dropped when a reading differs,
     or when charging has been back for ``flap_s`` at what it was when the meter began to repeat itself.
     """
     if newest is None or newest.taken_s <= past.seen_s:
@@ -87,7 +95,8 @@ def see_frozen(
         return evolve(
             watch, values=values, since_s=now, least_a=charging_a, most_a=charging_a, differs_s=None, same_s=None
         )
-    if now - watch.since_s <= rules.lag_s + 1.0 and not watch.frozen:
+    settled = now - watch.since_s > rules.lag_s + 1.0 and charging_s >= watch.since_s + rules.lag_s
+    if not settled and not watch.frozen:
         return evolve(watch, least_a=_each(min, least, charging_a), most_a=_each(max, most, charging_a))
     delta = max(max(charging_a[p] - most[p], least[p] - charging_a[p]) for p in (0, 1, 2))
     if delta < rules.frozen_delta_a:

@@ -92,6 +92,46 @@ def test_a_frozen_meter_is_noticed_when_charging_changes() -> None:
     site.expect("right", 0.0, "meter-silent")
 
 
+def read_late(site: SiteScript, name: str, late_s: float) -> None:
+    """This box gives one value at a time: its readings are as old as the oldest of them, and say so."""
+    site.world.boxes[name].lag_s = late_s
+    keep = site.world._keep
+    site.world._keep = lambda device, reading: keep(  # type: ignore[method-assign]
+        device, evolve(reading, taken_s=reading.taken_s - late_s) if device == name else reading
+    )
+
+
+def count_no_energy(site: SiteScript) -> None:
+    """A meter whose energy is read seldom: at a constant load it repeats itself to the last digit."""
+    keep = site.world._keep
+    site.world._keep = lambda device, reading: keep(  # type: ignore[method-assign]
+        device, evolve(reading, energy_wh=None, energy_export_wh=None) if device == "grid" else reading
+    )
+
+
+def test_a_meter_is_not_frozen_because_a_slow_box_shows_its_current_later() -> None:
+    site = SiteScript(limit_a=50.0)
+    read_late(site, "right", 7.0)
+    count_no_energy(site)
+    site.house(20.0).plug("left", max_a=10.0).plug("right", max_a=10.0)
+    site.after(30.0)
+    for _ in range(3):
+        site.unplug("right").after(25.0)
+        assert site.charging() == {"left"}
+        site.plug("right", max_a=10.0).after(25.0)
+        assert site.charging() == {"left", "right"}
+        assert not site.world.plan.budgets["main"].stale  # type: ignore[union-attr]
+
+
+def test_a_frozen_meter_is_noticed_also_beside_a_slow_box() -> None:
+    site = SiteScript(limit_a=40.0)
+    read_late(site, "yard", 7.0)
+    site.house(20.0).plug("left").after(60.0)
+    freeze(site)
+    site.after(15.0).unplug("left").after(11.0).plug("right").after(3.0)
+    site.expect("right", 0.0, "meter-silent")
+
+
 def test_a_meter_that_is_constant_because_the_site_is_constant_is_not_frozen() -> None:
     site = SiteScript()
     site.house(20.0).plug("left").after(300.0).expect("left", 12.0)
