@@ -30,11 +30,15 @@ def decide(image: SiteImage, rules: Rules) -> Plan:
     memory = last.memory if last is not None and isinstance(last.memory, Memory) else None
     if memory is None:
         memory = Memory(wire(image.site))
-    wiring = memory.wiring if memory.wiring.site is image.site else wire(image.site)
+    wiring, tree_s = memory.wiring, memory.tree_s
+    if wiring.site is not image.site:
+        wiring = wire(image.site)
+        tree_s = image.now_s if wiring.circuits != memory.wiring.circuits else tree_s
 
     everyone = _look_at_all(image, wiring, memory, rules)
     lines, watches, houses = weigh(image, wiring, everyone, memory, rules)
-    _stop_the_overloaded(everyone, wiring, lines, rules)
+    if image.now_s - tree_s >= rules.settle_s:  # a limit that a person lowers is no overload
+        _stop_the_overloaded(everyone, wiring, lines, rules)
     divide(everyone, wiring, lines, image.now_s, rules)
     _keep_the_silent(everyone, lines, image)
     free = list(lines.rise)
@@ -58,7 +62,7 @@ def decide(image: SiteImage, rules: Rules) -> Plan:
         decided_s=image.now_s,
         setpoints=setpoints,
         budgets=_budgets(wiring, lines),
-        memory=Memory(wiring, pasts, watches, houses, lines.overdrafts, starving),
+        memory=Memory(wiring, pasts, watches, houses, lines.overdrafts, tree_s, starving),
         violations=violations,
     )
 

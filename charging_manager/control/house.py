@@ -15,16 +15,17 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from charging_manager.control.memory import House
 from charging_manager.control.rules import Rules
-from charging_manager.control.seen import Seen, plausible
+from charging_manager.control.seen import STEADY_A, Seen, plausible
 from charging_manager.model.reading import Reading
 from charging_manager.model.site import Circuit
 from charging_manager.model.units import NO_AMPS, MaybePhaseAmps, PhaseAmps
 
 TINY = 1e-6
+TRAIL_S = 8.0
 LOST_S = 75.0
 """For so long a silent box may go on drawing what it drew last; by then its watchdog has acted (SAFETY, F-02)."""
 
@@ -53,7 +54,10 @@ def drawn(seen: Seen, at_s: float, lag_s: float) -> tuple[PhaseAmps, PhaseAmps, 
     """
     told = [seen.told_a if seen.outlet.bits >> phase & 1 else 0.0 for phase in (0, 1, 2)]
     if seen.silent:
-        return NO_AMPS, seen.past.steady_a if seen.lost_s <= LOST_S else NO_AMPS, True
+        if seen.lost_s > LOST_S:
+            return NO_AMPS, NO_AMPS, True
+        one, two, three = (amps + STEADY_A if amps > 0.0 else 0.0 for amps in seen.past.steady_a)
+        return NO_AMPS, (one, two, three), True
     least, most = [math.inf] * 3, [0.0] * 3
     after: Reading | None = None
     around: list[Reading] = []
@@ -149,9 +153,34 @@ def believe(
         past.settled_s,
         (_value(now_a[0]), _value(now_a[1]), _value(now_a[2])),
         tuple(pending),
+        past.trail,
     )
     lower = _most(lower, past.believed_a)
+    if not past.trail or newest.taken_s > past.trail[-1][0]:
+        kept = tuple(each for each in past.trail if each[0] > newest.taken_s - TRAIL_S)
+        past = evolve(past, trail=(*kept, (newest.taken_s, lower)))
+    lower = _ahead(lower, past.trail, rules)
     return past, lower, _most(_most(lower, higher), past.highest_a)
+
+
+def _ahead(lower: PhaseAmps, trail: Sequence[tuple[float, PhaseAmps]], rules: Rules) -> PhaseAmps:
+    """House load that goes on rising is met where it will be when boxes have followed; a single step is not."""
+    at_s, after = trail[-1]
+    slope = [math.inf] * 3
+    steps = 0
+    for taken_s, before in reversed(trail):
+        if taken_s > at_s - TRAIL_S / 4:
+            continue
+        slope = [min(s, (a - b) / (at_s - taken_s)) for s, a, b in zip(slope, after, before, strict=True)]
+        at_s, after = taken_s, before
+        steps += 1
+    if steps < 3:
+        return lower
+    one, two, three = (
+        a + min(rules.ahead_a, max(0.0, s) * rules.ahead_s) if a < math.inf else a
+        for a, s in zip(lower, slope, strict=True)
+    )
+    return one, two, three
 
 
 def _loose(metered_a: MaybePhaseAmps, limits: Sequence[float], loose_a: float) -> PhaseAmps:
@@ -179,6 +208,8 @@ def _move(past: House, taken_s: float, low: PhaseAmps, high: PhaseAmps, loose: P
         (peak[0], peak[1], peak[2]),
         taken_s,
         past.metered_a,
+        (),
+        past.trail,
     )
 
 

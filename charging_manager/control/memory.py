@@ -83,6 +83,8 @@ class House:
     metered_a: PhaseAmps
     """The newest reading."""
     pending: tuple[tuple[float, MaybePhaseAmps], ...] = ()
+    trail: tuple[tuple[float, PhaseAmps], ...] = ()
+    """House load to lower by, of the last seconds: whether it goes on rising."""
 
 
 @frozen
@@ -106,5 +108,7 @@ class Memory:
     watches: Mapping[str, Watch] = field(factory=dict)
     houses: Mapping[str, House] = field(factory=dict)
     overdrafts: Mapping[tuple[str, int], Overdraft] = field(factory=dict)
+    tree_s: float = float("-inf")
+    """When the circuits were changed last."""
     starving: Mapping[str, int] = field(factory=dict)
     """Cycles for which a waiting car could have had its minimum: the monitor's count for I3."""

@@ -28,6 +28,9 @@ class Rules:
     """Cars start beside others, and setpoints rise, only if so much jitter of the house load, where seen, fits too."""
     loose_a: float = 0.1
     """How far a box's own measuring may be off, and all of them together at most ``jitter_a``."""
+    ahead_s: float = 4.0
+    """House load that has risen for 6 s and more is taken to go on so for as long, by ``ahead_a`` at most."""
+    ahead_a: float = 3.0
     calm_a_per_s: float = 0.001
     """So fast is a peak of the house load forgotten."""
     pause_s: float = 300.0

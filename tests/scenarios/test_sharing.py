@@ -6,6 +6,7 @@ from attrs import evolve
 
 from charging_manager.control.decide import Rules
 from charging_manager.model.site import ChargePoint, Circuit, Mode
+from tests.control.world import World
 from tests.scenarios.script import SiteScript
 
 
@@ -202,3 +203,27 @@ def test_when_room_comes_back_someone_charges_within_three_cycles() -> None:
     site = SiteScript(box("garage"), rules=Rules(pause_s=0.0))
     site.house(30.0).plug("garage").after(30.0).expect("garage", 0.0, "waiting-turn")
     site.house(26.0).after(3.0).expect("garage", 6.0)
+
+
+def test_a_house_that_goes_on_rising_is_met_ahead() -> None:
+    site = SiteScript(box("one"), box("two"), limit_a=50.0)
+    noise = iter([0.3, -0.2, 0.1, -0.3, 0.2, 0.0, -0.1] * 900)
+    over = []
+
+    def note(world: World) -> None:
+        over.append(max(world.flow("main")) > 50.4)
+
+    site.plug("one", "two").house(5.0).after(60.0)
+    site.world.watchers.append(note)
+    for second in range(60):
+        site.house(5.0 + 0.5 * second + next(noise)).after(1.0)
+    assert site.most_a <= 51.7
+    assert sum(over) < 0.4 * len(over)
+
+
+def test_a_limit_that_a_person_lowers_is_no_overload() -> None:
+    site = SiteScript(box("garage"), limit_a=32.0)
+    site.plug("garage").after(30.0).expect("garage", 32.0)
+    main = evolve(site.world.site.circuits["main"], limit_a=(16.0, 16.0, 16.0))
+    site.world.site = evolve(site.world.site, circuits={"main": main})
+    site.after(1.0).expect("garage", 16.0, "circuit-limit")
