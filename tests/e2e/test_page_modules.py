@@ -228,6 +228,17 @@ return [found.circuit.id, found.phase, found.free_a, tree, tightest([])];
 """
 
 
+HELD = """
+const { heldBack } = await load("agent/circuits.js");
+const circuit = (used_a, free_a) => ({ limit_a: [35, 35, 35], reserve_a: 3, used_a, free_a });
+return [heldBack(circuit([20, 36, 10], [12, 0, 2.5])), heldBack(circuit([null, 20, 20], [null, null, 11.95]))];
+"""
+
+
+def test_what_is_neither_reserve_nor_used_nor_free_is_held_back(chromium: Browser, base: str) -> None:
+    assert run(chromium, base, HELD) == [[None, None, 19.5], [None, None, None]]
+
+
 def test_the_tightest_phase_is_named_and_the_tree_keeps_everybody(chromium: Browser, base: str) -> None:
     name, phase, free_a, tree, nothing = run(chromium, base, TIGHT)
     assert (name, phase, free_a) == ("garage", 1, 0.5)
@@ -268,7 +279,8 @@ const circuit = (changes) => ({
 });
 const site = (unbalance_a, ...circuits) => ({ name: "Home", unbalance_a, circuits });
 const meters = [{ id: "grid", name: "Grid meter" }];
-const between = (a, b) => changesBetween(a, b, meters).map((one) => [one.what, one.old, one.new, one.raises]);
+const word = (one) => one.raises && one.word;
+const between = (a, b) => changesBetween(a, b, meters).map((one) => [one.what, one.old, one.new, word(one)]);
 return [
   between(site(20, circuit({})), site(20, circuit({}))),
   between(site(20, circuit({})), site(null, circuit({ limit_a: [40, 25, 32], reserve_a: 0, meter: null }))),
@@ -281,11 +293,11 @@ def test_changes_of_a_site_are_listed_old_and_new_and_say_what_is_raised(chromiu
     none, several, removed = json.loads(json.dumps(run(chromium, base, CHANGES)).replace("\\u00a0", " "))
     assert none == []
     assert several == [
-        ["Unbalance limit", "20.0 A", "–", True],
+        ["Unbalance limit", "20.0 A", "–", "raised"],
         ["Main: meter", "Grid meter", "none", False],
-        ["Main: limit L1", "32.0 A", "40.0 A", True],
+        ["Main: limit L1", "32.0 A", "40.0 A", "raised"],
         ["Main: limit L2", "32.0 A", "25.0 A", False],
-        ["Main: reserve", "1.0 A", "0.0 A", True],
+        ["Main: reserve", "1.0 A", "0.0 A", "lowered"],
     ]
     assert removed == [["Main", "32.0 A / 32.0 A / 32.0 A", "removed", False]]
 

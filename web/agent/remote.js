@@ -51,7 +51,7 @@ function Settings({ settings, onSaved }) {
   const [password, setPassword] = useState("");
   const [done, setDone] = useState(/** @type {string|null} */ (null));
   const [noServer, setNoServer] = useState(false);
-  const own = !settings.default_server || isOwnServer(server, settings.default_server);
+  const own = isOwnServer(server, settings.default_server);
   /** @param {Event} event */
   const submit = (event) => {
     event.preventDefault();
@@ -86,7 +86,7 @@ function Settings({ settings, onSaved }) {
       : null}
     <${TextField} label=${t("Installation password")} name="password" type="password" autocomplete="new-password" value=${password}
       onValue=${setPassword} problem=${task.problem} maxlength="128"
-      placeholder=${settings.password_set && own ? t("unchanged") : ""}
+      placeholder=${settings.password_set ? t("unchanged") : ""}
       help=${own ? t("As given to you by the operator of the cloud server.") : t("Leave this empty for the default server.")} />
     ${own ? null : html`<${Copyable} label=${t("Cloud ID")} text=${settings.serial}
           help=${t("With the default server this is the serial number of this installation.")} />`}

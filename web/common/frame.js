@@ -71,7 +71,7 @@ function Menu({ items, onLeave }) {
         (item) => html`<li key=${item.name}><a href=${item.name} aria-current=${item.name === here ? "page" : undefined}>${item.text}</a></li>`,
       )}
       ${me.value.remote
-        ? html`<li><button type="button" class="link" id="cloud-login" onClick=${onLeave}>${t("Cloud Login")}</button></li>`
+        ? html`<li><button type="button" class="link" id="cloud-login" title=${t("Log out")} onClick=${onLeave}>${t("Cloud Login")}</button></li>`
         : html`<li><button type="button" class="link" id="log-out" onClick=${onLeave}>${t("Log out")}</button></li>`}
     </ul>
   </nav>`;
