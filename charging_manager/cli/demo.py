@@ -31,7 +31,7 @@ seed = {seed}
 [house]
 base_a = 6.0
 breath_a = 2.5
-peak_a = 10.0
+peak_a = 8.0
 peak_every_s = 120
 peak_for_s = 40
 
