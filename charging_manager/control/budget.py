@@ -120,7 +120,11 @@ def weigh(
             unbalanced[0] += one
             unbalanced[1] += two
             unbalanced[2] += three
-        if seen.readings and seen.past.steady_s <= steady_before_s:
+        if (
+            seen.readings
+            and seen.past.steady_s <= steady_before_s
+            and seen.past.steady_s <= _last_but_one_s(seen) - rules.lag_s
+        ):
             if one or two or three:
                 steady[at] += one
                 steady[at + 1] += two
@@ -171,6 +175,16 @@ def weigh(
     if wiring.site.unbalance_a is not None:
         _unbalance(wiring.site.unbalance_a, unbalanced, everyone, lines)
     return lines, watches, houses
+
+
+def _last_but_one_s(seen: Seen) -> float:
+    """When a box was read before it was read last: what changed since is not known to be over.
+
+    inf where it was read once and has never drawn anything.
+    """
+    if len(seen.readings) > 1:
+        return seen.readings[-2].taken_s
+    return math.inf if seen.readings and seen.past.steady_s == -math.inf else -math.inf
 
 
 def _unbalance(limit_a: float, unbalanced: list[float], everyone: list[Seen], lines: Lines) -> None:

@@ -59,19 +59,13 @@ def drawn(seen: Seen, at_s: float, lag_s: float) -> tuple[PhaseAmps, PhaseAmps, 
         one, two, three = (amps + STEADY_A if amps > 0.0 else 0.0 for amps in seen.past.steady_a)
         return NO_AMPS, (one, two, three), True
     least, most = [math.inf] * 3, [0.0] * 3
-    after: Reading | None = None
     around: list[Reading] = []
-    for reading in reversed(seen.readings):
-        if reading.taken_s > at_s + lag_s:
-            after = reading
-        elif reading.taken_s >= at_s - lag_s:
-            around.append(reading)
-        else:
-            if not around or around[-1].taken_s > at_s:
-                around.append(reading)
+    for reading in reversed(seen.readings):  # from the first that is late enough back to the last that is early enough
+        if reading.taken_s >= at_s + lag_s:
+            around.clear()
+        around.append(reading)
+        if reading.taken_s <= at_s - lag_s:
             break
-    if after is not None and (not around or around[0].taken_s < at_s):
-        around.append(after)
     for reading in around:
         for phase in (0, 1, 2):
             amps = plausible(reading.current_a[phase])
