@@ -323,7 +323,9 @@ def transports(driver: Driver) -> list[str]:
 
 def _address(text: str, driver: Driver | None) -> str:
     try:
-        parse_address(text)
+        address = parse_address(text)
+        if driver:
+            driver.for_channel(address.connector)
     except ConfigError as error:
         raise Problem(422, "bad-address", error.template, "address", **error.fields) from error
     kind = text.strip().partition(":")[0].lower()

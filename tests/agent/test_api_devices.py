@@ -45,6 +45,7 @@ def test_a_new_device_is_polled_at_once(agent: WholeAgent) -> None:
         ({"driver": "nobody"}, 422, "unknown-driver", "driver"),
         ({"address": "192.0.2.7"}, 422, "bad-address", "address"),
         ({"address": "tcp://192.0.2.7?unit=999"}, 422, "bad-address", "address"),
+        ({"address": "tcp://192.0.2.7?unit=255&connector=2"}, 422, "bad-address", "address"),
         ({"address": "rtu:///dev/ttyUSB0?unit=1"}, 422, "bad-address", "address"),
         ({"address": "rtutcp://192.0.2.7:4001?unit=1"}, 422, "bad-address", "address"),
         ({"circuit": "attic"}, 422, "unknown-circuit", "circuit"),
