@@ -17,6 +17,7 @@ from charging_manager.agent.config import (
     without_device,
 )
 from charging_manager.agent.people import People
+from charging_manager.agent.places import address_key, budgets_rest_on, may_be_placed_from_afar, said_at_site
 from charging_manager.agent.running import RunningSite
 from charging_manager.devices.driver import Driver
 from charging_manager.devices.driver import Kind as DriverKind
@@ -43,7 +44,7 @@ class DevicePages:
                 "/api/v1/devices",
                 Right.ADMIN,
                 self.add,
-                "Add a device",
+                "Add a device; at the site only: a known address elsewhere, a meter that a budget rests on",
                 body=DeviceBody,
                 answer=dict,
                 statuses=(201,),
@@ -54,7 +55,8 @@ class DevicePages:
                 one,
                 Right.ADMIN,
                 self.change,
-                "Change a device; at the site only: role, phases, circuit, out_of_service, more max_a, meter address",
+                "Change a device; at the site only: role, phases, circuit, out_of_service, more max_a, meter address, "
+                "an address that hangs elsewhere",
                 body=DeviceChange,
                 answer=dict,
             ),
@@ -85,8 +87,13 @@ class DevicePages:
                 raise Problem(409, "duplicate", "There is a device with the ID {id} already.", "id", id=name)
             device = self._device(name, body, driver, config)
             self._check_place(device, config)
+            after = with_device(config, device)
+            if call.caller.remote:
+                _refuse_new_from_afar(config, device, after)
+            else:
+                after = said_at_site(after, device)
             made.append(device)
-            return with_device(config, device)
+            return after
 
         await field_problem(self.site.config.change(added))
         self.people.note(call.caller, "device-added", made[-1].id)
@@ -103,11 +110,14 @@ class DevicePages:
             if old is None:
                 raise _unknown(before.id)
             new = self._changed(old, body, driver)
+            after = with_device(config, new)
             if call.caller.remote:
-                _refuse_from_afar(old, new)
+                _refuse_from_afar(old, new, config, after)
+            else:
+                after = said_at_site(after, new)
             self._check_place(new, config)
             made.append(new)
-            return with_device(config, new)
+            return after
 
         await field_problem(self.site.config.change(changed))
         self.people.note(call.caller, "device-changed", before.id)
@@ -297,7 +307,19 @@ def site_only() -> Problem:
     return Problem(403, "site-only", "This can only be done at the site, not through the cloud.")
 
 
-def _refuse_from_afar(old: DeviceSettings, new: DeviceSettings) -> None:
+def _refuse_new_from_afar(before: Configuration, device: DeviceSettings, after: Configuration) -> None:
+    """Raises: Problem for a box that is known to hang elsewhere, and for a meter that a budget rests on, now or when
+    another one is removed."""
+    if device.kind is Kind.CHARGE_POINT:
+        refused = not may_be_placed_from_afar(before, device)
+    else:
+        through = device.role in (MeterRole.GRID, MeterRole.CIRCUIT)
+        refused = through or budgets_rest_on(before) != budgets_rest_on(after)
+    if refused:
+        raise site_only()
+
+
+def _refuse_from_afar(old: DeviceSettings, new: DeviceSettings, before: Configuration, after: Configuration) -> None:
     """Nothing that comes through the cloud may loosen what the site's limits rest on."""
     same = (
         old.circuit == new.circuit
@@ -308,6 +330,9 @@ def _refuse_from_afar(old: DeviceSettings, new: DeviceSettings) -> None:
     )
     if old.kind is Kind.METER:
         same = same and (old.driver, old.address, old.settings) == (new.driver, new.address, new.settings)
+        same = same and budgets_rest_on(before) == budgets_rest_on(after)
+    elif address_key(old.address) != address_key(new.address):
+        same = same and may_be_placed_from_afar(before, new)
     if not same:
         raise site_only()
 

@@ -11,6 +11,7 @@ from charging_manager.agent.api_devices import site_only
 from charging_manager.agent.api_shapes import LEFT_OUT, CircuitBody, SiteChange
 from charging_manager.agent.config import Configuration, id_from_name
 from charging_manager.agent.people import People
+from charging_manager.agent.places import brings_back_a_circuit
 from charging_manager.agent.running import RunningSite
 from charging_manager.http.routes import Call, Problem, Right, Route
 from charging_manager.model.site import MOST_A, Circuit
@@ -182,6 +183,8 @@ def _kept(new: float | None, old: float) -> float:
 
 def loosens(old: Configuration, new: Configuration) -> bool:
     """Would this let more current flow, or count it elsewhere, than the old configuration does?"""
+    if brings_back_a_circuit(old, new):
+        return True
     if old.unbalance_a is not None and (new.unbalance_a is None or new.unbalance_a > old.unbalance_a):
         return True
     for circuit in old.circuits.values():
@@ -193,7 +196,7 @@ def loosens(old: Configuration, new: Configuration) -> bool:
             or after.reserve_a < circuit.reserve_a
             or after.fallback_a > circuit.fallback_a
             or after.parent != circuit.parent
-            or (circuit.meter is not None and after.meter != circuit.meter)
+            or after.meter != circuit.meter
         ):
             return True
     return False

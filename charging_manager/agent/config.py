@@ -79,6 +79,15 @@ class Override:
 
 
 @frozen
+class Place:
+    """Where an address hangs: what ``places`` remembers of it."""
+
+    circuit: str
+    phases: tuple[int, ...]
+    max_a: float
+
+
+@frozen
 class Configuration:
     """Everything that the UI edits."""
 
@@ -90,6 +99,8 @@ class Configuration:
     users: Mapping[str, UserSettings] = field(factory=dict)
     cloud: CloudSettings = CloudSettings()
     overrides: Mapping[str, Override] = field(factory=dict)
+    places: Mapping[str, Place] = field(factory=dict)
+    """By ``places.address_key``; also of charge points that are gone."""
 
     @property
     def root(self) -> str | None:

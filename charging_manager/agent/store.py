@@ -15,10 +15,12 @@ from charging_manager.agent.config import (
     DeviceSettings,
     Kind,
     Override,
+    Place,
     UserSettings,
     check_configuration,
     first_configuration,
 )
+from charging_manager.agent.places import with_places
 from charging_manager.errors import ConfigError
 from charging_manager.model.site import Circuit, MeterRole, Mode
 
@@ -58,7 +60,7 @@ class ConfigStore:
             first = check_configuration(first_configuration())
             await storage.write(lambda connection: write_configuration(connection, first))
             found = first
-        return cls(storage, check_configuration(found))
+        return cls(storage, with_places(check_configuration(found)))
 
     @property
     def current(self) -> Configuration:
@@ -74,7 +76,7 @@ class ConfigStore:
         await self._one_at_a_time.acquire()
         try:
             before = self._current
-            after = check_configuration(function(before))
+            after = with_places(check_configuration(function(before)))
             if after == before:
                 return after
             await self._storage.write(lambda connection: write_configuration(connection, after))
@@ -117,6 +119,9 @@ def read_configuration(connection: sqlite3.Connection) -> Configuration | None:
                 row[0]: Override(Mode(row[1]) if row[1] is not None else None, row[2])
                 for row in rows("SELECT charge_point, mode, current_a FROM override")
             },
+            places={row[0]: Place(row[1], _phases(row[2]), row[3]) for row in rows(_PLACES)}
+            if _has_places(rows)
+            else {},
         )
     except ValueError as error:
         raise ConfigError("database", f"holds a configuration that cannot be read ({error})") from error
@@ -126,6 +131,7 @@ _CIRCUITS = """SELECT id, name, parent, limit_l1_a, limit_l2_a, limit_l3_a, rese
  FROM circuit ORDER BY position"""
 _DEVICES = """SELECT id, name, kind, driver, address, circuit, role, phases, out_of_service, priority, mode,
  min_a, max_a, step_a, settings FROM device ORDER BY position"""
+_PLACES = "SELECT address, circuit, phases, max_a FROM place ORDER BY address"
 
 
 def _circuit(row: sqlite3.Row) -> Circuit:
@@ -143,7 +149,7 @@ def _device(row: sqlite3.Row) -> DeviceSettings:
         address,
         circuit,
         MeterRole(role) if role is not None else None,
-        tuple(int(phase) for phase in str(phases).split(",")),
+        _phases(phases),
         bool(out),
         priority,
         Mode(mode),
@@ -154,9 +160,18 @@ def _device(row: sqlite3.Row) -> DeviceSettings:
     )
 
 
+def _phases(text: str) -> tuple[int, ...]:
+    return tuple(int(phase) for phase in str(text).split(","))
+
+
+def _has_places(rows: Callable[[str], sqlite3.Cursor]) -> bool:
+    """``charging_manager check`` also reads a database that was not brought up yet."""
+    return rows("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'place'").fetchone() is not None
+
+
 def write_configuration(connection: sqlite3.Connection, config: Configuration) -> None:
     """Put the whole configuration in place of the old one; the caller's transaction makes it all or nothing."""
-    for table in ("site", "circuit", "device", "user", "user_charge_point", "cloud", "override"):
+    for table in ("site", "circuit", "device", "user", "user_charge_point", "cloud", "override", "place"):
         connection.execute(f"DELETE FROM {table}")  # noqa: S608 (the names stand above)
     many = connection.executemany
     connection.execute("INSERT INTO site VALUES (1, ?, ?, ?)", (config.name, config.language, config.unbalance_a))
@@ -198,4 +213,8 @@ def write_configuration(connection: sqlite3.Connection, config: Configuration) -
     many(
         "INSERT INTO override VALUES (?, ?, ?)",
         [(key, one.mode.value if one.mode else None, one.current_a) for key, one in config.overrides.items()],
+    )
+    many(
+        "INSERT INTO place VALUES (?, ?, ?, ?)",
+        [(key, one.circuit, ",".join(map(str, one.phases)), one.max_a) for key, one in config.places.items()],
     )

@@ -397,6 +397,36 @@ def test_a_page_of_another_site_and_a_workers_script_get_nothing_through_the_rel
         assert (reply.status, code(reply)) == (415, "json-needed"), kind
 
 
+def test_no_box_is_moved_and_no_meter_planted_through_the_relay(town: Town) -> None:
+    here, before = town.a.here, everything(town.a)
+    admin = town.admin_of(town.a)
+    main = here.get("/api/v1/site")["circuits"]
+    sub = {"id": "sub", "name": "Sub", "parent": "main", "limit_a": [10, 10, 10]}
+    here.put("/api/v1/site", {"circuits": [*main, sub]})
+    box = {"id": "hung", "name": "Hung", "driver": "keba-p30", "address": "tcp://127.0.0.1:7?unit=255", "max_a": 10}
+    here.post("/api/v1/devices", {**box, "circuit": "sub"})
+    assert admin.call("DELETE", "/api/v1/devices/hung").status == 204
+    elsewhere = (
+        {"circuit": "main"},
+        {"circuit": "sub", "max_a": 32},
+        {"circuit": "sub", "phases": [2, 3, 1]},
+        {"circuit": "main", "address": "tcp://127.1:7?unit=1"},
+    )
+    for change in elsewhere:
+        reply = admin.call("POST", "/api/v1/devices", {**box, **change})
+        assert (reply.status, code(reply)) == (403, "site-only"), change
+    reply = admin.call("PUT", "/api/v1/devices/site-a-box2", {"address": box["address"]})
+    assert (reply.status, code(reply)) == (403, "site-only")
+    for role in ("grid", "circuit", "load"):
+        meter = {"name": "Planted", "driver": "eastron-sdm630", "address": "tcp://127.0.0.1:8?unit=1", "role": role}
+        reply = admin.call("POST", "/api/v1/devices", meter)
+        assert (reply.status, code(reply)) == (403, "site-only"), role
+    assert admin.call("POST", "/api/v1/devices", {**box, "circuit": "sub"}).status == 201
+    here.call("DELETE", "/api/v1/devices/hung")
+    here.put("/api/v1/site", {"circuits": main})
+    assert everything(town.a) == before
+
+
 PASSING = {"filename", "path-filename", "giant", "honest", "mistake"}
 ENDLESS = {"endless", "pushy"}
 
