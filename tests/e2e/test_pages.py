@@ -429,7 +429,7 @@ def test_from_nothing_to_a_first_charge_in_the_browser(
         if not chromium.has_field("Limit L1, A"):
             chromium.press("Add circuit")
         for phase in (1, 2, 3):
-            chromium.fill(f"Limit L{phase}, A", "25")
+            chromium.fill(f"Limit L{phase}, A", "63")  # nobody steers the other box of this simulated site
         chromium.press("Review and save")
         chromium.press("Save", "dialog")
         chromium.until(lambda: "Saved" in chromium.text())
