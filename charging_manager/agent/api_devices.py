@@ -114,7 +114,7 @@ class DevicePages:
             if call.caller.remote:
                 _refuse_from_afar(old, new, config, after)
             else:
-                after = said_at_site(after, new)
+                after = said_at_site(after, new, old)
             self._check_place(new, config)
             made.append(new)
             return after

@@ -25,11 +25,15 @@ MOST_PLACES = 2000
 """With so many remembered, new addresses are added at the site only: requests from afar cannot fill the disk."""
 
 
-def said_at_site(config: Configuration, device: DeviceSettings) -> Configuration:
-    """From now on, this is where the device's address hangs."""
+def said_at_site(config: Configuration, device: DeviceSettings, before: DeviceSettings | None = None) -> Configuration:
+    """From now on, this is where the device's address hangs. Another address of the same machine was a mistake."""
     if device.kind is not Kind.CHARGE_POINT:
         return config
-    return evolve(config, places={**config.places, address_key(device.address): _place(device)})
+    known = {**config.places, address_key(device.address): _place(device)}
+    if before is not None and _machine(before.address) == _machine(device.address):
+        in_use = {address_key(other.address) for other in config.devices.values()}
+        known = {key: place for key, place in known.items() if key in in_use or key != address_key(before.address)}
+    return evolve(config, places=known)
 
 
 def with_places(config: Configuration) -> Configuration:

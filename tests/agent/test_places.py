@@ -111,6 +111,13 @@ def test_what_is_changed_at_the_site_holds_from_then_on(agent: WholeAgent) -> No
     agent.json("POST", "devices", {**KEBA, "circuit": "main", "max_a": 16.0}, REMOTE_ADMIN)
 
 
+def test_a_unit_that_was_corrected_at_the_site_is_no_way_back(agent: WholeAgent) -> None:
+    agent.json("POST", "devices", {**KEBA, "address": "tcp://192.0.2.7?unit=1", "circuit": "main", "max_a": 16.0})
+    agent.json("PUT", "devices/garage", KEBA)
+    agent.ask("DELETE", "devices/garage", None, REMOTE_ADMIN)
+    refused_unchanged(agent, "POST", "devices", {**KEBA, "address": "tcp://192.0.2.7?unit=1", "circuit": "main"})
+
+
 def test_a_box_that_was_lowered_from_afar_is_remembered_as_the_site_said(agent: WholeAgent) -> None:
     agent.json("POST", "devices", KEBA)
     agent.json("PUT", "devices/garage", {"max_a": 8.0}, REMOTE_ADMIN)
