@@ -22,6 +22,7 @@ from charging_manager.devices.driver import Driver, Group, Value, all_hold
 from charging_manager.devices.orders import Order, Orders, Urgency
 from charging_manager.devices.planner import Request, Rounds, moved, plan_reads, split
 from charging_manager.devices.recognise import DOES_NOT_EXIST, told_apart
+from charging_manager.devices.telling import Telling
 from charging_manager.devices.trial import TestStep, try_device
 from charging_manager.devices.wire import BusLike, Wire, find_block
 from charging_manager.errors import DeviceError, DeviceNonsense, DeviceRefused, DeviceSilent
@@ -108,7 +109,7 @@ class Device:
         self._look_again_s = 0.0
         self._foreign_s = -FOREIGN_EVERY_S
         self._recoveries: dict[int, int] = {}
-        self._told: set[str] = set()
+        self._telling = Telling(self.log, id)
 
     # -- the seam ----------------------------------------------------------------------------------------------------
 
@@ -275,8 +276,7 @@ class Device:
         for variant in driver.variants:
             if all_hold(variant.when, self._once):
                 self._use(variant.driver, variant.name)
-                if variant.name not in self._told:
-                    self._told.add(variant.name)
+                if self._telling.first(variant.name):
                     self.log.info("device {device} is a variant: {variant}", device=self.id, variant=variant.name)
                 return
 
@@ -345,14 +345,15 @@ class Device:
             parts = split(self._driver, request) if len(request.registers) > 1 else ()
             if len(parts) > 1:
                 self._rounds.replace(request, parts)
-                self._tell("refuses-" + request.names[0], "device {device} refuses to show {names} at once", request)
+                key = "refuses-" + request.names[0]
+                self._telling.once(key, "device {device} refuses to show {names} at once", request.names)
                 answers = [await self._ask(part, priority) for part in parts]
                 return error if all(answers) else None
             self._rounds.replace(request, ())
             for name in request.names:
                 self._missing[name] = None
                 self._values.pop(name, None)
-            self._tell("missing-" + request.names[0], "device {device} does not have {names}", request)
+            self._telling.once("missing-" + request.names[0], "device {device} does not have {names}", request.names)
             return error
         except DeviceError as error:
             return error
@@ -373,12 +374,6 @@ class Device:
             self._foreign_s = asked_s
             self.log.warn("device {device}: not by us: {names}; put back", device=self.id, names=", ".join(foreign))
 
-    def _tell(self, key: str, sentence: str, request: Request) -> None:
-        """Something that lasts is said once."""
-        if key not in self._told:
-            self._told.add(key)
-            self.log.info(sentence, device=self.id, names=", ".join(request.names))
-
     def _compose(self) -> Reading:
         live = [self._taken[name] for name in self._rounds.live_names if name in self._taken]
         values = dict(self._values)
@@ -395,20 +390,14 @@ class Device:
         )
         if made.nonsense is not None:
             self._last_error = f"{made.nonsense} is {values.get(made.nonsense)}, which cannot be"
-        self._say_once("nonsense", made.nonsense, "device {device}: {what} cannot be; its measured values are unknown")
+        impossible = "device {device}: {what} cannot be; its measured values are unknown"
+        self._telling.lasting("nonsense", made.nonsense, impossible)
         unknown = None
         if not made.known_state and self._driver.state is not None:
             unknown = ", ".join(f"{n} = {values.get(n)}" for n in sorted(self._driver.state.registers))
-        self._say_once("state", unknown, "device {device} is in a state that its driver does not know: {what}")
+        strange = "device {device} is in a state that its driver does not know: {what}"
+        self._telling.lasting("state", unknown, strange)
         return made.reading
-
-    def _say_once(self, kind: str, what: str | None, sentence: str) -> None:
-        key = f"{kind}:{what}"
-        if what is None:
-            self._told = {told for told in self._told if not told.startswith(f"{kind}:")}
-        elif key not in self._told:
-            self._told.add(key)
-            self.log.warn(sentence, device=self.id, what=what)
 
     def _recover(self) -> None:
         for number, recovery in enumerate(self._driver.recover):
