@@ -8,18 +8,21 @@ from pathlib import Path
 
 from charging_manager.cli.simulate import simulate
 from charging_manager.cli.table import Option, WrongUsage
-from charging_manager.devices.loader import Loaded, check_file, load_drivers
+from charging_manager.devices.loader import NAME, Loaded, check_file, load_drivers
+from charging_manager.devices.template import new_driver
 from charging_manager.errors import ConfigError
 from charging_manager.paths import driver_folders
 
 USAGE = (
     "charging_manager drivers list [--drivers DIR]\n"
     "       charging_manager drivers check FILE\n"
+    "       charging_manager drivers new NAME\n"
     "       charging_manager drivers simulate NAME [--tcp PORT | --rtutcp PORT | --rtu TTY] [--drivers DIR]"
 )
+ACTIONS = ("list", "check", "new", "simulate")
 OPTIONS = (
-    Option(("action",), "list, check or simulate", {"choices": ("list", "check", "simulate"), "metavar": "ACTION"}),
-    Option(("name",), "a driver file (check) or a driver's name (simulate)", {"nargs": "?", "metavar": "NAME|FILE"}),
+    Option(("action",), "list, check, new or simulate", {"choices": ACTIONS, "metavar": "ACTION"}),
+    Option(("name",), "a file (check), or a driver's name (new, simulate)", {"nargs": "?", "metavar": "NAME|FILE"}),
     Option(("--drivers",), "one more folder of drivers", {"action": "append", "default": [], "metavar": "DIR"}),
     Option(("--tcp",), "simulate on this TCP port of the loopback interface", {"type": int, "metavar": "PORT"}),
     Option(("--rtutcp",), "simulate RTU frames on this TCP port", {"type": int, "metavar": "PORT"}),
@@ -29,7 +32,7 @@ OPTIONS = (
 
 
 def drivers(arguments: argparse.Namespace) -> int:
-    """List, check or simulate. Raises: ConfigError."""
+    """List, check, begin or simulate. Raises: ConfigError, WrongUsage."""
     for folder in arguments.drivers:
         if not Path(folder).is_dir():
             raise ConfigError(folder, "there is no such folder of drivers")
@@ -39,6 +42,8 @@ def drivers(arguments: argparse.Namespace) -> int:
         raise WrongUsage("name the file" if arguments.action == "check" else "name the driver")
     if arguments.action == "check":
         return _check(Path(arguments.name))
+    if arguments.action == "new":
+        return _new(arguments.name)
     loaded = load_drivers(driver_folders(arguments.drivers))
     driver = loaded.drivers.get(arguments.name)
     if driver is None:
@@ -54,6 +59,19 @@ def _list(loaded: Loaded) -> int:
         print(f"{name:<{width}}  {driver.kind.value:<8}  {roads:<17}  {driver.vendor} {driver.model}")
     for broken in loaded.broken:
         print(f"left out: {broken.path}: {broken.reason}")
+    return 0
+
+
+def _new(name: str) -> int:
+    if not NAME.fullmatch(name):
+        raise WrongUsage(f"{name}: a driver's name is small letters, digits and hyphens")
+    path = Path(f"{name}.toml")
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(new_driver(name))
+    except OSError as error:
+        raise ConfigError(str(path), f"cannot be made ({error.strerror}); nothing was changed") from error
+    print(f"{path}: a driver to be changed line by line; then: charging_manager drivers check {path}")
     return 0
 
 

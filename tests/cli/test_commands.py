@@ -123,6 +123,20 @@ def test_a_good_driver_file_is_told_from_a_broken_one(tmp_path: Path, capsys: py
     assert "did you mean 'u32'?" in capsys.readouterr().err
 
 
+def test_a_new_driver_is_whole_and_overwrites_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert status_of("drivers", "new", "acme-wall") == 0
+    assert status_of("drivers", "check", "acme-wall.toml") == 0
+    capsys.readouterr()
+    made = (tmp_path / "acme-wall.toml").read_bytes()
+    assert status_of("drivers", "new", "acme-wall") == 1
+    assert "nothing was changed" in one_line(capsys)
+    assert (tmp_path / "acme-wall.toml").read_bytes() == made
+    assert status_of("drivers", "new", "../Acme Wall") == 2
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
