@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 import ssl
@@ -133,14 +134,21 @@ def draws(client: Client) -> bool:
     return any((box["power_w"] or 0) > 1000 for box in client.call("GET", "/state")["charge_points"])
 
 
-@pytest.fixture(scope="module")
-def addresses(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    plan = tmp_path_factory.mktemp("sim") / "site.toml"
+@contextlib.contextmanager
+def simulated(folder: Path) -> Iterator[dict[str, str]]:
+    """A site of its own; yields where each device is."""
+    plan = folder / "site.toml"
     plan.write_text(SITE)
     with running(sys.executable, "-m", "charging_manager.sim", plan) as simulators:
         simulators.wait_line("simulators ready")
         pairs = [line.split(": ", 1) for line in simulators.lines if ": " in line]
         yield {name: address for name, address in pairs if name in ("garage-1", "garage-2", "grid")}
+
+
+@pytest.fixture(scope="module")
+def addresses(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    with simulated(tmp_path_factory.mktemp("sim")) as where:
+        yield where
 
 
 @pytest.fixture(scope="module")
@@ -409,9 +417,10 @@ def wait_for_row(shown: Browser, name: str) -> None:
 
 
 def test_from_nothing_to_a_first_charge_in_the_browser(
-    tmp_path: Path, addresses: dict[str, str], chromium: Browser
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, chromium: Browser
 ) -> None:
-    with daemon("cm-agent", tmp_path) as (_agent, port):
+    own_site = simulated(tmp_path_factory.mktemp("own-sim"))
+    with own_site as addresses, daemon("cm-agent", tmp_path) as (_agent, port):
         base = f"http://127.0.0.1:{port}"
         chromium.open(f"{base}/ui/en/login.htm")
         chromium.drawn("setup.htm")
