@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 from typing import Any
 
 from attrs import frozen
@@ -160,8 +159,6 @@ class SystemPages:
         return {"level": body.level}
 
     async def metrics(self, call: Call) -> Any:
-        given = call.headers.get("authorization", "").removeprefix("Bearer ").strip()
-        by_token = bool(self.metrics_token) and hmac.compare_digest(given.encode(), self.metrics_token.encode())
-        if call.caller.remote or not (call.caller.loopback or by_token):
+        if call.caller.remote or not (call.caller.loopback or call.bears(self.metrics_token)):
             raise Problem(403, "not-allowed", "Metrics are for this computer itself, or with their token.")
         return Answer(metrics(self.site, VERSION).encode(), content_type="text/plain; version=0.0.4; charset=utf-8")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Callable
 
 from attrs import field, frozen
@@ -73,7 +72,7 @@ class Machine:
         ]
 
     async def _certificate(self, call: Call) -> CertificateShown:
-        if not self._has_token(call):
+        if not call.bears(self._token):
             raise Problem(401, "token-needed", "This needs the token of the server's runtime file.")
         pair: CertificatePair = call.body
         self._tls.load(pair.cert.encode("utf-8"), pair.key.encode("utf-8"))
@@ -84,11 +83,7 @@ class Machine:
         return shown
 
     async def _metrics(self, call: Call) -> Answer:
-        if not call.caller.loopback and not self._has_token(call):
+        if not call.caller.loopback and not call.bears(self._token):
             raise Problem(401, "token-needed", "This needs the token of the server's runtime file.")
         lines = [f"cm_cloud_{name} {value:.15g}\n" for name, value in sorted(self._figures().items())]
         return Answer("".join(lines).encode("ascii"), content_type=METRICS_TYPE)
-
-    def _has_token(self, call: Call) -> bool:
-        kind, _, given = call.headers.get("authorization", "").partition(" ")
-        return kind.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), self._token.encode())

@@ -7,6 +7,7 @@ person's mistake.
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Awaitable, Callable, Mapping
 from enum import IntEnum, StrEnum
 from typing import Any, Protocol
@@ -71,6 +72,12 @@ class Call:
     body: Any = None
     headers: Mapping[str, str] = field(factory=dict)
     """Only the few that a route may see: ``last-event-id``, ``authorization``, ``accept-language``; lower case."""
+
+    def bears(self, token: str) -> bool:
+        """Does it carry this token as ``Authorization: Bearer`` (RFC 6750, section 2.1)? An empty one opens nothing."""
+        kind, _, given = self.headers.get("authorization", "").partition(" ")
+        same = hmac.compare_digest(given.strip().encode(), token.encode())
+        return bool(token) and kind.lower() == "bearer" and same
 
 
 @frozen
