@@ -7,13 +7,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from attrs import evolve
-from twisted.internet.defer import Deferred, fail, succeed
-from twisted.internet.error import ConnectionRefusedError
-from twisted.internet.interfaces import IStreamClientEndpoint
-from twisted.internet.protocol import Factory
+from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
-from twisted.test import iosim
-from zope.interface import implementer
 
 from charging_manager.devices.codec import decode, encode
 from charging_manager.devices.device import Device
@@ -27,6 +22,7 @@ from charging_manager.modbus.server import Mute, TcpServerFactory
 from charging_manager.modbus.transaction import TcpConversation
 from charging_manager.model.reading import Reading
 from charging_manager.paths import shared
+from tests.modbus.rigs import MemoryEndpoint
 
 T = TypeVar("T")
 SPACES = {1: "coil", 5: "coil", 15: "coil", 2: "bit", 3: "holding", 6: "holding", 16: "holding", 4: "input"}
@@ -220,26 +216,6 @@ class Box:
     def written(self, name: str) -> list[float | int]:
         """All values that were written there, in order."""
         return [value for _, register, value in self.wrote if register == name]
-
-
-@implementer(IStreamClientEndpoint)
-class MemoryEndpoint:
-    """Connects to a server factory in memory."""
-
-    def __init__(self, factory: TcpServerFactory) -> None:
-        self.factory = factory
-        self.refusing = False
-        self.pumps: list[iosim.IOPump] = []
-        self.servers: list[Any] = []
-
-    def connect(self, protocolFactory: Factory[Any]) -> Deferred[Any]:
-        if self.refusing:
-            return fail(ConnectionRefusedError())
-        client, server = protocolFactory.buildProtocol(None), self.factory.buildProtocol(None)
-        ends = iosim.FakeTransport(server, True), iosim.FakeTransport(client, False)
-        self.pumps.append(iosim.connect(server, ends[0], client, ends[1], greet=False))
-        self.servers.append(server)
-        return succeed(client)
 
 
 class Rig:
