@@ -5,7 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from charging_manager.errors import ConfigError
 
 UtcNow = Callable[[], datetime]
 
@@ -22,3 +26,12 @@ def use_monotonic(reactor: Any) -> None:
     asks the reactor itself.
     """
     reactor.seconds = time.monotonic
+
+
+@cache
+def zone(name: str) -> ZoneInfo:
+    """The time zone of that IANA name, as in ``Europe/Paris``. Raises: ConfigError for an unknown one."""
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise ConfigError("timezone", "a time zone is a name like Europe/Paris") from error

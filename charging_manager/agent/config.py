@@ -10,8 +10,21 @@ from enum import StrEnum
 
 from attrs import evolve, field, frozen
 
+from charging_manager.clocks import zone
 from charging_manager.errors import ConfigError
-from charging_manager.model.site import ChargePoint, Circuit, Meter, MeterRole, Mode, Site, check_site
+from charging_manager.model.goal import Goal
+from charging_manager.model.rule import Rule
+from charging_manager.model.site import (
+    ChargePoint,
+    Circuit,
+    Meter,
+    MeterRole,
+    Mode,
+    Site,
+    SolarSettings,
+    StorageRole,
+    check_site,
+)
 from charging_manager.words import LANGUAGES
 
 AVAILABLE_MODES = (Mode.OFF, Mode.FAST)
@@ -46,6 +59,8 @@ class DeviceSettings:
     step_a: float = 1.0
     settings: tuple[str, ...] = ()
     """The driver's yes-or-no settings that are switched on."""
+    max_w: float | None = None
+    storage: StorageRole = StorageRole.HOUSE
 
 
 @frozen
@@ -58,6 +73,8 @@ class UserSettings:
     charge_points: tuple[str, ...] = ()
     language: str = "en"
     id_hash: str = field(default="", repr=False)
+    priority: int | None = None
+    """Where this user charges it counts, if it is higher than the charge point's."""
 
 
 @frozen
@@ -101,6 +118,15 @@ class Configuration:
     overrides: Mapping[str, Override] = field(factory=dict)
     places: Mapping[str, Place] = field(factory=dict)
     """By ``places.address_key``; also of charge points that are gone."""
+    timezone: str = "Europe/Paris"
+    first_come: bool = False
+    unbalance_with_house: bool = False
+    solar: SolarSettings = field(factory=SolarSettings)
+    solar_of: Mapping[str, SolarSettings] = field(factory=dict)
+    """By charge point, where it differs from the site's."""
+    rules: tuple[Rule, ...] = ()
+    goals: Mapping[str, Goal] = field(factory=dict)
+    """By charge point."""
 
     @property
     def root(self) -> str | None:
@@ -118,6 +144,10 @@ class Configuration:
             charge_points={box.id: self._charge_point(box) for box in boxes},
             meters={meter.id: _meter(meter) for meter in meters},
             unbalance_a=self.unbalance_a,
+            unbalance_with_house=self.unbalance_with_house,
+            first_come=self.first_come,
+            solar=self.solar,
+            rules=self.rules,
         )
 
     def current_overrides(self) -> dict[str, float]:
@@ -149,6 +179,8 @@ class Configuration:
             priority=box.priority,
             mode=self.effective_mode(box),
             out_of_service=box.out_of_service,
+            max_w=box.max_w,
+            solar=self.solar_of.get(box.id),
         )
 
 
@@ -163,13 +195,15 @@ def site_phases(phases: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _meter(meter: DeviceSettings) -> Meter:
-    return Meter(meter.id, meter.name, meter.circuit, meter.role or MeterRole.CIRCUIT, site_phases(meter.phases))
+    role = meter.role or MeterRole.CIRCUIT
+    return Meter(meter.id, meter.name, meter.circuit, role, site_phases(meter.phases), meter.storage)
 
 
 def check_configuration(config: Configuration) -> Configuration:
     """The same configuration, if it makes sense as a whole. Raises: ConfigError with the key path and what to do."""
     _check_name("name", config.name)
     _check_language("language", config.language)
+    zone(config.timezone)
     for circuit in config.circuits.values():
         _check_id(f"circuits.{circuit.id}.id", circuit.id)
         _check_name(f"circuits.{circuit.id}.name", circuit.name)

@@ -16,21 +16,22 @@ from charging_manager.agent.events import EventHub
 from charging_manager.agent.fallbacks import fallback_currents
 from charging_manager.agent.fleet import Fleet, MakeDevice, OpenBus
 from charging_manager.agent.lifesign import LifeSign
+from charging_manager.agent.outside import OutsideWorld
 from charging_manager.agent.overload import OverloadLog
 from charging_manager.agent.picture import Facts, Picture, Sentence, draw
 from charging_manager.agent.readings import Readings
 from charging_manager.agent.records import Records
 from charging_manager.agent.sessions import SessionBook, Step
-from charging_manager.agent.steering import Cycle, Steering
+from charging_manager.agent.steering import Cycle, Situation, Steering
 from charging_manager.agent.store import Change, ConfigStore
-from charging_manager.clocks import UtcNow
+from charging_manager.agent.wishes import wishes
+from charging_manager.clocks import UtcNow, zone
 from charging_manager.control.because import SENTENCES
 from charging_manager.devices.driver import Driver
 from charging_manager.devices.loader import DriverShelf
 from charging_manager.errors import ChargingManagerError
 from charging_manager.model.plan import Because, Plan, SiteImage
 from charging_manager.model.reading import Reading
-from charging_manager.model.site import Site
 
 _SHELF_EVERY_S = 5.0
 
@@ -76,6 +77,7 @@ class RunningSite:
         self.overloads = OverloadLog()
         self.cloud: CloudView | None = None
         self.readings = Readings()
+        self.outside = OutsideWorld()
         self.book = SessionBook(self._owner)
         self.fleet = Fleet(clock, self._read, open_bus, make_device, every_s)
         self.steering = Steering(
@@ -153,8 +155,16 @@ class RunningSite:
             )
         )
 
-    def _situation(self) -> tuple[Site, Mapping[str, float], Mapping[str, float]]:
-        return self._site, self.config.current.current_overrides(), self._fallbacks
+    def _situation(self) -> Situation:
+        config = self.config.current
+        return Situation(
+            self._site,
+            config.current_overrides(),
+            self._fallbacks,
+            wishes(config, self.book),
+            self.outside.view(),
+            self.now().astimezone(zone(config.timezone)),
+        )
 
     def _configured(self, change: Change) -> None:
         """The configuration has changed: only what differs is touched."""

@@ -3,18 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Protocol
 
-from attrs import frozen
+from attrs import field, frozen
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
+from charging_manager.model.outside import NOTHING_KNOWN, Outside
 from charging_manager.model.plan import Plan, SiteImage
 from charging_manager.model.reading import Obedience, Reading
 from charging_manager.model.site import Site
+from charging_manager.model.wish import Wish
 
 _FAILURES_BEFORE_FALLBACK = 3
+
+
+@frozen
+class Situation:
+    """What is configured and known now beside readings."""
+
+    site: Site
+    overrides: Mapping[str, float]
+    """By charge point, set by hand."""
+    fallbacks: Mapping[str, float]
+    """By charge point: what it is held to when nobody decides."""
+    wishes: Mapping[str, Wish] = field(factory=dict)
+    outside: Outside = NOTHING_KNOWN
+    now_at: datetime | None = None
+    """Local time of the site."""
 
 
 class Steered(Protocol):
@@ -38,7 +56,7 @@ class Cycle:
 class Steering:
     """Decides once a cycle on a frozen image and hands the setpoints out; publishes each cycle.
 
-    ``situation`` gives the site, the overrides and the fallback currents as they are configured now.
+    ``situation`` says what is configured and known now.
     """
 
     log = Logger()
@@ -47,7 +65,7 @@ class Steering:
         self,
         clock: IReactorTime,
         decide: Callable[[SiteImage], Plan],
-        situation: Callable[[], tuple[Site, Mapping[str, float], Mapping[str, float]]],
+        situation: Callable[[], Situation],
         recent: Callable[[float], Mapping[str, tuple[Reading, ...]]],
         fleet: Steered,
         publish: Callable[[Cycle], None],
@@ -102,7 +120,8 @@ class Steering:
             self._publish(cycle)
 
     def _cycle(self, now_s: float) -> Cycle:
-        site, overrides, _fallbacks = self._situation()
+        known = self._situation()
+        site = known.site
         image = SiteImage(
             now_s=now_s,
             number=self.number,
@@ -110,7 +129,10 @@ class Steering:
             readings=self._recent(now_s),
             obedience=self._fleet.obedience(site, now_s),
             last_plan=self.last.plan if self.last else None,
-            overrides=overrides,
+            overrides=known.overrides,
+            wishes=known.wishes,
+            outside=known.outside,
+            now_at=known.now_at,
         )
         plan = self._decide(image)
         for charge_point, setpoint in plan.setpoints.items():
@@ -120,9 +142,9 @@ class Steering:
     def _all_to_fallback(self) -> None:
         """Nobody decides: what was decided last does not hold for ever."""
         with self.log.failuresHandled("fallback currents could not be set"):
-            site, _overrides, fallbacks = self._situation()
-            for charge_point in site.charge_points:
-                self._fleet.want(charge_point, fallbacks.get(charge_point, 0.0))
+            known = self._situation()
+            for charge_point in known.site.charge_points:
+                self._fleet.want(charge_point, known.fallbacks.get(charge_point, 0.0))
 
     def _watch(self, plan: Plan) -> None:
         """The monitor of the invariants: a violation is an error, said when it begins."""

@@ -27,6 +27,8 @@ SENTENCES: Mapping[str, str] = {
     "others-first": "Waiting until other charge points have confirmed that they draw less.",
     "rising": "Its share has grown; the setpoint follows in steps.",
     "mode-off": "Switched off.",
+    "rule-off": "Switched off by the rule {rule}.",
+    "rule-pause": "Paused by the rule {rule}.",
     "mode-not-available": "This mode is not available yet; charging is off.",
     "no-car": "No car is plugged in.",
     "fault": "The charge point reports a fault.",

@@ -1,6 +1,7 @@
 """Start reading here: one decision, from the frozen image of a site to a plan. Pure; docs/control.md tells the story.
 
-1. ``look``: what each charge point may draw at worst, what its car uses and wants (seen).
+1. ``look``: what each charge point may draw at worst, what its car uses and wants (seen), and what rules leave (ruled);
+   ``aim``: what its mode leaves of that (aims).
 2. ``weigh``: what each line of the tree can still give (budget, house, meters).
 3. ``divide``: who is served, and fair shares among them, priority by priority (turns, share).
 4. ``settle``: shares become setpoints; down at once, up only when it is free by worst case (smooth).
@@ -9,10 +10,12 @@
 
 from __future__ import annotations
 
+from charging_manager.control.aims import aim
 from charging_manager.control.budget import Lines, weigh
 from charging_manager.control.explain import circuit_because, explain
 from charging_manager.control.memory import Memory, Past
 from charging_manager.control.monitor import check
+from charging_manager.control.ruled import rulings
 from charging_manager.control.rules import Rules
 from charging_manager.control.seen import NEW, Seen, look
 from charging_manager.control.share import Claim, level
@@ -36,6 +39,7 @@ def decide(image: SiteImage, rules: Rules) -> Plan:
         tree_s = image.now_s if wiring.circuits != memory.wiring.circuits else tree_s
 
     everyone = _look_at_all(image, wiring, memory, rules)
+    aim(image, wiring, everyone, rules)
     lines, watches, houses = weigh(image, wiring, everyone, memory, rules)
     if image.now_s - tree_s >= rules.settle_s:  # a limit that a person lowers is no overload
         _stop_the_overloaded(everyone, wiring, lines, rules)
@@ -50,8 +54,13 @@ def decide(image: SiteImage, rules: Rules) -> Plan:
     for seen in everyone:
         because = explain(seen, wiring, lines, image.now_s, rules)
         known = before.get(seen.id)
-        if known is None or known.current_a != seen.setpoint_a or known.because != because:
-            known = Setpoint(seen.id, seen.setpoint_a, because)
+        if (
+            known is None
+            or known.current_a != seen.setpoint_a
+            or known.because != because
+            or known.phases != seen.phases_told
+        ):
+            known = Setpoint(seen.id, seen.setpoint_a, because, seen.phases_told)
         setpoints[seen.id] = known
         past = after(seen, image.now_s, rules, wanting=seen.cap_a > 0.0 or seen.unsure)
         if past is not NEW:
@@ -70,6 +79,7 @@ def decide(image: SiteImage, rules: Rules) -> Plan:
 def _look_at_all(image: SiteImage, wiring: Wiring, memory: Memory, rules: Rules) -> list[Seen]:
     last = image.last_plan
     setpoints = last.setpoints if last is not None else {}
+    ruled = rulings(image)
     everyone = []
     for outlet in wiring.outlets:
         name = outlet.point.id
@@ -82,6 +92,7 @@ def _look_at_all(image: SiteImage, wiring: Wiring, memory: Memory, rules: Rules)
                 memory.pasts.get(name, NEW),
                 None if known is None else known.current_a,
                 rules,
+                ruled.get(name),
             )
         )
     return everyone

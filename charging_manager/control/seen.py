@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from attrs import evolve
 
 from charging_manager.control.memory import Past
+from charging_manager.control.ruled import Ruling
 from charging_manager.control.rules import Rules
 from charging_manager.control.wiring import Outlet, ceil_step, floor_step
 from charging_manager.model.plan import Because, SiteImage
@@ -41,9 +42,12 @@ class Seen:
         "lines",
         "lost_s",
         "measured_a",
+        "mode",
         "outlet",
         "past",
+        "phases_told",
         "readings",
+        "ruling",
         "setpoint_a",
         "share_a",
         "silent",
@@ -81,14 +85,25 @@ class Seen:
     """By hand, to less than its maximum."""
     barred: bool
     """Stopped at once, for this decision."""
+    mode: Mode
+    """The one that counts, after rules."""
+    ruling: Ruling | None
+    phases_told: int | None
+    """How many phases it shall use; None: as it is."""
     because: Because | None
     limit_line: int
 
 
 def look(
-    image: SiteImage, outlet: Outlet, paths: tuple[tuple[int, ...], ...], past: Past, last_a: float | None, rules: Rules
+    image: SiteImage,
+    outlet: Outlet,
+    paths: tuple[tuple[int, ...], ...],
+    past: Past,
+    last_a: float | None,
+    rules: Rules,
+    ruling: Ruling | None = None,
 ) -> Seen:
-    """One charge point, judged by its newest reading and its obedience."""
+    """One charge point, judged by its newest reading, its obedience and what rules say of it."""
     now = image.now_s
     point = outlet.point
     seen = Seen()
@@ -96,6 +111,8 @@ def look(
     seen.share_a = seen.setpoint_a = 0.0
     seen.because, seen.limit_line = None, -1
     seen.barred = seen.held = False
+    seen.ruling, seen.phases_told = ruling, None
+    seen.mode = point.mode if ruling is None or ruling.mode is None else ruling.mode
     obedience = image.obedience.get(point.id) or Obedience(max(point.max_a, 32.0))
     readings = seen.readings = image.readings.get(point.id, ())
     newest = readings[-1] if readings else None
@@ -252,10 +269,8 @@ def _cap(seen: Seen, hardware_max_a: float, overrides: Mapping[str, float]) -> f
     code = ""
     if point.out_of_service:
         code = "out-of-service"
-    elif point.mode is Mode.OFF:
-        code = "mode-off"
-    elif point.mode is not Mode.FAST:
-        code = "mode-not-available"
+    elif seen.mode is Mode.OFF:
+        code = "mode-off" if point.mode is Mode.OFF else "rule-off"
     elif seen.silent or (seen.unsure and seen.last_a <= 0.0):
         code = "silent"
     elif seen.status is Status.FREE:
@@ -265,7 +280,7 @@ def _cap(seen: Seen, hardware_max_a: float, overrides: Mapping[str, float]) -> f
     elif seen.status is Status.UNKNOWN:
         code = "status-unknown"
     if code:
-        seen.because = Because(code)
+        seen.because = Because(code, {"rule": seen.ruling.rule} if code == "rule-off" and seen.ruling else {})
         return 0.0
     cap = min(seen.outlet.highest_a, floor_step(hardware_max_a, point.step_a))
     override = overrides.get(point.id) if overrides else None
@@ -275,5 +290,12 @@ def _cap(seen: Seen, hardware_max_a: float, overrides: Mapping[str, float]) -> f
             seen.because = Because("override", {"amps": override})
             return 0.0
         seen.held = True
+    if seen.ruling is not None:
+        limit = 0.0 if seen.ruling.pause else seen.ruling.limit_a
+        if limit is not None and limit < cap:
+            cap = floor_step(limit, point.step_a)
+            if cap < seen.outlet.lowest_a:
+                seen.because = Because("rule-pause", {"rule": seen.ruling.rule})
+                return 0.0
     wants = seen.last_a if seen.unsure else seen.past.wants_a
     return cap if wants is None or wants > cap else wants

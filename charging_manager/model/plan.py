@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 
 from attrs import field, frozen
 
+from charging_manager.model.outside import NOTHING_KNOWN, Outside
 from charging_manager.model.reading import Obedience, Reading
 from charging_manager.model.site import Site
 from charging_manager.model.units import PhaseAmps
+from charging_manager.model.wish import Wish
 
 
 @frozen
@@ -26,6 +29,8 @@ class Setpoint:
     charge_point: str
     current_a: float
     because: Because
+    phases: int | None = None
+    """1 or 3: so many shall be used, where the box can switch; None: as they are."""
 
 
 @frozen
@@ -54,6 +59,11 @@ class SiteImage:
     last_plan: Plan | None = None
     overrides: Mapping[str, float] = field(factory=dict)
     """By charge point: a highest current (0 A pauses) until the car is unplugged."""
+    wishes: Mapping[str, Wish] = field(factory=dict)
+    """By charge point, where there is any."""
+    outside: Outside = NOTHING_KNOWN
+    now_at: datetime | None = None
+    """Local time of the site, aware: for rules, prices and goals alone. None: unknown."""
 
 
 @frozen
@@ -65,5 +75,7 @@ class Plan:
     setpoints: Mapping[str, Setpoint]
     budgets: Mapping[str, Budget]
     memory: object = None
+    storage_locked: bool = False
+    """Storage batteries shall give nothing now: what they gave would go into fast charging."""
     violations: tuple[str, ...] = ()
     """Invariants (docs/control.md) that this decision broke, for the log: empty unless there is a bug."""

@@ -59,3 +59,7 @@ class Obedience:
     answering: bool = False
     silent_s: float | None = None
     """How long it has not answered; None: never heard of since we started."""
+    switches_phases: bool = False
+    """It can be told to use one phase or three."""
+    phases: int | None = None
+    """What it was told to use and confirmed, or shows; None: not known, or it cannot be told."""

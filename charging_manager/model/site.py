@@ -8,20 +8,26 @@ from enum import StrEnum
 from attrs import field, frozen
 
 from charging_manager.errors import ConfigError
+from charging_manager.model.mode import Mode
+from charging_manager.model.rule import Rule
 from charging_manager.model.units import PhaseAmps
+
+__all__ = [
+    "Breaker",
+    "BreakerCurve",
+    "ChargePoint",
+    "Circuit",
+    "Meter",
+    "MeterRole",
+    "Mode",
+    "Site",
+    "SolarSettings",
+    "StorageRole",
+    "check_site",
+]
 
 MOST_A = 100_000.0
 """No fuse is larger; beyond it numbers come from mistakes, or from somebody who wants sums to overflow."""
-
-
-class Mode(StrEnum):
-    """What a person chose for a charge point (CONTRACT, ``PUT /charge-points/{id}/mode``)."""
-
-    OFF = "off"
-    SOLAR = "solar"
-    MIN_SOLAR = "min-solar"
-    FAST = "fast"
-    PLAN = "plan"
 
 
 class MeterRole(StrEnum):
@@ -32,6 +38,46 @@ class MeterRole(StrEnum):
     LOAD = "load"  # the circuit's house load alone, without charging
     SOLAR = "solar"
     STORAGE = "storage"
+
+
+class StorageRole(StrEnum):
+    """For whom a storage battery is there."""
+
+    HOUSE = "house"  # cars get nothing of what it gives, and it is filled before them
+    ALL = "all"  # what it could take, and what it gives, is for cars too
+
+
+class BreakerCurve(StrEnum):
+    """Of a miniature circuit breaker, IEC 60898-1."""
+
+    B = "B"
+    C = "C"
+
+
+@frozen
+class Breaker:
+    """What protects a circuit, for its thermal model; without one a limit is a limit at every instant."""
+
+    curve: BreakerCurve
+    rated_a: float
+
+
+@frozen
+class SolarSettings:
+    """How cars follow the sun; currents are per phase that the car uses."""
+
+    start_a: float = 6.5
+    """From so much surplus on a car starts,"""
+    start_after_s: float = 60.0
+    """after so long of it."""
+    grace_s: float = 300.0
+    """So long does it go on at its minimum when there is less."""
+    import_w: float = 0.0
+    """Aimed at where the site meets the grid: positive takes from the grid, negative leaves something to it."""
+    three_after_s: float = 180.0
+    """From one to three phases after so long of enough for three."""
+    phases: int | None = None
+    """1 or 3: never another; None: as the sun is."""
 
 
 @frozen
@@ -46,6 +92,14 @@ class Circuit:
     fallback_a: float = 0.0
     """What charging below may draw, per phase, while this circuit's meter is silent."""
     meter: str | None = None
+    charging_limit_a: PhaseAmps | None = None
+    """What charging alone may draw here, per phase, whatever else flows; None: no such limit."""
+    limit_w: float | None = None
+    """What may flow in all, over all phases; None: no such limit."""
+    charging_limit_w: float | None = None
+    """What charging alone may draw, over all phases; None: no such limit."""
+    breaker: Breaker | None = None
+    """Lets short peaks pass that it bears; never where the grid operator set the limit."""
 
 
 @frozen
@@ -63,6 +117,10 @@ class ChargePoint:
     """Higher is served first."""
     mode: Mode = Mode.FAST
     out_of_service: bool = False
+    max_w: float | None = None
+    """The most over all phases; None: as ``max_a`` has it."""
+    solar: SolarSettings | None = None
+    """None: as the site has it."""
 
 
 @frozen
@@ -74,6 +132,8 @@ class Meter:
     circuit: str
     role: MeterRole
     phases: tuple[int, ...] = (0, 1, 2)
+    storage: StorageRole = StorageRole.HOUSE
+    """Of a storage battery's meter."""
 
 
 @frozen
@@ -87,6 +147,12 @@ class Site:
     meters: Mapping[str, Meter] = field(factory=dict)
     unbalance_a: float | None = None
     """Most that charging may differ between two phases; None: no such limit."""
+    unbalance_with_house: bool = False
+    """The unbalance limit counts house load too."""
+    first_come: bool = False
+    """Inside a priority, who was plugged in first is served first, before turns rotate."""
+    solar: SolarSettings = SolarSettings()
+    rules: tuple[Rule, ...] = ()
 
     def path_to_root(self, circuit: str) -> Iterator[Circuit]:
         """The circuit and all above it, lowest first."""

@@ -6,7 +6,7 @@ from attrs import evolve
 from twisted.internet.task import Clock
 from twisted.logger import capturedLogs
 
-from charging_manager.agent.steering import Cycle, Steering
+from charging_manager.agent.steering import Cycle, Situation, Steering
 from charging_manager.control.decide import Rules, decide
 from charging_manager.model.plan import Plan, SiteImage
 from charging_manager.model.reading import Obedience, Reading, Status
@@ -52,7 +52,7 @@ def steered(judge: Judge) -> tuple[Steering, Clock, Hands, list[Cycle]]:
     def recent(now_s: float) -> dict[str, tuple[Reading, ...]]:
         return {"garage": (evolve(reading, taken_s=now_s),)}
 
-    steering = Steering(clock, judge, lambda: (SITE, {}, {"garage": 7.0}), recent, hands, published.append)
+    steering = Steering(clock, judge, lambda: Situation(SITE, {}, {"garage": 7.0}), recent, hands, published.append)
     steering.start()
     return steering, clock, hands, published
 

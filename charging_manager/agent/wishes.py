@@ -1,0 +1,20 @@
+"""Who wants what of which charge point now, from the configuration and the open sessions."""
+
+from __future__ import annotations
+
+from charging_manager.agent.config import Configuration
+from charging_manager.agent.sessions import SessionBook
+from charging_manager.model.wish import Wish
+
+
+def wishes(config: Configuration, book: SessionBook) -> dict[str, Wish]:
+    """By charge point, where a car is plugged in or something was set by hand."""
+    found = {}
+    for name in book.charge_points() | config.overrides.keys():
+        session = book.running(name)
+        found[name] = Wish(
+            user=session.user if session else None,
+            by_hand=name in config.overrides,
+            session_wh=session.energy_wh if session else 0.0,
+        )
+    return found

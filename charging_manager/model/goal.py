@@ -1,0 +1,33 @@
+"""What a driver wants by when: so much energy, or a state of charge, by a time of the day."""
+
+from __future__ import annotations
+
+from datetime import date, time
+from enum import StrEnum
+
+from attrs import field, frozen
+
+EVERY_DAY = frozenset(range(7))
+
+
+class Prefer(StrEnum):
+    """By what slots are chosen where there is a choice."""
+
+    CHEAP = "cheap"
+    GREEN = "green"
+
+
+@frozen
+class Goal:
+    """« 40 kWh by 07:00 ». One of ``energy_wh`` (since plug-in) and ``soc_pct`` is given.
+
+    ``by`` is local time of the site; ``days`` are the weekdays (Monday is 0) on which it repeats, or ``on`` is the one
+    day for which it was set.
+    """
+
+    by: time
+    energy_wh: float | None = None
+    soc_pct: float | None = None
+    days: frozenset[int] = field(default=EVERY_DAY, converter=frozenset)
+    on: date | None = None
+    prefer: Prefer = Prefer.CHEAP

@@ -1,0 +1,58 @@
+"""What comes from beyond the wires: prices, a forecast of the sun, inputs, and orders of the grid operator."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from attrs import field, frozen
+
+
+@frozen
+class PriceSlot:
+    """One price; times are aware, ``end_at`` excluded. Prices are per kWh and may be negative."""
+
+    start_at: datetime
+    end_at: datetime
+    price: float
+    co2_g: float | None = None
+    """Of a kWh, where the tariff says it."""
+
+
+@frozen
+class Prices:
+    """What is known of prices, oldest first, without overlaps; there may be gaps."""
+
+    slots: tuple[PriceSlot, ...] = ()
+    currency: str = "EUR"
+
+
+@frozen
+class SunSlot:
+    """Solar power expected, as a mean."""
+
+    start_at: datetime
+    end_at: datetime
+    power_w: float
+
+
+@frozen
+class Dimming:
+    """An order of the grid operator that holds now (§14a EnWG): what all charging together may draw from the grid."""
+
+    limit_w: float
+    source: str
+    """input, modbus or api."""
+
+
+@frozen
+class Outside:
+    """All of it, as it is known now. None: unknown, which never counts as good news."""
+
+    prices: Prices = Prices()
+    sun: tuple[SunSlot, ...] = ()
+    inputs: Mapping[str, bool | None] = field(factory=dict)
+    dimming: Dimming | None = None
+
+
+NOTHING_KNOWN = Outside()
