@@ -4,8 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from enum import StrEnum
 
 from attrs import field, frozen
+
+
+class PriceLevel(StrEnum):
+    """How a price stands beside the mean of three days (``control.prices``, which has the thresholds)."""
+
+    VERY_CHEAP = "very-cheap"
+    CHEAP = "cheap"
+    NORMAL = "normal"
+    DEAR = "dear"
+    VERY_DEAR = "very-dear"
 
 
 @frozen
