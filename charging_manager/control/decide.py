@@ -13,6 +13,7 @@ from __future__ import annotations
 from charging_manager.control.aims import aim
 from charging_manager.control.budget import Lines, weigh
 from charging_manager.control.explain import circuit_because, explain
+from charging_manager.control.instants import compare
 from charging_manager.control.memory import Memory, Past
 from charging_manager.control.monitor import check
 from charging_manager.control.ruled import rulings
@@ -22,6 +23,7 @@ from charging_manager.control.share import Claim, level
 from charging_manager.control.smooth import TINY, settle
 from charging_manager.control.turns import after, choose, pause_left_s, place
 from charging_manager.control.wiring import Wiring, wire
+from charging_manager.control.workings import Workings
 from charging_manager.model.plan import Budget, Plan, Setpoint, SiteImage
 
 __all__ = ["Rules", "decide"]
@@ -38,6 +40,7 @@ def decide(image: SiteImage, rules: Rules) -> Plan:
         wiring = wire(image.site)
         tree_s = image.now_s if wiring.circuits != memory.wiring.circuits else tree_s
 
+    instants = compare(memory.instants, image.now_s, image.now_at)
     everyone = _look_at_all(image, wiring, memory, rules)
     aim(image, wiring, everyone, rules)
     lines, watches, houses = weigh(image, wiring, everyone, memory, rules)
@@ -71,8 +74,9 @@ def decide(image: SiteImage, rules: Rules) -> Plan:
         decided_s=image.now_s,
         setpoints=setpoints,
         budgets=_budgets(wiring, lines),
-        memory=Memory(wiring, pasts, watches, houses, lines.overdrafts, tree_s, starving),
+        memory=Memory(wiring, pasts, watches, houses, lines.overdrafts, tree_s, starving, instants),
         violations=violations,
+        workings=Workings(wiring, everyone, lines, instants, rules, image.now_s),
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from attrs import field, frozen
 
+from charging_manager.control.instants import NOWHERE, Instants
 from charging_manager.control.wiring import Wiring
 from charging_manager.model.units import NO_AMPS, MaybePhaseAmps, PhaseAmps
 
@@ -112,3 +113,5 @@ class Memory:
     """When the circuits were changed last."""
     starving: Mapping[str, int] = field(factory=dict)
     """Cycles for which a waiting car could have had its minimum: the monitor's count for I3."""
+    instants: Instants = NOWHERE
+    """What o'clock it is, for sentences."""

@@ -79,3 +79,5 @@ class Plan:
     """Storage batteries shall give nothing now: what they gave would go into fast charging."""
     violations: tuple[str, ...] = ()
     """Invariants (docs/control.md) that this decision broke, for the log: empty unless there is a bug."""
+    workings: object = field(default=None, eq=False, repr=False)
+    """How it was come to: control's own, for ``control.chain``. Not to be kept longer than the plan itself."""
