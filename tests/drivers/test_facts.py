@@ -178,15 +178,30 @@ def test_the_vectors_of_the_facts_decode_to_their_values(name: str) -> None:
 def test_any_words_decode_as_an_independent_decoder_says(name: str, data: st.DataObject) -> None:
     key, fact, found = data.draw(st.sampled_from([pair for pair in pairs(name) if pair[2]]))
     words = data.draw(st.lists(st.integers(0, 0xFFFF), min_size=fact["count"], max_size=fact["count"]))
+    _decodes_alike(name, key, fact, found, words)
+
+
+def _decodes_alike(name: str, key: str, fact: dict[str, Any], found: list[Register], words: list[int]) -> None:
     for register in found:
         value = decode(register, words)
-        if value is None or register.bits is not None or (name, key) in OTHER_TYPES:
+        if value is None or (name, key) in OTHER_TYPES:
             continue
         raw = naive(fact["type"], words, {**FACTS[name]["encoding"], **fact})
-        if isinstance(raw, str):
-            assert value == "".join(letter for letter in raw if letter.isprintable())
+        if register.bits is not None:
+            low, high = register.bits
+            assert isinstance(raw, int), key
+            assert value == (raw >> low & (1 << high - low + 1) - 1) * register.scale, key
+        elif isinstance(raw, str):
+            assert value == "".join(letter for letter in raw if letter.isprintable()), key
         else:
-            assert value == pytest.approx(raw * fact.get("scale", 1), rel=1e-9)
+            assert value == pytest.approx(raw * fact.get("scale", 1), rel=1e-9), key
+
+
+@each
+def test_words_of_which_no_two_are_alike_decode_as_an_independent_decoder_says(name: str) -> None:
+    for key, fact, found in pairs(name):
+        for first in (0x0102, 0x4348, 0xC2C8):
+            _decodes_alike(name, key, fact, found, [first + 0x0101 * at & 0xFFFF for at in range(fact["count"])])
 
 
 @each
