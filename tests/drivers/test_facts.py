@@ -200,7 +200,7 @@ def _decodes_alike(name: str, key: str, fact: dict[str, Any], found: list[Regist
 @each
 def test_words_of_which_no_two_are_alike_decode_as_an_independent_decoder_says(name: str) -> None:
     for key, fact, found in pairs(name):
-        for first in (0x0102, 0x4348, 0xC2C8):
+        for first in (0x0102, 0x4348, 0xC2C8, 0x7FA5):
             _decodes_alike(name, key, fact, found, [first + 0x0101 * at & 0xFFFF for at in range(fact["count"])])
 
 

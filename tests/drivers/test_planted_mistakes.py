@@ -1,7 +1,7 @@
 """The proofs are worth something: a wrong scale, sign, address, word order or watchdog in any table turns one red.
 
 Every register that the facts know, with a vector or without, is spoilt in every way that makes sense for it, one way
-at a time, and the proofs of its driver are run on the spoilt table. What stays green everywhere is a hole, and is named.
+at a time, and the proofs of its driver are run on the spoilt table. What stays green everywhere is a hole.
 """
 
 from __future__ import annotations
