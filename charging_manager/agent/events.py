@@ -16,7 +16,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
-from charging_manager.agent.picture import Json, Picture, as_lists, difference, merged, visible
+from charging_manager.agent.picture import Audience, Json, Picture, as_lists, difference, merged, visible
 from charging_manager.http.routes import Caller, Sink, Stream
 
 _REMEMBERED = 60
@@ -24,9 +24,6 @@ _FEED_KEPT_S = 60.0
 _FURTHEST_BEHIND = 256 * 1024
 _LONGEST_PAUSE_S = 55.0
 _HEARTBEAT_S = 15.0
-
-Audience = frozenset[str] | None
-"""The charge points that somebody may see; None: everything."""
 
 
 def event(number: int, name: str, data: Json) -> bytes:
@@ -56,7 +53,7 @@ class Feed:
 
     def turn(self, picture: Picture, number: int) -> None:
         """Take the newest picture and tell everybody what is new in it."""
-        new = visible(picture.said(self.language), self.audience)
+        new = visible(picture.said(self.language, self.audience), self.audience)
         delta = difference(self.state, new) if self.state else None
         if delta == {}:
             return
@@ -202,7 +199,7 @@ class EventHub:
         """The newest picture as JSON, made once for all who see and speak the same."""
         found = self._states.get((language, audience))
         if found is None:
-            said = self._picture.said(language) if self._picture is not None else {}
+            said = self._picture.said(language, audience) if self._picture is not None else {}
             found = self._states[language, audience] = orjson.dumps(as_lists(visible(said, audience)))
         return found
 

@@ -12,6 +12,7 @@ from attrs import field, frozen
 from charging_manager import VERSION
 from charging_manager.agent.config import AVAILABLE_MODES, Configuration, DeviceSettings, Kind
 from charging_manager.agent.steering import Cycle
+from charging_manager.control.because import ANOTHER_SENTENCE
 from charging_manager.model.plan import Because, Budget
 from charging_manager.model.reading import Reading, Status
 from charging_manager.words import say
@@ -25,6 +26,8 @@ API = {"major": API_MAJOR, "features": list(FEATURES)}
 _FRESH_S = 30.0
 
 Json = dict[str, Any]
+Audience = frozenset[str] | None
+"""The charge points that somebody may see; None: everything."""
 
 
 @frozen
@@ -34,10 +37,15 @@ class Sentence:
     code: str
     sentence: str
     fields: Mapping[str, str | float | int] = field(factory=dict)
+    points: Mapping[str, str] = field(factory=dict)
+    """By field that holds a charge point's name: its id, since not everybody may know it."""
 
-    def said(self, language: str) -> Json:
+    def said(self, language: str, audience: Audience = None) -> Json:
         """As JSON; the English sentence and its fields go along, for a browser that translates itself."""
         fields = {key: _round(value, 2) if isinstance(value, float) else value for key, value in self.fields.items()}
+        if audience is not None:
+            unknown = [key for key, point in self.points.items() if point not in audience]
+            fields |= dict.fromkeys(unknown, say(language, ANOTHER_SENTENCE))
         return {
             "code": self.code,
             "text": say(language, self.sentence, **fields),
@@ -59,20 +67,20 @@ class Picture:
 
     parts: Mapping[str, Any]
 
-    def said(self, language: str) -> Json:
-        """The same with all sentences said."""
-        return {key: _said(value, language) for key, value in self.parts.items()}
+    def said(self, language: str, audience: Audience = None) -> Json:
+        """The same with all sentences said, for those who may know of these charge points alone."""
+        return {key: _said(value, language, audience) for key, value in self.parts.items()}
 
 
-def _said(value: Any, language: str) -> Any:
+def _said(value: Any, language: str, audience: Audience) -> Any:
     if isinstance(value, Sentence):
-        return value.said(language)
+        return value.said(language, audience)
     if isinstance(value, Words):
         return say(language, value.sentence.sentence, **value.sentence.fields)
     if isinstance(value, dict):
-        return {key: _said(one, language) for key, one in value.items()}
+        return {key: _said(one, language, audience) for key, one in value.items()}
     if isinstance(value, list):
-        return [_said(one, language) for one in value]
+        return [_said(one, language, audience) for one in value]
     return value
 
 
@@ -230,7 +238,7 @@ KEYED = ("circuits", "charge_points", "meters")
 """Parts that are objects by id inside, and lists in ``/state``."""
 
 
-def visible(said: Json, charge_points: frozenset[str] | None) -> Json:
+def visible(said: Json, charge_points: Audience) -> Json:
     """What somebody may see: everything (None), or these charge points and nothing of the house."""
     if charge_points is None or not said:
         return said

@@ -26,7 +26,7 @@ from charging_manager.agent.steering import Cycle, Situation, Steering
 from charging_manager.agent.store import Change, ConfigStore
 from charging_manager.agent.wishes import wishes
 from charging_manager.clocks import UtcNow, zone
-from charging_manager.control.because import SENTENCES
+from charging_manager.control.because import POINTS, SENTENCES
 from charging_manager.devices.driver import Driver
 from charging_manager.devices.loader import DriverShelf
 from charging_manager.errors import ChargingManagerError
@@ -145,7 +145,7 @@ class RunningSite:
                 last=self.readings.last,
                 answering=self.fleet.answering,
                 session_wh=self._session_wh,
-                because=_reason,
+                because=self.reason,
                 cloud_state=cloud.state if cloud else "off",
                 cloud_error=cloud.error if cloud else None,
                 cloud_next_try_s=cloud.next_try_s if cloud else None,
@@ -154,6 +154,13 @@ class RunningSite:
                 now_at=self.now(),
             )
         )
+
+    def reason(self, because: Because) -> Sentence:
+        """A because as a sentence: ids of charge points become names."""
+        points = {key: str(because.fields[key]) for key in POINTS if key in because.fields}
+        devices = self.config.current.devices
+        fields = {**because.fields, **{key: devices[one].name for key, one in points.items() if one in devices}}
+        return Sentence(because.code, SENTENCES.get(because.code, because.code), fields, points)
 
     def _situation(self) -> Situation:
         config = self.config.current
@@ -276,7 +283,3 @@ class RunningSite:
                 Sentence("steering-failed", "Deciding fails; every charge point is held to its fallback. See the log.")
             )
         return alarms
-
-
-def _reason(because: Because) -> Sentence:
-    return Sentence(because.code, SENTENCES.get(because.code, because.code), because.fields)

@@ -1,11 +1,13 @@
 """Why a charge point has its setpoint: stable codes, and a sentence for each.
 
-The sentences are constant, so that they can be translated; ``{fields}`` come with the code.
+The sentences are constant, so that they can be translated; ``{fields}`` come with the code. A field of ``POINTS`` holds
+the id of a charge point: who says the sentence puts its name there, or « another charge point » for those who may not
+know it. A time is an instant, not a countdown: a reason that changed each second would be told to every open page.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from charging_manager.model.plan import Because
 from charging_manager.words import say
@@ -16,17 +18,20 @@ SENTENCES: Mapping[str, str] = {
     "maximum": "Charging may use all that the charge point allows: {amps} A.",
     "car-takes-less": "The car takes less than it could have; it is offered {amps} A and gets more when it asks.",
     "override": "Held to {amps} A by hand until the car is unplugged.",
-    "circuit-limit": "The circuit {circuit} allows no more on {phase}: its limit is {limit} A, shared fairly.",
+    "hardware-maximum": "The charge point itself can do no more than {amps} A, less than was entered for it.",
+    "circuit-limit": "The circuit {circuit} is full on {phase}: its {limit} A are shared fairly (cars: {cars}).",
     "priority": "Charge points of higher priority use what the circuit {circuit} can give on {phase}.",
-    "overdraft": "The circuit {circuit} was overloaded on {phase} and is held lower for {minutes} min, to cool.",
+    "overdraft": "The circuit {circuit} was overloaded on {phase} and is held lower until {until}, to cool.",
     "overload": "The circuit {circuit} carries far more than its limit on {phase}; the lowest priority stops.",
     "unbalance": "Charging may differ by no more than {amps} A between phases; {phase} is the bound.",
     "meter-silent": "The meter of the circuit {circuit} is silent; until it is back, charging is held to {amps} A.",
-    "waiting-turn": "Waiting for its turn: the circuit {circuit} cannot give every car its minimum on {phase}.",
-    "pause": "Paused for want of current; it may start again in {minutes} min at the earliest.",
+    "waiting-turn": "Waiting: the circuit {circuit} is full on {phase}; {holder} has the turn until {until}.",
+    "no-room": "Waiting: of the {limit} A of the circuit {circuit} too little is left on {phase} for another car.",
+    "pause": "Paused for want of current; it may start again at {until} at the earliest.",
     "others-first": "Waiting until other charge points have confirmed that they draw less.",
     "rising": "Its share has grown; the setpoint follows in steps.",
     "mode-off": "Switched off.",
+    "rule-limit": "Held to {amps} A by the rule {rule}.",
     "rule-off": "Switched off by the rule {rule}.",
     "rule-pause": "Paused by the rule {rule}.",
     "mode-not-available": "This mode is not available yet; charging is off.",
@@ -38,6 +43,23 @@ SENTENCES: Mapping[str, str] = {
 }
 
 
-def sentence(because: Because, language: str = "en") -> str:
-    """The reason in words."""
-    return say(language, SENTENCES[because.code], **because.fields)
+POINTS = ("holder",)
+"""Fields that hold the id of a charge point, in the words of every sentence here."""
+ANOTHER_SENTENCE = "another charge point"
+
+
+def sentence(because: Because, language: str = "en", name_of: Callable[[str], str | None] = str) -> str:
+    """The reason in words. ``name_of`` gives a charge point's name by its id, or None to those who may not know it."""
+    return say(language, SENTENCES[because.code], **named_fields(because, language, name_of))
+
+
+def named_fields(
+    because: Because, language: str, name_of: Callable[[str], str | None]
+) -> Mapping[str, str | float | int]:
+    """The fields with names in place of ids."""
+    if not any(key in because.fields for key in POINTS):
+        return because.fields
+    return {
+        key: (name_of(str(value)) or say(language, ANOTHER_SENTENCE)) if key in POINTS else value
+        for key, value in because.fields.items()
+    }

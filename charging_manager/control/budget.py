@@ -16,7 +16,7 @@ from charging_manager.control.meters import good_readings, see_frozen, watch_met
 from charging_manager.control.rules import Rules
 from charging_manager.control.seen import Seen
 from charging_manager.control.wiring import ALL, Wiring
-from charging_manager.model.plan import Because, SiteImage
+from charging_manager.model.plan import SiteImage
 from charging_manager.model.units import PhaseAmps
 
 UNSEEN = Watch()
@@ -36,7 +36,6 @@ class Lines:
         "overdrafts",
         "rise",
         "room",
-        "said",
         "stale",
         "worst",
     )
@@ -63,8 +62,6 @@ class Lines:
     overdrafts: dict[tuple[str, int], Overdraft]
     first: dict[int, int]
     """The highest priority that was given something on a line."""
-    said: dict[tuple[int, bool, int], Because]
-    """What a line has been named for already; see ``explain``."""
 
 
 def up_the_tree(values: list[float], wiring: Wiring) -> None:
@@ -162,7 +159,7 @@ def weigh(
         for at in range(0, count, 3)
     ]
     lines = Lines()
-    lines.first, lines.said = {}, {}
+    lines.first = {}
     lines.worst = worst
     watches = _watch_all(image, wiring, memory, measured, shown_s, rules)
     houses = _houses(image, wiring, memory, watches, lines, measured, charging, rules)

@@ -51,11 +51,12 @@ def decide(image: SiteImage, rules: Rules) -> Plan:
     free = list(lines.rise)
     settle(everyone, lines, image.now_s, rules)
 
+    work = Workings(wiring, everyone, lines, instants, rules, image.now_s)
     setpoints: dict[str, Setpoint] = {}
     pasts: dict[str, Past] = {}
     before = last.setpoints if last is not None else {}
     for seen in everyone:
-        because = explain(seen, wiring, lines, image.now_s, rules)
+        because = explain(seen, work)
         known = before.get(seen.id)
         if (
             known is None
@@ -76,7 +77,7 @@ def decide(image: SiteImage, rules: Rules) -> Plan:
         budgets=_budgets(wiring, lines),
         memory=Memory(wiring, pasts, watches, houses, lines.overdrafts, tree_s, starving, instants),
         violations=violations,
-        workings=Workings(wiring, everyone, lines, instants, rules, image.now_s),
+        workings=work,
     )
 
 

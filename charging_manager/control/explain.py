@@ -1,16 +1,17 @@
-"""From what bound a charge point to its because."""
+"""From what bound a charge point to its because: the true cause, not the first that comes to mind.
+
+Work is done once for all that a line bounds, and only where something is bound: this is in the hot path.
+"""
 
 from __future__ import annotations
 
-import math
-
 from charging_manager.control.because import PHASE_NAMES
-from charging_manager.control.budget import Lines
 from charging_manager.control.rules import Rules
 from charging_manager.control.seen import Seen
 from charging_manager.control.smooth import TINY
 from charging_manager.control.turns import pause_left_s
 from charging_manager.control.wiring import Wiring, floor_step
+from charging_manager.control.workings import Workings
 from charging_manager.model.plan import Because
 
 
@@ -20,60 +21,95 @@ def circuit_because(code: str, wiring: Wiring, line: int, **fields: str | float 
     return Because(code, {"circuit": circuit.name or circuit.id, "phase": PHASE_NAMES[line % 3], **fields})
 
 
-def explain(seen: Seen, wiring: Wiring, lines: Lines, now: float, rules: Rules) -> Because:
+def explain(seen: Seen, work: Workings) -> Because:
     """Why this charge point has its setpoint."""
     if seen.because is not None:
         return seen.because
-    if seen.setpoint_a > 0.0 and seen.limit_line < 0:
-        return _own(seen)
-    if seen.setpoint_a <= 0.0:
-        tightest = _tightest(seen, lines)
-        if tightest < wiring.unbalance_line and lines.stale[tightest] and lines.room[tightest] < seen.outlet.lowest_a:
-            return _bound(tightest, seen, wiring, lines, now, waiting=True)
-        pause = pause_left_s(seen.past, now, rules)
-        if seen.last_a <= 0.0 and pause > 0.0:
-            return Because("pause", {"minutes": math.ceil(pause / 60)})
-        return _bound(tightest, seen, wiring, lines, now, waiting=True)
-    return _bound(seen.limit_line, seen, wiring, lines, now, waiting=False)
+    if seen.setpoint_a > 0.0:
+        return _own(seen) if seen.limit_line < 0 else _bound(seen.limit_line, seen, work, waiting=False)
+    tightest = tightest_line(seen, work)
+    if (
+        tightest < work.wiring.unbalance_line
+        and work.lines.stale[tightest]
+        and work.lines.room[tightest] < seen.outlet.lowest_a
+    ):
+        return _bound(tightest, seen, work, waiting=True)
+    if seen.last_a <= 0.0 and pause_left_s(seen.past, work.now_s, work.rules) > 0.0:
+        return Because("pause", {"until": work.instants.at(pause_until_s(seen, work.rules))})
+    return _bound(tightest, seen, work, waiting=True)
+
+
+def pause_until_s(seen: Seen, rules: Rules) -> float:
+    """When its pause is over."""
+    return (seen.past.paused_s or 0.0) + rules.pause_s
 
 
 def _own(seen: Seen) -> Because:
-    """Nothing but its own cap bounds it."""
+    """No line bounds it: what narrowed its own cap last."""
     amps = seen.setpoint_a
     wants = seen.past.wants_a
     if amps < floor_step(seen.cap_a, seen.outlet.point.step_a):
         return Because("rising")
     if wants is not None and seen.cap_a >= wants - TINY:
         return Because("car-takes-less", {"amps": amps})
-    return Because("override" if seen.held else "maximum", {"amps": amps})
+    return seen.capped or Because("maximum", {"amps": amps})
 
 
-def _tightest(seen: Seen, lines: Lines) -> int:
+def tightest_line(seen: Seen, work: Workings) -> int:
     """The line with the least room for a car that got nothing."""
-    return min(seen.lines, key=lambda line: (lines.room[line], line))
+    room = work.lines.room
+    return min(seen.lines, key=lambda line: (room[line], line))
 
 
-def _bound(line: int, seen: Seen, wiring: Wiring, lines: Lines, now: float, *, waiting: bool) -> Because:
+def _bound(line: int, seen: Seen, work: Workings, *, waiting: bool) -> Because:
     """What a line that is full says to a charge point; the same words for all of a priority."""
     key = (line, waiting, seen.outlet.point.priority)
-    said = lines.said.get(key)
+    said = work.said.get(key)
     if said is None:
-        said = lines.said[key] = _line_because(line, seen, wiring, lines, now, waiting=waiting)
+        said = work.said[key] = _line_because(line, seen, work, waiting=waiting)
     return said
 
 
-def _line_because(line: int, seen: Seen, wiring: Wiring, lines: Lines, now: float, *, waiting: bool) -> Because:
-    phase = PHASE_NAMES[line % 3]
+def _line_because(line: int, seen: Seen, work: Workings, *, waiting: bool) -> Because:
+    wiring, lines = work.wiring, work.lines
     if line >= wiring.unbalance_line:
-        return Because("unbalance", {"amps": wiring.site.unbalance_a or 0.0, "phase": phase})
+        return Because("unbalance", {"amps": wiring.site.unbalance_a or 0.0, "phase": PHASE_NAMES[line % 3]})
     circuit = wiring.circuits[line // 3]
     if lines.stale[line]:
         return circuit_because("meter-silent", wiring, line, amps=circuit.fallback_a)
     over = lines.overdrafts.get((circuit.id, line % 3))
     if over is not None and over.current_a > 0.0:
-        return circuit_because("overdraft", wiring, line, minutes=math.ceil((over.until_s - now) / 60))
-    if lines.first.get(line, seen.outlet.point.priority) > seen.outlet.point.priority:
-        return circuit_because("priority", wiring, line)
-    if waiting:
-        return circuit_because("waiting-turn", wiring, line)
-    return circuit_because("circuit-limit", wiring, line, limit=circuit.limit_a[line % 3])
+        return circuit_because("overdraft", wiring, line, until=work.instants.at(over.until_s))
+    riders = work.riders(line)
+    priority = seen.outlet.point.priority
+    if lines.first.get(line, priority) > priority:
+        higher = sum(each.share_a for each in riders if each.outlet.point.priority > priority)
+        if higher + TINY >= (seen.outlet.lowest_a if waiting else seen.share_a):
+            return circuit_because("priority", wiring, line)
+    if not waiting:
+        return circuit_because("circuit-limit", wiring, line, limit=circuit.limit_a[line % 3], cars=len(riders))
+    holder = next_to_go(riders, priority, work)
+    if holder is None:
+        return circuit_because("no-room", wiring, line, limit=circuit.limit_a[line % 3])
+    ends = work.instants.at(turn_until_s(holder, work.rules))
+    return circuit_because("waiting-turn", wiring, line, holder=holder.id, until=ends)
+
+
+def turn_until_s(seen: Seen, rules: Rules) -> float:
+    """When the turn of one that charges is over at the latest; -inf if it has none."""
+    past = seen.past
+    if past.turn_s is None:
+        return float("-inf")
+    ends_s = past.turn_s + rules.turn_s
+    return ends_s if past.idle_s is None else min(ends_s, past.idle_s + rules.try_s)
+
+
+def next_to_go(riders: list[Seen], priority: int, work: Workings) -> Seen | None:
+    """Of those that charge on a line in this priority: whose turn ends first. None: nobody has one."""
+    first, at_s = None, float("inf")
+    for each in riders:
+        if each.outlet.point.priority == priority:
+            ends_s = turn_until_s(each, work.rules)
+            if work.now_s < ends_s < at_s:
+                first, at_s = each, ends_s
+    return first

@@ -34,8 +34,8 @@ class Seen:
         "because",
         "bits",
         "cap_a",
+        "capped",
         "excess_a",
-        "held",
         "id",
         "last_a",
         "limit_line",
@@ -73,6 +73,8 @@ class Seen:
     lines: tuple[int, ...]
     cap_a: float
     """The most that it may be given now; 0: nothing, for the reason in ``because``."""
+    capped: Because | None
+    """What narrowed ``cap_a`` last, but for the car's appetite: said if nothing tighter bounds it."""
     share_a: float
     setpoint_a: float
     lost_s: float
@@ -81,8 +83,6 @@ class Seen:
     """It does not answer and its grace is over."""
     unsure: bool
     """It did not answer just now: it keeps what it has and is given nothing more."""
-    held: bool
-    """By hand, to less than its maximum."""
     barred: bool
     """Stopped at once, for this decision."""
     mode: Mode
@@ -109,8 +109,9 @@ def look(
     seen = Seen()
     seen.id, seen.outlet = point.id, outlet
     seen.share_a = seen.setpoint_a = 0.0
-    seen.because, seen.limit_line = None, -1
-    seen.barred = seen.held = False
+    seen.because = seen.capped = None
+    seen.limit_line = -1
+    seen.barred = False
     seen.ruling, seen.phases_told = ruling, None
     seen.mode = point.mode if ruling is None or ruling.mode is None else ruling.mode
     obedience = image.obedience.get(point.id) or Obedience(max(point.max_a, 32.0))
@@ -282,14 +283,17 @@ def _cap(seen: Seen, hardware_max_a: float, overrides: Mapping[str, float]) -> f
     if code:
         seen.because = Because(code, {"rule": seen.ruling.rule} if code == "rule-off" and seen.ruling else {})
         return 0.0
-    cap = min(seen.outlet.highest_a, floor_step(hardware_max_a, point.step_a))
+    cap = seen.outlet.highest_a
+    if hardware_max_a < cap:
+        cap = floor_step(hardware_max_a, point.step_a)
+        seen.capped = Because("hardware-maximum", {"amps": cap})
     override = overrides.get(point.id) if overrides else None
     if override is not None and override < cap:
         cap = floor_step(override, point.step_a)
         if cap < seen.outlet.lowest_a:
             seen.because = Because("override", {"amps": override})
             return 0.0
-        seen.held = True
+        seen.capped = Because("override", {"amps": cap})
     if seen.ruling is not None:
         limit = 0.0 if seen.ruling.pause else seen.ruling.limit_a
         if limit is not None and limit < cap:
@@ -297,5 +301,6 @@ def _cap(seen: Seen, hardware_max_a: float, overrides: Mapping[str, float]) -> f
             if cap < seen.outlet.lowest_a:
                 seen.because = Because("rule-pause", {"rule": seen.ruling.rule})
                 return 0.0
+            seen.capped = Because("rule-limit", {"rule": seen.ruling.rule, "amps": cap})
     wants = seen.last_a if seen.unsure else seen.past.wants_a
     return cap if wants is None or wants > cap else wants

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from attrs import frozen
+from attrs import field, frozen
 
 from charging_manager.control.budget import Lines
 from charging_manager.control.instants import Instants
 from charging_manager.control.rules import Rules
 from charging_manager.control.seen import Seen
 from charging_manager.control.wiring import Wiring
+from charging_manager.model.plan import Because
 
 
 @frozen(eq=False)
 class Workings:
-    """What ``decide`` wrote on its scratch paper. To be read, not changed: ``chain`` makes words of it."""
+    """What ``decide`` wrote on its scratch paper: to be read, not changed, by ``explain`` and ``chain``."""
 
     wiring: Wiring
     everyone: list[Seen]
@@ -22,3 +23,15 @@ class Workings:
     instants: Instants
     rules: Rules
     now_s: float
+    said: dict[tuple[int, bool, int], Because] = field(factory=dict, repr=False)
+    """What a line has been named for already: by line, whether for one that waits, and priority; see ``explain``."""
+    _riders: dict[int, list[Seen]] = field(factory=dict, repr=False)
+
+    def riders(self, line: int) -> list[Seen]:
+        """Who gets something of this line."""
+        if not self._riders:
+            for seen in self.everyone:
+                if seen.share_a > 0.0:
+                    for each in seen.lines:
+                        self._riders.setdefault(each, []).append(seen)
+        return self._riders.get(line, [])

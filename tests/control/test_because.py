@@ -41,5 +41,5 @@ def test_no_sentence_is_left_over() -> None:
 
 
 def test_a_reason_speaks_in_numbers_and_names() -> None:
-    because = Because("circuit-limit", {"circuit": "Garage", "phase": "L2", "limit": 32.0})
-    assert sentence(because) == "The circuit Garage allows no more on L2: its limit is 32 A, shared fairly."
+    because = Because("circuit-limit", {"circuit": "Garage", "phase": "L2", "limit": 32.0, "cars": 3})
+    assert sentence(because) == "The circuit Garage is full on L2: its 32 A are shared fairly (cars: 3)."

@@ -38,7 +38,7 @@ def test_a_car_gets_what_the_house_leaves_and_hears_why() -> None:
     setpoint = decide(image(), Rules()).setpoints["box"]
     assert setpoint.current_a == 22.0
     assert setpoint.because.code == "circuit-limit"
-    assert setpoint.because.fields == {"circuit": "Main", "phase": "L1", "limit": 32.0}
+    assert setpoint.because.fields == {"circuit": "Main", "phase": "L1", "limit": 32.0, "cars": 1}
 
 
 def test_the_same_image_gives_the_same_plan() -> None:

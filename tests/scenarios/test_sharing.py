@@ -201,7 +201,7 @@ def test_steps_of_two_amperes_are_rounded_down() -> None:
 
 def test_when_room_comes_back_someone_charges_within_three_cycles() -> None:
     site = SiteScript(box("garage"), rules=Rules(pause_s=0.0))
-    site.house(30.0).plug("garage").after(30.0).expect("garage", 0.0, "waiting-turn")
+    site.house(30.0).plug("garage").after(30.0).expect("garage", 0.0, "no-room")
     site.house(26.0).after(3.0).expect("garage", 6.0)
 
 
