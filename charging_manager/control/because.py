@@ -34,6 +34,7 @@ SENTENCES: Mapping[str, str] = {
     "rule-limit": "Held to {amps} A by the rule {rule}.",
     "rule-off": "Switched off by the rule {rule}.",
     "rule-pause": "Paused by the rule {rule}.",
+    "rule-too-low": "The rule {rule} allows {amps} A, less than the least of the charge point, {least} A: paused.",
     "mode-not-available": "This mode is not available yet; charging is off.",
     "no-car": "No car is plugged in.",
     "fault": "The charge point reports a fault.",

@@ -16,6 +16,7 @@ from charging_manager.control.explain import circuit_because, explain
 from charging_manager.control.instants import compare
 from charging_manager.control.memory import Memory, Past
 from charging_manager.control.monitor import check
+from charging_manager.control.rulebook import Ruled
 from charging_manager.control.ruled import rulings
 from charging_manager.control.rules import Rules
 from charging_manager.control.seen import NEW, Seen, look
@@ -41,7 +42,8 @@ def decide(image: SiteImage, rules: Rules) -> Plan:
         tree_s = image.now_s if wiring.circuits != memory.wiring.circuits else tree_s
 
     instants = compare(memory.instants, image.now_s, image.now_at)
-    everyone = _look_at_all(image, wiring, memory, rules)
+    ruled = rulings(image, memory, rules)
+    everyone = _look_at_all(image, wiring, memory, ruled, rules)
     aim(image, wiring, everyone, rules)
     lines, watches, houses = weigh(image, wiring, everyone, memory, rules)
     if image.now_s - tree_s >= rules.settle_s:  # a limit that a person lowers is no overload
@@ -75,16 +77,15 @@ def decide(image: SiteImage, rules: Rules) -> Plan:
         decided_s=image.now_s,
         setpoints=setpoints,
         budgets=_budgets(wiring, lines),
-        memory=Memory(wiring, pasts, watches, houses, lines.overdrafts, tree_s, starving, instants),
+        memory=Memory(wiring, pasts, watches, houses, lines.overdrafts, tree_s, starving, instants, ruled),
         violations=violations,
         workings=work,
     )
 
 
-def _look_at_all(image: SiteImage, wiring: Wiring, memory: Memory, rules: Rules) -> list[Seen]:
+def _look_at_all(image: SiteImage, wiring: Wiring, memory: Memory, ruled: Ruled, rules: Rules) -> list[Seen]:
     last = image.last_plan
     setpoints = last.setpoints if last is not None else {}
-    ruled = rulings(image)
     everyone = []
     for outlet in wiring.outlets:
         name = outlet.point.id
@@ -97,7 +98,7 @@ def _look_at_all(image: SiteImage, wiring: Wiring, memory: Memory, rules: Rules)
                 memory.pasts.get(name, NEW),
                 None if known is None else known.current_a,
                 rules,
-                ruled.get(name),
+                ruled.by_point.get(name),
             )
         )
     return everyone
@@ -146,6 +147,8 @@ def _keep_the_silent(everyone: list[Seen], lines: Lines, image: SiteImage) -> No
     for seen in everyone:
         if seen.silent and seen.last_a > 0.0 and seen.because is not None and seen.because.code == "silent":
             override = image.overrides.get(seen.id, seen.last_a)
+            if seen.ruling is not None:
+                override = min(override, seen.ruling.most_a(seen.bits.bit_count())[0])
             if override >= seen.last_a and all(lines.room[line] >= -TINY for line in seen.lines):
                 seen.share_a = seen.last_a
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from attrs import field, frozen
 
 from charging_manager.control.instants import NOWHERE, Instants
+from charging_manager.control.rulebook import NOTHING_RULED, Ruled
 from charging_manager.control.wiring import Wiring
 from charging_manager.model.units import NO_AMPS, MaybePhaseAmps, PhaseAmps
 
@@ -115,3 +116,4 @@ class Memory:
     """Cycles for which a waiting car could have had its minimum: the monitor's count for I3."""
     instants: Instants = NOWHERE
     """What o'clock it is, for sentences."""
+    ruled: Ruled = NOTHING_RULED

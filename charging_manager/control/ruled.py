@@ -1,92 +1,191 @@
 """Rules that people laid on top of modes: which hold now, and what that means for each charge point.
 
-Rules are data (``model.rule``). They only narrow: of several limits the lowest counts, of several modes the one that
-takes least, a pause is the least of all. A wish by hand holds before every rule until the car is unplugged.
+Rules are data (``model.rule``), compiled once for a Site object (``rulebook``). Each is judged once a decision by facts
+of the whole site; those that ask for a state of charge once more for each car, when something of it has changed. They
+only narrow: of several limits the lowest counts, of several modes the one that takes least, a pause is the least of
+all. A wish by hand holds before every rule until the car is unplugged.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from math import inf
 
-from attrs import frozen
-
-from charging_manager.model.mode import Mode
+from charging_manager.control.conditions import BREATHING, Part
+from charging_manager.control.facts import Facts, gather
+from charging_manager.control.memory import Memory
+from charging_manager.control.rulebook import NOTHING_RULED, Book, Car, Laid, Ruled, Spell, joined, lay
+from charging_manager.control.rules import Rules
 from charging_manager.model.plan import SiteImage
-from charging_manager.model.rule import Condition, Rule
 from charging_manager.model.wish import Wish
 
-LEAST_FIRST = (Mode.OFF, Mode.SOLAR, Mode.MIN_SOLAR, Mode.PLAN, Mode.FAST)
-NOBODY = Wish()
+Key = tuple[str, int, str]
+NOTHING_ON: frozenset[Key] = frozenset()
 
 
-@frozen
-class Ruling:
-    """What the rules that hold say of one charge point; ``rule`` names the one that said the lowest."""
-
-    rule: str
-    limit_a: float | None = None
-    mode: Mode | None = None
-    pause: bool = False
-
-
-def rulings(image: SiteImage) -> Mapping[str, Ruling]:
-    """By charge point, where a rule holds."""
+def rulings(image: SiteImage, memory: Memory, rules: Rules) -> Ruled:
+    """What rules say in this image, by charge point, and what they leave to the next."""
     if not image.site.rules:
+        return NOTHING_RULED
+    last = memory.ruled
+    book = last.book
+    if book is None or book.site is not image.site:
+        book = lay(image.site)
+        last = _carried(last, book)
+    frozen_meters = {name for name, watch in memory.watches.items() if watch.frozen}
+    facts = gather(image, book.facts, frozen_meters, rules)
+    return judge(book, facts, image.wishes, last, image.now_s)
+
+
+def judge(book: Book, facts: Facts, wishes: Mapping[str, Wish], last: Ruled, now_s: float) -> Ruled:
+    """What the rules of this book say of these facts. Pure: also for « what if »."""
+    on: set[Key] = set()
+    spells: dict[str, Spell] = {}
+    bits = 0
+    for laid in book.site_rules:
+        says = [_all(parts, facts, "", last.on, on) for parts in laid.conditions]
+        if _holds(laid, joined(laid.rule, says), last.spells, spells, now_s):
+            bits |= laid.bit
+    cars = _cars(book, facts, last, on, now_s) if book.car_rules else {}
+    by_point = {}
+    for name, mask in book.of_point.items():
+        wish = wishes.get(name)
+        if wish is not None:
+            if wish.by_hand:
+                continue
+            if wish.user is not None and wish.user in book.of_user:
+                mask |= book.of_user[wish.user]
+        holding = mask & bits
+        if cars:
+            holding |= mask & cars[name].bits
+        ruling = book.said(holding)
+        if ruling is not None:
+            by_point[name] = ruling
+    return Ruled(book, bits, frozenset(on), spells, cars, by_point)
+
+
+def holding(ruled: Ruled) -> Mapping[str, tuple[str, ...] | None]:
+    """The rules whose conditions hold (or are kept): for which cars, where that is judged by car, else None."""
+    if ruled.book is None:
         return {}
-    holding = [rule for rule in image.site.rules if rule.enabled and _holds(rule.when, image)]
-    found: dict[str, Ruling] = {}
-    for rule in holding:
-        for name in image.site.charge_points:
-            wish = image.wishes.get(name, NOBODY)
-            if not wish.by_hand and _meant(rule, name, wish):
-                known = found.get(name)
-                found[name] = _of(rule) if known is None else _lower(known, _of(rule))
+    found: dict[str, tuple[str, ...] | None] = dict.fromkeys(ruled.book.ids(ruled.bits))
+    for laid in ruled.book.car_rules:
+        cars = tuple(name for name, car in ruled.cars.items() if car.bits & laid.bit & ruled.book.of_point[name])
+        users = laid.rule.users
+        if users or cars:
+            every = tuple(name for name, car in ruled.cars.items() if car.bits & laid.bit)
+            cars = every if users else cars
+        if cars:
+            found[laid.rule.id] = cars
     return found
 
 
-def _meant(rule: Rule, charge_point: str, wish: Wish) -> bool:
-    if not rule.charge_points and not rule.users:
+def _all(parts: Sequence[Part], facts: Facts, charge_point: str, was_on: frozenset[Key], on: set[Key]) -> bool:
+    """Whether every part holds. All are asked, so that each keeps its own band."""
+    every = True
+    for part in parts:
+        held = part.fact in BREATHING and part.key in was_on
+        said = part.test(facts, charge_point, held)
+        if said is None:
+            said = part.unknown
+        elif said and part.fact in BREATHING:
+            on.add(part.key)
+        every = every and said
+    return every
+
+
+def _holds(laid: Laid, true: bool, known: Mapping[str, Spell], spells: dict[str, Spell], now_s: float) -> bool:
+    """Whether it holds: its condition is true, has not ended for long, or it has not held for long."""
+    if not laid.lasts:
+        return true
+    name = laid.rule.id
+    spell = known.get(name)
+    if true:
+        if spell is None or now_s >= until_s(laid, spell):
+            spell = Spell(now_s)
+        elif spell.ended_s is not None:
+            spell = Spell(spell.since_s)
+        spells[name] = spell
         return True
-    return charge_point in rule.charge_points or (wish.user is not None and wish.user in rule.users)
+    if spell is None:
+        return False
+    if spell.ended_s is None:
+        spell = Spell(spell.since_s, now_s)
+    if now_s < until_s(laid, spell):
+        spells[name] = spell
+        return True
+    return False
 
 
-def _of(rule: Rule) -> Ruling:
-    return Ruling(rule.name, rule.limit_a, rule.mode, rule.pause)
+def until_s(laid: Laid, spell: Spell) -> float:
+    """Until when it holds by itself; for ever while its condition is true."""
+    if spell.ended_s is None:
+        return inf
+    return max(spell.ended_s + laid.rule.keep_s, spell.since_s + laid.least_s)
 
 
-def _lower(one: Ruling, other: Ruling) -> Ruling:
-    limits = [(each.limit_a, each.rule) for each in (one, other) if each.limit_a is not None]
-    modes = [(LEAST_FIRST.index(each.mode), each.rule) for each in (one, other) if each.mode is not None]
-    if one.pause or other.pause:
-        name = one.rule if one.pause else other.rule
-    else:
-        name = min(limits)[1] if limits else min(modes)[1] if modes else one.rule
-    return Ruling(
-        name,
-        min(limits)[0] if limits else None,
-        LEAST_FIRST[min(modes)[0]] if modes else None,
-        one.pause or other.pause,
+def _cars(book: Book, facts: Facts, last: Ruled, on: set[Key], now_s: float) -> dict[str, Car]:
+    """Rules that ask for a state of charge, for every charge point; what is as it was is not asked again."""
+    site_says = tuple(
+        tuple([_all(parts, facts, "", last.on, on) for parts in laid.conditions]) for laid in book.car_rules
     )
+    nobody: dict[int, Car] = {}
+    cars = {}
+    for name in book.of_point:
+        soc_pct = facts.soc_pct.get(name)
+        was = last.cars.get(name) if name in facts.soc_pct else None  # no car: nothing is kept for the next one
+        if was is not None and was.soc_pct == soc_pct and was.site_says == site_says and now_s < was.until_s:
+            cars[name] = was
+        elif soc_pct is None and (was is None or not was.spells):  # all of whom nothing is known are alike
+            if 0 not in nobody:
+                nobody[0] = _car(book, facts, name, None, site_says, None, now_s)
+            cars[name] = nobody[0]
+        else:
+            cars[name] = _car(book, facts, name, soc_pct, site_says, was, now_s)
+    return cars
 
 
-def _holds(when: Condition, image: SiteImage) -> bool:
-    return _in_time(when, image.now_at)
+def _car(
+    book: Book,
+    facts: Facts,
+    name: str,
+    soc_pct: float | None,
+    site_says: tuple[tuple[bool, ...], ...],
+    was: Car | None,
+    now_s: float,
+) -> Car:
+    on: set[Key] = set()
+    spells: dict[str, Spell] = {}
+    bits, until = 0, inf
+    known, was_on = (was.spells, was.on) if was is not None else ({}, NOTHING_ON)
+    for laid, says in zip(book.car_rules, site_says, strict=True):
+        both = [said and _all(parts, facts, name, was_on, on) for said, parts in zip(says, laid.of_car, strict=True)]
+        if _holds(laid, joined(laid.rule, both), known, spells, now_s):
+            bits |= laid.bit
+            if laid.rule.id in spells:
+                until = min(until, until_s(laid, spells[laid.rule.id]))
+    return Car(soc_pct, site_says, bits, frozenset(on), spells, until)
 
 
-def _in_time(when: Condition, now_at: datetime | None) -> bool:
-    """A window of the day, and weekdays; the part after midnight belongs to the day on which the window began."""
-    if when.time_from is None and when.time_to is None and not when.weekdays:
-        return True
-    if now_at is None:
-        return False
-    at, day = now_at.time(), now_at.weekday()
-    begin, end = when.time_from, when.time_to
-    if begin is not None and end is not None and end <= begin:
-        if not (at >= begin or at < end):
-            return False
-        if at < end:
-            day = (day - 1) % 7
-    elif (begin is not None and at < begin) or (end is not None and at >= end):
-        return False
-    return not when.weekdays or day in when.weekdays
+def _carried(last: Ruled, book: Book) -> Ruled:
+    """What is remembered of rules that are as they were."""
+    if last.book is None:
+        return Ruled(book)
+    new = set(book.by_bit.values())
+    same = {rule.id for rule in last.book.by_bit.values() if rule in new}
+    return Ruled(
+        book,
+        on=frozenset(key for key in last.on if key[0] in same),
+        spells={name: spell for name, spell in last.spells.items() if name in same},
+        cars={
+            name: Car(
+                car.soc_pct,
+                (),
+                0,
+                frozenset(key for key in car.on if key[0] in same),
+                {rule: spell for rule, spell in car.spells.items() if rule in same},
+                -inf,
+            )
+            for name, car in last.cars.items()
+        },
+    )

@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from attrs import evolve
 
 from charging_manager.control.memory import Past
-from charging_manager.control.ruled import Ruling
+from charging_manager.control.rulebook import Ruling
 from charging_manager.control.rules import Rules
 from charging_manager.control.wiring import Outlet, ceil_step, floor_step
 from charging_manager.model.plan import Because, SiteImage
 from charging_manager.model.reading import Obedience, Reading, Status
+from charging_manager.model.rule import lower_mode
 from charging_manager.model.site import Mode
 from charging_manager.model.units import NO_AMPS, PHASES
 
@@ -113,7 +114,7 @@ def look(
     seen.limit_line = -1
     seen.barred = False
     seen.ruling, seen.phases_told = ruling, None
-    seen.mode = point.mode if ruling is None or ruling.mode is None else ruling.mode
+    seen.mode = point.mode if ruling is None else lower_mode(point.mode, ruling.mode)
     obedience = image.obedience.get(point.id) or Obedience(max(point.max_a, 32.0))
     readings = seen.readings = image.readings.get(point.id, ())
     newest = readings[-1] if readings else None
@@ -281,7 +282,7 @@ def _cap(seen: Seen, hardware_max_a: float, overrides: Mapping[str, float]) -> f
     elif seen.status is Status.UNKNOWN:
         code = "status-unknown"
     if code:
-        seen.because = Because(code, {"rule": seen.ruling.rule} if code == "rule-off" and seen.ruling else {})
+        seen.because = Because(code, {"rule": seen.ruling.mode_by} if code == "rule-off" and seen.ruling else {})
         return 0.0
     cap = seen.outlet.highest_a
     if hardware_max_a < cap:
@@ -295,12 +296,15 @@ def _cap(seen: Seen, hardware_max_a: float, overrides: Mapping[str, float]) -> f
             return 0.0
         seen.capped = Because("override", {"amps": cap})
     if seen.ruling is not None:
-        limit = 0.0 if seen.ruling.pause else seen.ruling.limit_a
-        if limit is not None and limit < cap:
-            cap = floor_step(limit, point.step_a)
+        most, rule = seen.ruling.most_a(seen.bits.bit_count())
+        if most < cap:
+            cap = floor_step(most, point.step_a)
             if cap < seen.outlet.lowest_a:
-                seen.because = Because("rule-pause", {"rule": seen.ruling.rule})
+                if seen.ruling.pause_by:
+                    seen.because = Because("rule-pause", {"rule": rule})
+                else:
+                    seen.because = Because("rule-too-low", {"rule": rule, "amps": most, "least": seen.outlet.lowest_a})
                 return 0.0
-            seen.capped = Because("rule-limit", {"rule": seen.ruling.rule, "amps": cap})
+            seen.capped = Because("rule-limit", {"rule": rule, "amps": cap})
     wants = seen.last_a if seen.unsure else seen.past.wants_a
     return cap if wants is None or wants > cap else wants

@@ -10,6 +10,7 @@ from attrs import field, frozen
 from charging_manager.errors import ConfigError
 from charging_manager.model.mode import Mode
 from charging_manager.model.rule import Rule
+from charging_manager.model.rulecheck import check_rules
 from charging_manager.model.units import PhaseAmps
 
 __all__ = [
@@ -210,6 +211,7 @@ def check_site(site: Site) -> Site:
                 raise ConfigError(f"{where}.{key}", "a number of amperes above 0")
     if site.unbalance_a is not None and not 0 <= site.unbalance_a <= MOST_A:
         raise ConfigError("unbalance_a", "a number of amperes from 0 to 100000, or empty for no limit")
+    check_rules(site.rules)
     return site
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
 from hypothesis import settings
 from hypothesis import strategies as st
 
 from charging_manager.control.share import Claim
-from charging_manager.model.site import ChargePoint, Circuit, Meter, MeterRole, Site, check_site
+from charging_manager.model.outside import PriceLevel
+from charging_manager.model.rule import Condition, Match, Rule, Unknown
+from charging_manager.model.site import ChargePoint, Circuit, Meter, MeterRole, Mode, Site, check_site
 
 LONG = bool(os.environ.get("CM_LONG"))
 """``CM_LONG=1`` looks much longer for counter-examples."""
@@ -83,3 +86,71 @@ def shares_problems(draw: st.DrawFn) -> tuple[list[float], list[Claim]]:
 def seeds() -> st.SearchStrategy[int]:
     """For ``random.Random``, where a whole adventure is drawn from one number."""
     return st.integers(0, 2**32 - 1)
+
+
+NOT_FINITE = (float("nan"), float("inf"), float("-inf"))
+POWERS_W = st.sampled_from([-5000.0, -100.0, 0.0, 90.0, 1000.0, 11_000.0])
+INPUTS = ("ripple", "tenant", "never heard of")
+
+
+@st.composite
+def conditions(draw: st.DrawFn) -> Condition:
+    """One to three parts of a condition, whether they make sense together or not."""
+    parts: dict[str, st.SearchStrategy[object]] = {
+        "time_from": st.times(),
+        "time_to": st.times(),
+        "weekdays": st.frozensets(st.integers(0, 6), min_size=1),
+        "price_below": st.sampled_from([-0.1, 0.0, 0.2]),
+        "price_above": st.sampled_from([-0.1, 0.0, 0.2]),
+        "levels": st.frozensets(st.sampled_from(PriceLevel), min_size=1),
+        "surplus_below_w": POWERS_W,
+        "surplus_above_w": POWERS_W,
+        "soc_below_pct": st.sampled_from([20.0, 80.0]),
+        "soc_above_pct": st.sampled_from([20.0, 80.0]),
+        "charging_at_least": st.integers(1, 4),
+        "charging_at_most": st.integers(0, 4),
+        "input": st.sampled_from(INPUTS),
+        "import_above_w": st.sampled_from([0.0, 90.0, 11_000.0]),
+        "export_above_w": st.sampled_from([0.0, 90.0, 11_000.0]),
+    }
+    chosen = draw(st.lists(st.sampled_from(sorted(parts)), min_size=1, max_size=3, unique=True))
+    given = {name: draw(parts[name]) for name in chosen}
+    return Condition(**given, input_set=draw(st.booleans()))  # type: ignore[arg-type]
+
+
+@st.composite
+def rule_lists(draw: st.DrawFn, charge_points: Sequence[str], most: int = 5) -> tuple[Rule, ...]:
+    """Rules as they come; not all of them would be taken by ``check_rules``."""
+    found = []
+    for number in range(draw(st.integers(0, most))):
+        effect = draw(
+            st.sampled_from(
+                [
+                    {"limit_a": 0.0},
+                    {"limit_a": 5.9},
+                    {"limit_a": 10.0},
+                    {"limit_a": 16.5, "mode": Mode.PLAN},
+                    {"limit_w": 4200.0},
+                    {"limit_w": 11_000.0, "limit_a": 14.0},
+                    {"mode": Mode.OFF},
+                    {"mode": Mode.SOLAR},
+                    {"mode": Mode.MIN_SOLAR},
+                    {"pause": True},
+                ]
+            )
+        )
+        found.append(
+            Rule(
+                f"r{number}",
+                f"Rule {number}",
+                tuple(draw(st.lists(conditions(), max_size=3))),
+                draw(st.sampled_from(Match)),
+                tuple(draw(st.lists(st.sampled_from([*charge_points, "gone"]), max_size=2, unique=True))),
+                tuple(draw(st.lists(st.sampled_from(["ann", "bea", "nobody"]), max_size=2, unique=True))),
+                keep_s=draw(st.sampled_from([0.0, 0.0, 3.0, 600.0])),
+                unknown=draw(st.sampled_from([None, None, *Unknown])),
+                enabled=draw(st.integers(0, 5)) > 0,
+                **effect,  # type: ignore[arg-type]
+            )
+        )
+    return tuple(found)
