@@ -6,6 +6,8 @@ from typing import Any
 
 from charging_manager.agent.api_cloud import CloudPages, ShownUplink
 from charging_manager.agent.api_devices import DevicePages
+from charging_manager.agent.api_grid import GridPages
+from charging_manager.agent.api_inputs import InputPages
 from charging_manager.agent.api_live import LivePages
 from charging_manager.agent.api_sessions import SessionPages
 from charging_manager.agent.api_site import SitePages
@@ -19,7 +21,7 @@ from charging_manager.http.table import RouteTable
 
 
 def build_table(
-    site: RunningSite, people: People, uplink: ShownUplink, daemon_log: DaemonLog, metrics_token: str
+    site: RunningSite, people: People, uplink: ShownUplink, daemon_log: DaemonLog, token: str
 ) -> RouteTable:
     """All routes of the agent."""
 
@@ -28,13 +30,15 @@ def build_table(
 
     table = RouteTable(
         [
-            *SystemPages(site, people, daemon_log, metrics_token).routes(),
+            *SystemPages(site, people, daemon_log, token).routes(),
             *LivePages(site, people).routes(),
             *CloudPages(site, people, uplink).routes(),
             *DevicePages(site, people).routes(),
             *SitePages(site, people).routes(),
             *UserPages(site, people).routes(),
             *SessionPages(site).routes(),
+            *InputPages(site, people, token).routes(),
+            *GridPages(site, people, token).routes(),
             Route("GET", "/api/v1/openapi.json", Right.ANYBODY, describe, "This description", answer=dict),
         ],
         "Charging Manager agent",

@@ -54,8 +54,8 @@ class SessionPages:
         config = self.site.config.current
         found = await field_problem(
             self.site.records.sessions(
-                _moment(query, "from", False),
-                _moment(query, "to", True),
+                moment(query, "from", False),
+                moment(query, "to", True),
                 query.get("user") or None,
                 query.get("charge_point") or None,
             )
@@ -72,7 +72,7 @@ def _may_see(session: ChargingSession, caller: Caller, config: Configuration) ->
     return config.owners(session.charge_point) == [caller.user]
 
 
-def _moment(query: Any, name: str, is_end: bool) -> datetime | None:
+def moment(query: Any, name: str, is_end: bool) -> datetime | None:
     """A date (the end is included) or a time with zone."""
     text = query.get(name, "")
     if not text:

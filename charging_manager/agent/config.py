@@ -10,9 +10,12 @@ from enum import StrEnum
 
 from attrs import evolve, field, frozen
 
+from charging_manager.agent.grid_config import check_grid, check_inputs
 from charging_manager.clocks import zone
 from charging_manager.errors import ConfigError
 from charging_manager.model.goal import Goal
+from charging_manager.model.grid import GridSettings
+from charging_manager.model.input import Input
 from charging_manager.model.rule import Rule
 from charging_manager.model.site import (
     ChargePoint,
@@ -37,6 +40,7 @@ class Kind(StrEnum):
 
     CHARGE_POINT = "charge-point"
     METER = "meter"
+    INPUTS = "inputs"  # a module with contacts: it measures nothing and is told nothing
 
 
 @frozen
@@ -127,6 +131,8 @@ class Configuration:
     rules: tuple[Rule, ...] = ()
     goals: Mapping[str, Goal] = field(factory=dict)
     """By charge point."""
+    inputs: Mapping[str, Input] = field(factory=dict)
+    grid: GridSettings = field(factory=GridSettings)
 
     @property
     def root(self) -> str | None:
@@ -223,6 +229,12 @@ def check_configuration(config: Configuration) -> Configuration:
                     "there is no charge point {name}; name one that exists",
                     name=repr(charge_point),
                 )
+    for name, one in config.inputs.items():
+        _check_id(f"inputs.{name}.id", one.id)
+        _check_name(f"inputs.{name}.name", one.name)
+    check_inputs(config.inputs, config.devices)
+    boxes = {device.id for device in config.devices.values() if device.kind is Kind.CHARGE_POINT}
+    check_grid(config.grid, config.inputs, boxes)
     return config
 
 
@@ -282,7 +294,14 @@ def without_device(config: Configuration, device: str) -> Configuration:
             for key, user in config.users.items()
         },
         overrides={key: value for key, value in config.overrides.items() if key != device},
+        grid=_without_point(config.grid, device),
     )
+
+
+def _without_point(grid: GridSettings, device: str) -> GridSettings:
+    if device not in (grid.charge_points or ()):
+        return grid
+    return evolve(grid, charge_points=tuple(one for one in grid.charge_points or () if one != device))
 
 
 def with_device(config: Configuration, device: DeviceSettings) -> Configuration:

@@ -17,6 +17,8 @@ from cattrs.preconf.orjson import make_converter
 
 from charging_manager.agent.config import Configuration
 from charging_manager.model.goal import Goal
+from charging_manager.model.grid import GridSettings
+from charging_manager.model.input import Input
 from charging_manager.model.rule import Rule
 from charging_manager.model.site import SolarSettings
 
@@ -28,6 +30,8 @@ DOCUMENTS: Mapping[str, Any] = {
     "solar_of": dict[str, SolarSettings],
     "rules": tuple[Rule, ...],
     "goals": dict[str, Goal],
+    "inputs": dict[str, Input],
+    "grid": GridSettings,
 }
 """By field of the configuration: its type."""
 

@@ -21,6 +21,7 @@ API_MAJOR = 1
 FEATURES = (
     *(f"mode:{mode.value}" for mode in AVAILABLE_MODES),
     *("override", "devices", "site", "users", "cloud", "sessions", "log", "drivers"),
+    *("inputs", "grid-operator"),
 )
 API = {"major": API_MAJOR, "features": list(FEATURES)}
 _FRESH_S = 30.0
@@ -101,6 +102,8 @@ class Facts:
     alarms: tuple[Sentence, ...]
     now_s: float
     now_at: datetime
+    inputs: Mapping[str, Json] = field(factory=dict)
+    dimming: Json = field(factory=dict)
 
 
 def draw(facts: Facts) -> Picture:
@@ -144,6 +147,8 @@ def draw(facts: Facts) -> Picture:
                 "number": cycle.number if cycle else 0,
                 "duration_s": round(cycle.duration_s, 4) if cycle else None,
             },
+            "inputs": dict(facts.inputs),
+            "dimming": facts.dimming,
             "alarms": list(facts.alarms),
             "api": API,
         }
@@ -234,7 +239,7 @@ def _round(value: float | None, digits: int) -> float | None:
     return round(value, digits) if value is not None and math.isfinite(value) else None
 
 
-KEYED = ("circuits", "charge_points", "meters")
+KEYED = ("circuits", "charge_points", "meters", "inputs")
 """Parts that are objects by id inside, and lists in ``/state``."""
 
 
@@ -248,6 +253,7 @@ def visible(said: Json, charge_points: Audience) -> Json:
         "circuits": {},
         "charge_points": {key: value for key, value in said["charge_points"].items() if key in charge_points},
         "meters": {},
+        "inputs": {},
         "cloud": {"state": said["cloud"]["state"]},
         "alarms": [],
     }

@@ -12,9 +12,13 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from charging_manager.agent.config import Configuration
+from charging_manager.agent.dimming import GridOperator
 from charging_manager.agent.events import EventHub
+from charging_manager.agent.evidence import Evidence
 from charging_manager.agent.fallbacks import fallback_currents
 from charging_manager.agent.fleet import Fleet, MakeDevice, OpenBus
+from charging_manager.agent.grid_words import grid_alarms, shown_dimming, shown_inputs
+from charging_manager.agent.inputs import Inputs
 from charging_manager.agent.lifesign import LifeSign
 from charging_manager.agent.outside import OutsideWorld
 from charging_manager.agent.overload import OverloadLog
@@ -62,6 +66,7 @@ class RunningSite:
         serial: str,
         config: ConfigStore,
         records: Records,
+        evidence: Evidence,
         shelf: DriverShelf,
         hub: EventHub,
         open_bus: OpenBus,
@@ -78,6 +83,17 @@ class RunningSite:
         self.cloud: CloudView | None = None
         self.readings = Readings()
         self.outside = OutsideWorld()
+        self.inputs = Inputs(clock, lambda: config.current.inputs, self.readings.last)
+        self.grid = GridOperator(
+            clock=clock,
+            now=now,
+            settings=lambda: config.current.grid,
+            site=lambda: self._site,
+            inputs=self.inputs,
+            last=self.readings.last,
+            evidence=evidence,
+        )
+        self.outside.inputs, self.outside.dimming = self.inputs.view, self.grid.view
         self.book = SessionBook(self._owner)
         self.fleet = Fleet(clock, self._read, open_bus, make_device, every_s)
         self.steering = Steering(
@@ -91,6 +107,7 @@ class RunningSite:
     async def start(self) -> None:
         """Take up open sessions, start the devices and decide for the first time."""
         self.book.resume(await self.records.open_sessions())
+        self.grid.resume(await self.grid.evidence.start())
         self.config.listen(self._configured)
         self.shelf.scan()
         self._arrange(self.config.current)
@@ -109,6 +126,7 @@ class RunningSite:
         self.steering.stop()
         self.hub.stop()
         await self.fleet.stop()
+        await self.grid.evidence.stop()
         await self.records.stop()
 
     @property
@@ -150,6 +168,8 @@ class RunningSite:
                 cloud_error=cloud.error if cloud else None,
                 cloud_next_try_s=cloud.next_try_s if cloud else None,
                 alarms=tuple(self._alarms()),
+                inputs=shown_inputs(self.config.current, self.inputs),
+                dimming=shown_dimming(self.config.current, self.grid),
                 now_s=self.clock.seconds(),
                 now_at=self.now(),
             )
@@ -176,6 +196,8 @@ class RunningSite:
     def _configured(self, change: Change) -> None:
         """The configuration has changed: only what differs is touched."""
         self._arrange(change.after)
+        others = change.after.inputs
+        self.inputs.forget({name for name, one in change.before.inputs.items() if others.get(name) != one})
         for charge_point in self.book.charge_points() - self._site.charge_points.keys():
             self._note(self.book.end(charge_point))
         before, after = change.before.users, change.after.users
@@ -243,12 +265,14 @@ class RunningSite:
 
     def _publish(self, cycle: Cycle) -> None:
         self.life.alive()
+        with self.log.failuresHandled("what is measured could not be noted for the grid operator"):
+            self.grid.note()
         with self.log.failuresHandled("the circuits' use could not be compared with their limits"):
             self.overloads.see(cycle.image.now_s, cycle.image.site, cycle.plan.budgets)
         self.hub.publish(self.picture())
 
     def _alarms(self) -> list[Sentence]:
-        alarms = []
+        alarms = grid_alarms(self.config.current, self.grid)
         if self.records.trouble is not None:
             alarms.append(
                 Sentence(

@@ -18,6 +18,7 @@ from charging_manager.agent.api import build_table
 from charging_manager.agent.api_cloud import ShownUplink
 from charging_manager.agent.config import CloudSettings
 from charging_manager.agent.events import EventHub
+from charging_manager.agent.evidence import Evidence
 from charging_manager.agent.front import AgentFront
 from charging_manager.agent.lifesign import LifeSign
 from charging_manager.agent.people import People
@@ -132,6 +133,7 @@ class Parts:
             serial=self.key.serial,
             config=self.config,
             records=self.records,
+            evidence=Evidence(self.database, reactor),
             shelf=DriverShelf(self.drivers, self.uploads),
             hub=self.hub,
             open_bus=lambda address, driver: open_bus(address, reactor, connect_delay_s=driver.bus.connect_delay_s),

@@ -49,11 +49,13 @@ class SunSlot:
 
 @frozen
 class Dimming:
-    """An order of the grid operator that holds now (§14a EnWG): what all charging together may draw from the grid."""
+    """An order of the grid operator that holds now (§14a EnWG): what charging may draw in all, over all phases."""
 
     limit_w: float
     source: str
-    """input, modbus or api."""
+    """input, modbus, api or test."""
+    charge_points: frozenset[str] | None = None
+    """Those that it holds; None: all."""
 
 
 @frozen

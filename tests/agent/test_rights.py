@@ -22,8 +22,16 @@ OPEN = {
     ("POST", "/api/v1/logout"),
     ("GET", "/api/v1/openapi.json"),
     ("GET", "/metrics"),
+    ("PUT", "/api/v1/inputs/{id}"),
+    ("PUT", "/api/v1/grid-operator/dimming"),
 }
 """What anybody may ask: each is a decision, so each stands here."""
+BY_TOKEN = {
+    ("GET", "/metrics"),
+    ("PUT", "/api/v1/inputs/{id}"),
+    ("PUT", "/api/v1/grid-operator/dimming"),
+}
+"""What judges by itself: the token of the running daemon opens it too."""
 FOR_USERS = {
     ("GET", "/api/v1/state"),
     ("GET", "/api/v1/events"),
@@ -33,7 +41,15 @@ FOR_USERS = {
     ("GET", "/api/v1/sessions.json"),
     ("GET", "/api/v1/sessions.csv"),
 }
-SITE_ONLY = {("POST", "/api/v1/login"), ("PUT", "/api/v1/admin/password")}
+SITE_ONLY = {
+    ("POST", "/api/v1/login"),
+    ("PUT", "/api/v1/admin/password"),
+    ("PUT", "/api/v1/inputs"),
+    ("PUT", "/api/v1/inputs/{id}"),
+    ("PUT", "/api/v1/grid-operator"),
+    ("PUT", "/api/v1/grid-operator/dimming"),
+    ("POST", "/api/v1/grid-operator/test"),
+}
 BODIES: dict[str, Any] = {
     "POST /api/v1/devices": {"name": "New", "driver": "keba-p30", "address": "tcp://192.0.2.1?unit=255"},
     "PUT /api/v1/devices/{id}": {"name": "Renamed"},
@@ -46,6 +62,11 @@ BODIES: dict[str, Any] = {
     "PUT /api/v1/log/level": {"level": 2},
     "PUT /api/v1/admin/password": {"old": "x", "new": "another password"},
     "POST /api/v1/login": {"password": "x"},
+    "PUT /api/v1/inputs": {"inputs": []},
+    "PUT /api/v1/inputs/{id}": {"on": True},
+    "PUT /api/v1/grid-operator": {"other_devices": 1},
+    "PUT /api/v1/grid-operator/dimming": {"on": True},
+    "POST /api/v1/grid-operator/test": {"on": False},
 }
 
 
@@ -97,7 +118,7 @@ def test_every_route_refuses_every_role_below_its_right_and_does_nothing(agent: 
 def test_every_route_lets_every_role_with_its_right_in(agent: WholeAgent) -> None:
     for route in sorted(agent.table.routes, key=lambda route: route.method == "DELETE"):
         for caller in callers():
-            if caller.role.right < route.may or (route.method, route.path) == ("GET", "/metrics"):
+            if caller.role.right < route.may or (route.method, route.path) in BY_TOKEN:
                 continue
             answer = ask(agent, route, caller)
             if route.site_only and caller.remote:
@@ -153,3 +174,16 @@ def test_no_secret_is_ever_shown(agent: WholeAgent, tmp_path: Path) -> None:
     everything = "\n".join(said)
     assert "garage-7" in everything and "Bea" in everything
     assert "canary-of-the-cloud" not in everything and secret not in everything and "hash" not in everything
+
+
+@pytest.mark.parametrize("path", ["inputs/contact", "grid-operator/dimming"])
+def test_a_program_at_the_site_says_what_it_knows_with_the_daemons_token(agent: WholeAgent, path: str) -> None:
+    agent.json("PUT", "inputs", {"inputs": [{"id": "contact", "name": "Contact", "source": "api"}]})
+    body = {"on": True}
+    for caller in callers():
+        expected = {Role.ADMIN: 200, Role.NOBODY: 401}.get(caller.role, 403) if not caller.remote else 403
+        assert agent.ask("PUT", path, body, caller).status == expected, caller
+        bearer = agent.ask("PUT", path, body, caller, authorization="Bearer metrics-token")
+        assert bearer.status == (403 if caller.remote else 200), caller
+        wrong = agent.ask("PUT", path, body, caller, authorization="Bearer other")
+        assert wrong.status == expected, caller

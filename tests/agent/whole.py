@@ -17,6 +17,7 @@ from charging_manager.agent.api import build_table
 from charging_manager.agent.api_cloud import ShownUplink
 from charging_manager.agent.config import Configuration
 from charging_manager.agent.events import EventHub
+from charging_manager.agent.evidence import Evidence
 from charging_manager.agent.people import People
 from charging_manager.agent.records import Records
 from charging_manager.agent.remote import TunnelEnd
@@ -120,6 +121,7 @@ class WholeAgent:
             serial="AAAA-BBBB-CCCC-DDDD",
             config=self.store,
             records=self.records,
+            evidence=Evidence(self.database, self.clock),
             shelf=DriverShelf([shared("drivers")], folder / "drivers"),
             hub=self.hub,
             open_bus=lambda address, driver: NoBus(),

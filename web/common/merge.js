@@ -26,6 +26,7 @@ export function pictureOf(said) {
     site: { ...said.site, circuits },
     charge_points: said.charge_points ?? [],
     meters: said.meters ?? [],
+    inputs: said.inputs ?? [],
     alarms: said.alarms ?? [],
   };
 }
@@ -41,6 +42,8 @@ export function withDelta(state, delta) {
     site: delta.site || circuits !== state.site.circuits ? { ...state.site, ...delta.site, circuits } : state.site,
     charge_points: laidOver(state.charge_points, delta.charge_points),
     meters: laidOver(state.meters, delta.meters),
+    inputs: laidOver(state.inputs, delta.inputs),
+    dimming: delta.dimming ? { ...state.dimming, ...delta.dimming } : state.dimming,
     alarms: delta.alarms ?? state.alarms,
     cloud: delta.cloud ? { ...state.cloud, ...delta.cloud } : state.cloud,
     cycle: delta.cycle ? { ...state.cycle, ...delta.cycle } : state.cycle,
