@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, time as day_time, timedelta, tzinfo
 from functools import cache
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -35,3 +35,23 @@ def zone(name: str) -> ZoneInfo:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
         raise ConfigError("timezone", "a time zone is a name like Europe/Paris") from error
+
+
+def moment(day: date, at: day_time, where: tzinfo) -> datetime:
+    """The first instant, in UTC, at which clocks there show that time of that day or a later one.
+
+    So a time that the change to summer time leaves out is the instant of the change, and of one that the change back
+    brings twice it is the first. Raises: OverflowError at the ends of the calendar.
+    """
+    naive = datetime.combine(day, at.replace(tzinfo=None, fold=0))
+    earlier, later = (naive.replace(tzinfo=where, fold=fold).astimezone(UTC) for fold in (0, 1))
+    if earlier <= later:  # the same, or it exists twice
+        return earlier
+    low, high = later, earlier  # clocks jump over it: between these two
+    while high - low > timedelta(seconds=1):
+        middle = low + (high - low) / 2
+        if middle.astimezone(where).replace(tzinfo=None) < naive:
+            low = middle
+        else:
+            high = middle
+    return high.replace(microsecond=0)

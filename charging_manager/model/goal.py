@@ -31,3 +31,5 @@ class Goal:
     days: frozenset[int] = field(default=EVERY_DAY, converter=frozenset)
     on: date | None = None
     prefer: Prefer = Prefer.CHEAP
+    capacity_wh: float | None = None
+    """Of the vehicle's battery, as a person entered it: for ``soc_pct``, where the vehicle does not say it."""

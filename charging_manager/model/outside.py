@@ -45,6 +45,8 @@ class SunSlot:
     start_at: datetime
     end_at: datetime
     power_w: float
+    spare_w: float = 0.0
+    """What of it is likely left for charging, when house and bad luck have had their part."""
 
 
 @frozen

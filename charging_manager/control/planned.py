@@ -1,0 +1,296 @@
+"""Mode Plan for one car: charge now or wait, so that the goal is reached in time, as cheaply or greenly as possible.
+
+``follow`` is called each cycle, and is pure like all of control. It makes a new schedule when a price slot begins, when
+prices, forecast, goal or the wall clock change, and when charging goes faster or slower than it was planned. Whatever
+the schedule says, a car that would be late otherwise charges now.
+
+How much a car takes is not known before it has charged. Until then the least that is likely is counted, so that a car
+whose goal might be at risk charges for some seconds at once, is measured, and waits if there is time.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from attrs import evolve, field, frozen
+
+from charging_manager.control.goals import deadline
+from charging_manager.control.schedule import TOLERANCE, Schedule, cheapest
+from charging_manager.control.stretches import Stretch, Times, times
+from charging_manager.model.goal import Goal, Prefer
+from charging_manager.model.outside import Outside
+from charging_manager.model.plan import Because
+
+MARGIN_S = 60.0
+MARGIN_PART = 0.01
+"""A goal is aimed at so much before its time: this, and this part of the charging time."""
+START_S = 15.0
+"""A car needs so long to begin."""
+MEASURED_AFTER_S = 20.0
+"""What a car draws counts when it has charged for so long,"""
+MEASURED_OVER_S = 60.0
+"""and is a mean of about so long from then on."""
+SURE, LIKELY = 0.98, 0.8
+"""So much of its power counts when the time is short: as measured since plug-in, and as it was the last time."""
+OFF_BY_WH, OFF_BY_PART, OTHER_POWER = 150.0, 0.03, 0.03
+"""A new schedule is made when energy or power differ by more."""
+CLOCK_JUMP_S = 30.0
+REACHED_WH = 5.0
+
+
+@frozen
+class Sight:
+    """What there is to know of a car with a goal, now."""
+
+    goal: Goal
+    need_wh: float | None
+    """None: a state of charge is wanted that nobody tells."""
+    done_wh: float
+    """Since plug-in."""
+    plugged_s: float | None
+    """When it was plugged in (monotonic); None: no car."""
+    power_w: float | None
+    """What it draws now, None: not known."""
+    allowed: bool
+    """It may charge since the last cycle, as far as we are concerned."""
+    usual_w: float
+    """What it would draw at most by what box and circuits allow."""
+    cautious_w: float
+    """The same, if little is known of the car and others charge too."""
+    least_w: float
+    """Its minimum."""
+
+
+@frozen
+class Planned:
+    """What is decided for one car, and what is remembered until the next cycle."""
+
+    sight: Sight
+    now_s: float
+    """Monotonic."""
+    clock_s: float
+    """The wall clock at the same time, POSIX seconds."""
+    charge: bool = False
+    because: Because = field(factory=lambda: Because("plan-no-goal"))
+    deadline_s: float | None = None
+    """POSIX seconds."""
+    late: bool = False
+    """The deadline went by; it charges on until the goal is reached."""
+    schedule: Schedule = Schedule()
+    by: Prefer = Prefer.CHEAP
+    unknown_s: float = 0.0
+    """For how long prices were not known when it was made."""
+    new_at_s: float = 0.0
+    """When the next schedule is due at the latest (wall clock)."""
+    planned_w: float = 0.0
+    """The power that the schedule counts with."""
+    learned_w: float | None = None
+    """What the car drew here, measured."""
+    sure: bool = False
+    """It was measured since plug-in."""
+    on_s: float | None = None
+    """Since when it charges (monotonic)."""
+    paid: float = 0.0
+    """What was charged since ``whole_cost`` has cost, by what slots are chosen by."""
+    whole_cost: float | None = None
+    """Of the cheapest schedule when prices or power were last news, with what had been paid; None: none yet."""
+    cost_now: float = 0.0
+    outside: Outside | None = field(default=None, eq=False, repr=False)
+    """By what the schedule was made."""
+
+    @property
+    def power_w(self) -> float:
+        """What to count with."""
+        if self.learned_w is not None:
+            return min(self.learned_w, self.sight.usual_w) if not self.sure else self.learned_w
+        return self.sight.cautious_w
+
+    def reach_wh(self) -> float:
+        """What it will have by the deadline if it charges from now on: by the most that is likely."""
+        if self.deadline_s is None or self.late:
+            return self.sight.done_wh
+        power_w = self.learned_w if self.sure and self.learned_w is not None else self.sight.usual_w
+        return self.sight.done_wh + power_w * max(0.0, self.deadline_s - self.clock_s - START_S) / 3600.0
+
+    @property
+    def feasible(self) -> bool | None:
+        """Whether it will be ready in time, by the most that is likely; None: nobody can say."""
+        need = self.sight.need_wh
+        if need is None or (self.deadline_s is None and not self.late and need > 0.0):
+            return None
+        return need <= REACHED_WH or (not self.late and self.sight.done_wh + need <= self.reach_wh() + REACHED_WH)
+
+
+def follow(
+    last: Planned | None, sight: Sight, outside: Outside, now_s: float, now_at: datetime, *, sharers: int = 1
+) -> Planned:
+    """The decision of this cycle. ``sharers``: so many cars share the sun."""
+    clock_s = now_at.timestamp()
+    state = _taken_up(last, sight, now_s, clock_s)
+    if last is not None:
+        state = _measured(state, now_s, last.now_s)
+        state = _paid(state, now_s - last.now_s)
+    if sight.plugged_s is None:
+        return evolve(state, charge=False, because=Because("no-car"))
+    if state.late or state.deadline_s is None:
+        if not state.late:
+            due = deadline(sight.goal, now_at)
+            state = evolve(state, deadline_s=due.timestamp() if due is not None else None, new_at_s=0.0)
+    elif clock_s >= state.deadline_s:
+        over = sight.need_wh is not None and sight.need_wh <= REACHED_WH
+        due = deadline(sight.goal, now_at) if over else None
+        state = evolve(state, late=not over, deadline_s=due.timestamp() if due else state.deadline_s, new_at_s=0.0)
+    return _decided(state, outside, now_at, sharers)
+
+
+def _taken_up(last: Planned | None, sight: Sight, now_s: float, clock_s: float) -> Planned:
+    """The state of the last cycle, as far as it still holds."""
+    if last is None:
+        return Planned(sight, now_s, clock_s)
+    if sight.plugged_s != last.sight.plugged_s or sight.plugged_s is None:  # another car, or the same on another day
+        return Planned(sight, now_s, clock_s, learned_w=last.learned_w)
+    jumped = abs((clock_s - last.clock_s) - (now_s - last.now_s)) > CLOCK_JUMP_S
+    if jumped or sight.goal != last.sight.goal:
+        return Planned(
+            sight,
+            now_s,
+            clock_s,
+            charge=last.charge,
+            because=last.because,
+            learned_w=last.learned_w,
+            sure=last.sure,
+            on_s=last.on_s,
+        )
+    return evolve(last, sight=sight, now_s=now_s, clock_s=clock_s)
+
+
+def _measured(state: Planned, now_s: float, last_s: float) -> Planned:
+    """Learn what the car takes, while it charges."""
+    sight = state.sight
+    if not sight.allowed or sight.power_w is None or sight.power_w < 0.5 * sight.least_w:
+        return state if state.on_s is None else evolve(state, on_s=None)
+    if state.on_s is None:
+        return evolve(state, on_s=now_s)
+    if now_s - state.on_s < MEASURED_AFTER_S:
+        return state
+    if not state.sure or state.learned_w is None:
+        return evolve(state, learned_w=sight.power_w, sure=True)
+    part = min(1.0, max(0.0, now_s - last_s) / MEASURED_OVER_S)
+    return evolve(state, learned_w=state.learned_w + (sight.power_w - state.learned_w) * part)
+
+
+def _paid(state: Planned, for_s: float) -> Planned:
+    power_w = state.sight.power_w
+    if state.on_s is None or not power_w or state.whole_cost is None:
+        return state
+    return evolve(state, paid=state.paid + state.cost_now * power_w * max(0.0, for_s) / 3.6e6)
+
+
+def _decided(state: Planned, outside: Outside, now_at: datetime, sharers: int) -> Planned:
+    sight = state.sight
+    if sight.need_wh is None:
+        return evolve(state, charge=True, because=Because("plan-no-soc"))
+    if sight.need_wh <= REACHED_WH:
+        return evolve(state, charge=False, because=Because("plan-reached"))
+    if state.late and state.deadline_s is not None:
+        return evolve(state, charge=True, because=Because("plan-late", {"time": _clock(state.deadline_s, now_at)}))
+    if state.deadline_s is None:
+        return evolve(state, charge=False, because=Because("plan-no-goal"))
+    due = {"time": _clock(state.deadline_s, now_at)}
+    if not state.feasible:
+        kwh = round(state.reach_wh() / 1000.0, 1)
+        return evolve(state, charge=True, because=Because("goal-not-in-time", {"kwh": kwh, **due}), new_at_s=0.0)
+    if _urgent(state):
+        return evolve(state, charge=True, because=Because("plan-must", due), new_at_s=0.0)
+    state = _planned(state, outside, sharers)
+    run = state.schedule.holds(state.clock_s)
+    if run is not None:
+        return evolve(state, charge=True, because=_why_now(state, outside, run.end_s, now_at))
+    next_s = state.schedule.next_start_s(state.clock_s)
+    if next_s is None:
+        return evolve(state, charge=False, because=Because("plan-sun", due))
+    code = "plan-waits" if state.by is Prefer.CHEAP else "plan-waits-green"
+    return evolve(state, charge=False, because=Because(code, {"time": _clock(next_s, now_at)}))
+
+
+def margin_s(need_s: float) -> float:
+    """So long before its time is a goal aimed at."""
+    return MARGIN_S + MARGIN_PART * need_s
+
+
+def _urgent(state: Planned) -> bool:
+    """Whether it must charge now to be in time for sure. Who charges for that reason goes on until there is room."""
+    need = state.sight.need_wh or 0.0
+    sure = SURE if state.sure else 1.0 if state.learned_w is None else LIKELY
+    need_s = need / max(1.0, state.power_w * sure) * 3600.0 + START_S
+    left_s = (state.deadline_s or 0.0) - state.clock_s
+    room_s = 2.0 * MARGIN_S if state.charge and state.because.code == "plan-must" else 0.0
+    return need_s + margin_s(need_s) + room_s >= left_s
+
+
+def _planned(state: Planned, outside: Outside, sharers: int) -> Planned:
+    """With a schedule that fits what is known now."""
+    need = state.sight.need_wh or 0.0
+    power_w, now_s = max(1.0, state.power_w), state.clock_s
+    left_wh = state.schedule.left_s(now_s) * state.planned_w / 3600.0 + state.schedule.sun_wh
+    if (
+        now_s < state.new_at_s
+        and state.outside is not None
+        and state.outside.prices is outside.prices
+        and state.outside.sun is outside.sun
+        and abs(power_w - state.planned_w) <= OTHER_POWER * state.planned_w
+        and need - left_wh <= OFF_BY_WH + OFF_BY_PART * need
+    ):
+        return state
+    need_s = need / power_w * 3600.0
+    known = times(outside, now_s, (state.deadline_s or now_s) - margin_s(need_s), state.sight.goal.prefer)
+    news = (
+        state.whole_cost is None
+        or state.outside is None
+        or state.outside.prices is not outside.prices
+        or abs(power_w - state.planned_w) > OTHER_POWER * state.planned_w
+    )
+    whole = state.whole_cost or 0.0
+    schedule = cheapest(
+        _shared(known, sharers),
+        need + power_w * START_S / 3600.0,
+        power_w,
+        least_w=state.sight.least_w,
+        charging=state.charge and state.on_s is not None,
+        at_most=None if news else whole + TOLERANCE * abs(whole) - state.paid,
+    )
+    return evolve(
+        state,
+        schedule=schedule,
+        by=known.by,
+        unknown_s=known.unknown_s,
+        new_at_s=known.stretches[0].end_s if known.stretches else now_s,
+        planned_w=power_w,
+        whole_cost=state.paid + schedule.least_cost if news else whole,
+        cost_now=known.stretches[0].cost if known.stretches else 0.0,
+        outside=outside,
+    )
+
+
+def _shared(known: Times, sharers: int) -> tuple[Stretch, ...]:
+    """The sun is for several cars."""
+    if sharers < 2:
+        return known.stretches
+    return tuple(evolve(one, spare_w=one.spare_w / sharers) if one.spare_w else one for one in known.stretches)
+
+
+def _why_now(state: Planned, outside: Outside, end_s: float, now_at: datetime) -> Because:
+    fields = {"time": _clock(end_s, now_at)}
+    slot = next((one for one in outside.prices.slots if one.start_at <= now_at < one.end_at), None)
+    if slot is None:
+        return Because("plan-no-prices", {"time": _clock(state.deadline_s or end_s, now_at)})
+    if state.by is Prefer.GREEN and slot.co2_g is not None:
+        return Because("plan-green", {"grams": round(slot.co2_g), **fields})
+    price = round(slot.price, 4)
+    return Because("plan-cheap", {"price": f"{price:g}", "currency": outside.prices.currency, **fields})
+
+
+def _clock(at_s: float, now_at: datetime) -> str:
+    """A time of the day, or with its day where that is not clear."""
+    at = datetime.fromtimestamp(at_s, now_at.tzinfo or UTC)
+    return f"{at:%H:%M}" if at_s - now_at.timestamp() < 20 * 3600 else f"{at:%Y-%m-%d %H:%M}"
