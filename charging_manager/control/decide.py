@@ -44,7 +44,7 @@ def decide(image: SiteImage, rules: Rules) -> Plan:
     instants = compare(memory.instants, image.now_s, image.now_at)
     ruled = rulings(image, memory, rules)
     everyone = _look_at_all(image, wiring, memory, ruled, rules)
-    aim(image, wiring, everyone, rules)
+    plans = aim(image, wiring, everyone, memory, rules)
     lines, watches, houses = weigh(image, wiring, everyone, memory, rules)
     if image.now_s - tree_s >= rules.settle_s:  # a limit that a person lowers is no overload
         _stop_the_overloaded(everyone, wiring, lines, rules)
@@ -77,7 +77,7 @@ def decide(image: SiteImage, rules: Rules) -> Plan:
         decided_s=image.now_s,
         setpoints=setpoints,
         budgets=_budgets(wiring, lines),
-        memory=Memory(wiring, pasts, watches, houses, lines.overdrafts, tree_s, starving, instants, ruled),
+        memory=Memory(wiring, pasts, watches, houses, lines.overdrafts, tree_s, starving, instants, ruled, plans),
         violations=violations,
         workings=work,
     )

@@ -50,6 +50,8 @@ def _own(seen: Seen) -> Because:
     wants = seen.past.wants_a
     if amps < floor_step(seen.cap_a, seen.outlet.point.step_a):
         return Because("rising")
+    if seen.aimed is not None and seen.capped is None:
+        return seen.aimed
     if wants is not None and seen.cap_a >= wants - TINY:
         return Because("car-takes-less", {"amps": amps})
     return seen.capped or Because("maximum", {"amps": amps})

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from attrs import field, frozen
 
 from charging_manager.control.instants import NOWHERE, Instants
+from charging_manager.control.planned import Planned
 from charging_manager.control.rulebook import NOTHING_RULED, Ruled
 from charging_manager.control.wiring import Wiring
 from charging_manager.model.units import NO_AMPS, MaybePhaseAmps, PhaseAmps
@@ -101,6 +102,9 @@ class Overdraft:
     until_s: float = float("-inf")
 
 
+NO_PLANS: Mapping[str, Planned] = {}
+
+
 @frozen
 class Memory:
     """All of it."""
@@ -117,3 +121,5 @@ class Memory:
     instants: Instants = NOWHERE
     """What o'clock it is, for sentences."""
     ruled: Ruled = NOTHING_RULED
+    plans: Mapping[str, Planned] = NO_PLANS
+    """By charge point, of cars in mode Plan."""

@@ -22,16 +22,16 @@ from charging_manager.model.outside import Outside
 from charging_manager.model.plan import Because
 
 MARGIN_S = 60.0
-MARGIN_PART = 0.01
-"""A goal is aimed at so much before its time: this, and this part of the charging time."""
+MARGIN_PART, MARGIN_UNSURE = 0.004, 0.01
+"""A goal is aimed at so much before its time: this, and a part of the charging time, the larger till it is measured."""
 START_S = 15.0
 """A car needs so long to begin."""
 MEASURED_AFTER_S = 20.0
 """What a car draws counts when it has charged for so long,"""
 MEASURED_OVER_S = 60.0
 """and is a mean of about so long from then on."""
-SURE, LIKELY = 0.98, 0.8
-"""So much of its power counts when the time is short: as measured since plug-in, and as it was the last time."""
+LIKELY = 0.8
+"""So much of what a car drew the last time counts when the time is short, until this one is measured."""
 OFF_BY_WH, OFF_BY_PART, OTHER_POWER = 150.0, 0.03, 0.03
 """A new schedule is made when energy or power differ by more."""
 CLOCK_JUMP_S = 30.0
@@ -76,7 +76,7 @@ class Planned:
     """POSIX seconds."""
     late: bool = False
     """The deadline went by; it charges on until the goal is reached."""
-    schedule: Schedule = Schedule()
+    schedule: Schedule = field(factory=Schedule)
     by: Prefer = Prefer.CHEAP
     unknown_s: float = 0.0
     """For how long prices were not known when it was made."""
@@ -122,9 +122,19 @@ class Planned:
 
 
 def follow(
-    last: Planned | None, sight: Sight, outside: Outside, now_s: float, now_at: datetime, *, sharers: int = 1
+    last: Planned | None,
+    sight: Sight,
+    outside: Outside,
+    now_s: float,
+    now_at: datetime,
+    *,
+    sharers: int = 1,
+    may_plan: bool = True,
 ) -> Planned:
-    """The decision of this cycle. ``sharers``: so many cars share the sun."""
+    """The decision of this cycle. ``sharers``: so many cars share the sun; ``may_plan``: there is time for a schedule.
+
+    ``now_at`` is local time of the site.
+    """
     clock_s = now_at.timestamp()
     state = _taken_up(last, sight, now_s, clock_s)
     if last is not None:
@@ -140,7 +150,7 @@ def follow(
         over = sight.need_wh is not None and sight.need_wh <= REACHED_WH
         due = deadline(sight.goal, now_at) if over else None
         state = evolve(state, late=not over, deadline_s=due.timestamp() if due else state.deadline_s, new_at_s=0.0)
-    return _decided(state, outside, now_at, sharers)
+    return _decided(state, outside, now_at, sharers, may_plan)
 
 
 def _taken_up(last: Planned | None, sight: Sight, now_s: float, clock_s: float) -> Planned:
@@ -186,7 +196,7 @@ def _paid(state: Planned, for_s: float) -> Planned:
     return evolve(state, paid=state.paid + state.cost_now * power_w * max(0.0, for_s) / 3.6e6)
 
 
-def _decided(state: Planned, outside: Outside, now_at: datetime, sharers: int) -> Planned:
+def _decided(state: Planned, outside: Outside, now_at: datetime, sharers: int, may_plan: bool) -> Planned:
     sight = state.sight
     if sight.need_wh is None:
         return evolve(state, charge=True, because=Because("plan-no-soc"))
@@ -202,7 +212,10 @@ def _decided(state: Planned, outside: Outside, now_at: datetime, sharers: int) -
         return evolve(state, charge=True, because=Because("goal-not-in-time", {"kwh": kwh, **due}), new_at_s=0.0)
     if _urgent(state):
         return evolve(state, charge=True, because=Because("plan-must", due), new_at_s=0.0)
-    state = _planned(state, outside, sharers)
+    if may_plan:
+        state = _planned(state, outside, sharers)
+    elif state.outside is None:
+        return evolve(state, charge=False, because=Because("plan-soon"))
     run = state.schedule.holds(state.clock_s)
     if run is not None:
         return evolve(state, charge=True, because=_why_now(state, outside, run.end_s, now_at))
@@ -213,19 +226,19 @@ def _decided(state: Planned, outside: Outside, now_at: datetime, sharers: int) -
     return evolve(state, charge=False, because=Because(code, {"time": _clock(next_s, now_at)}))
 
 
-def margin_s(need_s: float) -> float:
+def margin_s(need_s: float, sure: bool) -> float:
     """So long before its time is a goal aimed at."""
-    return MARGIN_S + MARGIN_PART * need_s
+    return MARGIN_S + (MARGIN_PART if sure else MARGIN_UNSURE) * need_s
 
 
 def _urgent(state: Planned) -> bool:
     """Whether it must charge now to be in time for sure. Who charges for that reason goes on until there is room."""
     need = state.sight.need_wh or 0.0
-    sure = SURE if state.sure else 1.0 if state.learned_w is None else LIKELY
+    sure = LIKELY if state.learned_w is not None and not state.sure else 1.0
     need_s = need / max(1.0, state.power_w * sure) * 3600.0 + START_S
     left_s = (state.deadline_s or 0.0) - state.clock_s
     room_s = 2.0 * MARGIN_S if state.charge and state.because.code == "plan-must" else 0.0
-    return need_s + margin_s(need_s) + room_s >= left_s
+    return need_s + margin_s(need_s, state.sure) + room_s >= left_s
 
 
 def _planned(state: Planned, outside: Outside, sharers: int) -> Planned:
@@ -243,7 +256,7 @@ def _planned(state: Planned, outside: Outside, sharers: int) -> Planned:
     ):
         return state
     need_s = need / power_w * 3600.0
-    known = times(outside, now_s, (state.deadline_s or now_s) - margin_s(need_s), state.sight.goal.prefer)
+    known = times(outside, now_s, (state.deadline_s or now_s) - margin_s(need_s, state.sure), state.sight.goal.prefer)
     news = (
         state.whole_cost is None
         or state.outside is None
@@ -286,8 +299,8 @@ def _why_now(state: Planned, outside: Outside, end_s: float, now_at: datetime) -
         return Because("plan-no-prices", {"time": _clock(state.deadline_s or end_s, now_at)})
     if state.by is Prefer.GREEN and slot.co2_g is not None:
         return Because("plan-green", {"grams": round(slot.co2_g), **fields})
-    price = round(slot.price, 4)
-    return Because("plan-cheap", {"price": f"{price:g}", "currency": outside.prices.currency, **fields})
+    price = round(100.0 * slot.price, 2)
+    return Because("plan-cheap", {"price": price, "currency": outside.prices.currency, **fields})
 
 
 def _clock(at_s: float, now_at: datetime) -> str:

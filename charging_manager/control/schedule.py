@@ -8,6 +8,7 @@ taken. Then short gaps are filled and short runs dropped as long as that costs n
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 
 from attrs import evolve, frozen
 
@@ -131,7 +132,7 @@ def _calmer(pieces: list[_Piece], best: Spans, begin_s: float | None, may_cost: 
     if not best:
         return
     dearest = max(one.cost for one in pieces if any(start < one.end_s and one.start_s < end for start, end in best))
-    gaps = [(a[1], b[0]) for a, b in zip(best, best[1:], strict=False)]
+    gaps = [(a[1], b[0]) for a, b in pairwise(best)]
     if begin_s is not None and best[0][0] > begin_s + _TINY_S:
         gaps.append((begin_s, best[0][0]))
     tries = [(_cost(pieces, [gap]) - dearest * _length(gap), gap, float("-inf")) for gap in gaps]
@@ -160,7 +161,7 @@ def _ranked(pieces: list[_Piece], span: tuple[float, float], rank: float) -> lis
     found = []
     for one in pieces:
         marks = [one.start_s, *(edge for edge in span if one.start_s < edge < one.end_s), one.end_s]
-        for start_s, end_s in zip(marks, marks[1:], strict=False):
+        for start_s, end_s in pairwise(marks):
             inside = span[0] <= start_s < span[1]
             found.append(_Piece(start_s, end_s, rank if inside else one.rank, one.cost))
     return found
@@ -208,7 +209,9 @@ def _some(group: Spans, taken: Spans, need_s: float, begin_s: float | None) -> S
     starts = {round(start, 3) for start, _ in taken}
     if begin_s is not None:
         ends.add(round(begin_s, 3))
-    bridges, sides, apart = [], [], []
+    bridges: Spans = []
+    sides: Spans = []
+    apart: Spans = []
     for span in group:
         touches = (round(span[0], 3) in ends) + (round(span[1], 3) in starts)
         (bridges if touches == 2 else sides if touches else apart).append(span)

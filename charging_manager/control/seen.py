@@ -31,6 +31,7 @@ class Seen:
     """
 
     __slots__ = (
+        "aimed",
         "barred",
         "because",
         "bits",
@@ -92,6 +93,8 @@ class Seen:
     phases_told: int | None
     """How many phases it shall use; None: as it is."""
     because: Because | None
+    aimed: Because | None
+    """Why its mode lets it charge: said where nothing else bounds it."""
     limit_line: int
 
 
@@ -110,7 +113,7 @@ def look(
     seen = Seen()
     seen.id, seen.outlet = point.id, outlet
     seen.share_a = seen.setpoint_a = 0.0
-    seen.because = seen.capped = None
+    seen.because = seen.capped = seen.aimed = None
     seen.limit_line = -1
     seen.barred = False
     seen.ruling, seen.phases_told = ruling, None

@@ -1,6 +1,6 @@
 """The time until a deadline, cut where prices or the forecast of the sun change. Times are POSIX seconds.
 
-What is not known counts as the dearest that is known of this time, and never as free. Where nothing at all is known,
+What is not known counts as the dearest that is known, and never as free. Where nothing at all is known,
 all times are worth the same.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
+from itertools import pairwise
 
 from attrs import frozen
 
@@ -55,10 +56,8 @@ def times(outside: Outside, now_s: float, until_s: float, prefer: Prefer) -> Tim
     def cost_of(price: float, co2_g: float | None) -> float | None:
         return price if by is Prefer.CHEAP else co2_g
 
-    known = [cost for _, _, slot in ahead if (cost := cost_of(slot.price, slot.co2_g)) is not None]
-    if not known:
-        known = [cost for slot in slots if (cost := cost_of(slot.price, slot.co2_g)) is not None]
-    dearest = max(known, default=0.0)
+    known = (cost_of(slot.price, slot.co2_g) for slot in slots)
+    dearest = max((cost for cost in known if cost is not None), default=0.0)
     cut: list[Stretch] = []
     unknown_s, at = 0.0, now_s
     for start_s, end_s, slot in ahead:
@@ -90,7 +89,7 @@ def _with_sun(cut: list[Stretch], outside: Outside, now_s: float, until_s: float
     found = []
     for one in cut:
         marks = [one.start_s, *(edge for edge in edges if one.start_s < edge < one.end_s), one.end_s]
-        for start_s, end_s in zip(marks, marks[1:], strict=False):
+        for start_s, end_s in pairwise(marks):
             spare_w = max((power for begin, end, power in sun if begin <= start_s < end), default=0.0)
             found.append(Stretch(start_s, end_s, one.cost, one.price, spare_w))
     return found

@@ -1,0 +1,177 @@
+"""Mode Plan for all cars of a site: what each is told by ``planned.follow``, and a look ahead for the pages."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from attrs import evolve
+
+from charging_manager.control.goals import needed_wh
+from charging_manager.control.memory import NO_PLANS, Memory
+from charging_manager.control.planned import Planned, Sight, follow
+from charging_manager.control.seen import Seen, plausible
+from charging_manager.control.wiring import Outlet, Wiring
+from charging_manager.model.goal import Goal
+from charging_manager.model.mode import Mode
+from charging_manager.model.plan import Because, SiteImage
+from charging_manager.model.reading import Reading, Status
+from charging_manager.model.units import PHASES
+from charging_manager.model.wish import Wish
+
+VOLTS = 230.0
+EVERY = 5
+"""A car with a plan is looked at in every so many cycles, and when its goal is another."""
+AT_A_TIME = 3
+"""So many schedules are made in one decision; whose turn has not come goes on with the last one."""
+OFTEN_A = 16.0
+"""More than this few cars take."""
+_NO_WISH = Wish()
+
+
+def plan_all(image: SiteImage, wiring: Wiring, everyone: list[Seen], memory: Memory) -> Mapping[str, Planned]:
+    """What holds for each car in mode Plan; narrows ``cap_a`` of those that wait, and says why others charge."""
+    cars = [seen for seen in everyone if seen.mode is Mode.PLAN]
+    if not cars:
+        return NO_PLANS
+    crowd = _crowd(wiring, cars)
+    made = 0
+    plans: dict[str, Planned] = {}
+    for seen in cars:
+        wish = image.wishes.get(seen.id, _NO_WISH)
+        if wish.goal is None:
+            _wait(seen, Because("plan-no-goal"))
+            continue
+        if image.now_at is None:  # nobody knows what time it is: better early than late
+            seen.aimed = Because("plan-no-clock")
+            continue
+        last = memory.plans.get(seen.id)
+        turn = (image.number + seen.outlet.index) % EVERY == 0
+        if last is None or turn or last.sight.goal != wish.goal or last.sight.plugged_s != seen.past.plugged_s:
+            sight = _sight(wish.goal, wish, seen, last, wiring, crowd)
+            planned = follow(
+                last,
+                sight,
+                image.outside,
+                image.now_s,
+                image.now_at,
+                sharers=len(cars),
+                may_plan=made < AT_A_TIME,
+            )
+            if last is None or planned.schedule is not last.schedule:
+                made += 1
+        else:
+            planned = last
+        plans[seen.id] = planned
+        if planned.charge:
+            seen.aimed = planned.because
+        else:
+            _wait(seen, planned.because)
+    return plans
+
+
+def _wait(seen: Seen, because: Because) -> None:
+    if seen.cap_a > 0.0:
+        seen.cap_a = 0.0
+        seen.because = because
+
+
+def foresee(image: SiteImage, name: str, goal: Goal, wish: Wish) -> Planned | None:
+    """What would come of that goal for that charge point, as if its car were there and in mode Plan now.
+
+    None: before the first decision, or while the time is not known.
+    """
+    memory = image.last_plan.memory if image.last_plan is not None else None
+    if not isinstance(memory, Memory) or image.now_at is None:
+        return None
+    outlet = next((one for one in memory.wiring.outlets if one.point.id == name), None)
+    if outlet is None:
+        return None
+    past = memory.pasts.get(name)
+    last = memory.plans.get(name)
+    plugged_s = past.plugged_s if past is not None and past.plugged_s is not None else image.now_s
+    usual_a = min(outlet.highest_a, image.overrides.get(name, math.inf))
+    usual_w, cautious_w = _powers(outlet, usual_a, memory.wiring, {})
+    sight = Sight(
+        goal,
+        needed_wh(goal, wish),
+        wish.session_wh,
+        plugged_s,
+        _power_of(image.readings.get(name, ())),
+        last is not None and last.charge,
+        usual_w,
+        cautious_w,
+        outlet.lowest_a * VOLTS,
+    )
+    if last is not None and last.sight.plugged_s != plugged_s:
+        last = evolve(last, sight=evolve(last.sight, plugged_s=plugged_s), sure=False)
+    return follow(last, sight, image.outside, image.now_s, image.now_at)
+
+
+def _sight(goal: Goal, wish: Wish, seen: Seen, last: Planned | None, wiring: Wiring, crowd: Mapping[int, int]) -> Sight:
+    point = seen.outlet.point
+    may_a = seen.cap_a if seen.cap_a > 0.0 else seen.outlet.highest_a
+    usual_w, cautious_w = _powers(seen.outlet, may_a, wiring, crowd)
+    return Sight(
+        goal,
+        needed_wh(goal, wish),
+        wish.session_wh,
+        seen.past.plugged_s if seen.status in (Status.PLUGGED, Status.CHARGING, Status.UNKNOWN) else None,
+        _power_of(seen.readings),
+        last is not None and last.charge and seen.last_a >= point.min_a,
+        usual_w,
+        cautious_w,
+        seen.outlet.lowest_a * VOLTS,
+    )
+
+
+def _power_of(readings: tuple[Reading, ...]) -> float | None:
+    """What the newest reading says, by its power or its currents."""
+    if not readings:
+        return None
+    newest = readings[-1]
+    if newest.power_w is not None and math.isfinite(newest.power_w):
+        return max(0.0, newest.power_w)
+    amps = [one for one in map(plausible, newest.current_a) if one is not None]
+    return max(0.0, sum(amps) * VOLTS) if amps else None
+
+
+def _crowd(wiring: Wiring, cars: list[Seen]) -> dict[int, int]:
+    """How many cars with a plan are plugged in below each circuit."""
+    count: dict[int, int] = {}
+    for seen in cars:
+        if seen.past.plugged_s is None:
+            continue
+        at = seen.outlet.circuit
+        while at >= 0:
+            count[at] = count.get(at, 0) + 1
+            at = wiring.parents[at]
+    return count
+
+
+def _powers(outlet: Outlet, may_a: float, wiring: Wiring, crowd: Mapping[int, int]) -> tuple[float, float]:
+    """What its car would draw: at most by box and circuits; and if it uses one phase and must share with others.
+
+    Phases that control has learned do not count here: they are forgotten at each pause, and plans must not be.
+    """
+    most_a = min(may_a, outlet.highest_a)
+    cautious_a = min(most_a, OFTEN_A)
+    most_w = outlet.point.max_w if outlet.point.max_w is not None else math.inf
+    cautious_w = most_w
+    at = outlet.circuit
+    while at >= 0:
+        circuit = wiring.circuits[at]
+        cars = max(1, crowd.get(at, 1))
+        for limits in (circuit.limit_a, circuit.charging_limit_a):
+            if limits is not None:
+                room_a = min(limits[phase] - circuit.reserve_a for phase in PHASES if outlet.bits >> phase & 1)
+                most_a = min(most_a, room_a)
+                cautious_a = min(cautious_a, room_a / cars)
+        for limit_w in (circuit.limit_w, circuit.charging_limit_w):
+            if limit_w is not None:
+                most_w = min(most_w, limit_w)
+                cautious_w = min(cautious_w, limit_w / cars)
+        at = wiring.parents[at]
+    cautious_a = max(cautious_a, min(outlet.lowest_a, most_a))
+    usual_w = max(0.0, min(most_a * VOLTS * outlet.bits.bit_count(), most_w))
+    return usual_w, max(0.0, min(cautious_a * VOLTS, cautious_w, usual_w))
