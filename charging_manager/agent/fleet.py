@@ -5,12 +5,11 @@ Devices on the same endpoint or serial line share a bus, which is closed with th
 
 from __future__ import annotations
 
-import math
 from collections.abc import Awaitable, Callable, Mapping
 from functools import lru_cache
 from typing import Any, Protocol, TypeVar
 
-from attrs import define, evolve, frozen
+from attrs import define, evolve, field, frozen
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
@@ -44,8 +43,8 @@ class Spec:
     address: Address
     phases: tuple[int, ...]
     settings: tuple[str, ...]
-    most_a: float
-    """No phase there carries more, ever: a reading above it is a lie."""
+    most_a: float = field(eq=False)
+    """No phase there carries more, ever: a reading above it is a lie. A running device is told when it changes."""
 
 
 @define
@@ -118,7 +117,9 @@ class Fleet:
             known = self._running.get(name)
             if known is None:
                 self._start(name, spec, fallback_a, number, len(wanted))
-            elif known.fallback_a != fallback_a:
+                continue
+            known.poller.device.most_a = most_a
+            if known.fallback_a != fallback_a:
                 known.fallback_a = fallback_a
                 known.poller.device.use_fallback(fallback_a)
         return touched
@@ -214,9 +215,9 @@ class Fleet:
 
 
 def most_amps(site: Site) -> float:
-    """Far above what any fuse here lets through, and rounded, so that a changed limit does not renew the devices."""
+    """Far above what any fuse here lets through."""
     highest_a = max((max(circuit.limit_a) for circuit in site.circuits.values()), default=0.0)
-    return 500.0 * max(1, math.ceil(10 * highest_a / 500.0))
+    return max(500.0, 10 * highest_a)
 
 
 def spec_of(device: DeviceSettings, drivers: Mapping[str, Driver], most_a: float) -> Spec:

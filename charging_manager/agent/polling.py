@@ -27,6 +27,8 @@ _AGAIN_AFTER_S = (0.0, 1.0, 2.0, 5.0)
 class Polled(Protocol):
     """What we need of devices.Device, which prepares itself with the first reading and after silence."""
 
+    most_a: float | None
+
     async def read(self) -> Reading: ...
 
     async def apply(self, setpoint_a: float) -> None: ...

@@ -75,7 +75,8 @@ class Device:
         most_a: float | None = None,
         bus_at: Callable[[int], BusLike] | None = None,
     ) -> None:
-        """``settings``: the driver's yes-or-no settings that are on. ``most_a``: no phase here carries more, ever.
+        """``settings``: the driver's yes-or-no settings that are on. ``most_a``: no phase here carries more, ever;
+        it may be set anew at any time.
 
         ``bus_at`` gives the bus of another port of the same host, for the few devices that are split.
         """
@@ -84,7 +85,7 @@ class Device:
         self._driver = self.family
         self._phases = phases
         self._settings = frozenset(settings)
-        self._most_a = most_a
+        self.most_a = most_a
         self.clock = clock
         self._wire = Wire(bus, unit, driver.bus, bus_at)
         self._hook: Any = driver.hook() if driver.hook is not None else None
@@ -386,7 +387,7 @@ class Device:
             min(live, default=self.clock.seconds()),
             self._phases,
             self._settings,
-            self._most_a,
+            self.most_a,
         )
         if made.nonsense is not None:
             self._last_error = f"{made.nonsense} is {values.get(made.nonsense)}, which cannot be"

@@ -128,3 +128,14 @@ def test_stopping_waits_a_few_seconds_for_a_box_that_does_not_answer() -> None:
     yard.clock.advance(8)
     result_of(stopping)
     assert all(bus.closed for bus in yard.buses)
+
+
+def test_another_limit_of_the_site_renews_no_device() -> None:
+    yard = Yard()
+    yard.update(LEFT)
+    config = house(LEFT)
+    for limit_a, most_a in ((400.0, 4000.0), (20.0, 500.0)):
+        circuits = {key: evolve(one, limit_a=(limit_a,) * 3) for key, one in config.circuits.items()}
+        changed = evolve(config, circuits=circuits)
+        assert yard.fleet.update(changed.devices, DRIVERS, {}, changed.site("S")) == set()
+        assert len(yard.made) == 1 and yard.made[0].most_a == most_a
