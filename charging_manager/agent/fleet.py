@@ -15,7 +15,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from charging_manager.agent.config import DeviceSettings
-from charging_manager.agent.polling import Polled, Poller
+from charging_manager.agent.polling import Polled, Poller, StorageLock, Wanted
 from charging_manager.devices.driver import Driver
 from charging_manager.errors import ConfigError
 from charging_manager.modbus.address import Address, TcpAddress, parse_address
@@ -82,6 +82,8 @@ class Fleet:
         self._running: dict[str, Running] = {}
         self._buses: dict[str, Any] = {}
         self._leaving: dict[Deferred[None], Running] = {}
+        self.brought_s = -math.inf
+        """When something that was wanted last reached its device."""
         self.not_running: dict[str, str] = {}
         """Device to the reason why it cannot even be tried, for people."""
 
@@ -138,11 +140,17 @@ class Fleet:
         found = self._running.get(name)
         return found is not None and found.poller.answering
 
-    def want(self, charge_point: str, setpoint_a: float) -> None:
+    def want(self, charge_point: str, setpoint_a: float, phases: int | None = None) -> None:
         """Hand a setpoint to its device; never waits."""
         found = self._running.get(charge_point)
         if found is not None:
-            found.poller.want(setpoint_a)
+            found.poller.want(Wanted(setpoint_a, phases))
+
+    def lock_storage(self, locked: bool) -> None:
+        """Let the storage batteries that can be told so give nothing, or what they like; never waits."""
+        for running in self._running.values():
+            if running.spec.driver.storage is not None:
+                running.poller.want(StorageLock(locked))
 
     def obedience(self, site: Site, now_s: float) -> dict[str, Obedience]:
         """Of every charge point of the site; one that does not run counts at its hardware maximum."""
@@ -181,19 +189,21 @@ class Fleet:
             self._close_unused()
             return
         first_after_s = _SPREAD_S * number / max(count, 1)
-        poller = Poller(name, device, self._sink, self._clock, self._every_s, first_after_s)
+        poller = Poller(name, device, self._sink, self._clock, self._every_s, first_after_s, self._note_brought)
         self._running[name] = Running(spec, poller, fallback_a, endpoints)
         poller.start()
 
     def _stop(self, name: str) -> None:
         """Take it out at once; its last setpoint travels meanwhile, for a few seconds at most."""
         running = self._running.pop(name)
-        if running.spec.driver.setpoint is None:
+        driver = running.spec.driver
+        if driver.setpoint is None and driver.storage is None:
             running.poller.stop()
             running.poller.device.close()
             self._close_unused()
             return
-        leaving = Deferred.fromCoroutine(running.poller.leave_at(running.fallback_a))
+        last = StorageLock(False) if driver.setpoint is None else Wanted(running.fallback_a)
+        leaving = Deferred.fromCoroutine(running.poller.leave_at(last))
         leaving.addTimeout(_LEAVE_WITHIN_S, self._clock)
         self._leaving[leaving] = running
 
@@ -204,6 +214,9 @@ class Fleet:
         leaving.addErrback(
             lambda failure: self.log.warn("{device} did not take its last setpoint in time", device=name)
         ).addCallback(gone)
+
+    def _note_brought(self) -> None:
+        self.brought_s = self._clock.seconds()
 
     def _close_unused(self) -> None:
         used: set[str] = set()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from charging_manager.agent.pace import quantiles
 from charging_manager.agent.running import RunningSite
 
 Sample = tuple[dict[str, str], float | int | None]
@@ -20,6 +21,7 @@ def metrics(site: RunningSite, version: str) -> str:
         _block("info", "gauge", "Version of the program.", [({"version": version}, 1)]),
         _block("cycle_number", "counter", "Cycles since the start.", [({}, cycle["number"])]),
         _block("cycle_duration_seconds", "gauge", "Time that the last decision took.", [({}, cycle["duration_s"])]),
+        *_pace(site),
         _block(
             "charge_point_setpoint_amperes",
             "gauge",
@@ -76,6 +78,20 @@ def metrics(site: RunningSite, version: str) -> str:
         ),
     ]
     return "".join(blocks)
+
+
+def _pace(site: RunningSite) -> Iterable[str]:
+    """How fast it all is; quantile 1 is the most."""
+    now_s = site.clock.seconds()
+    newest = [site.readings.last(device) for device in site.readings.devices()]
+    ages = quantiles(now_s - reading.taken_s for reading in newest if reading is not None)
+    for name, text, values in (
+        ("recent_cycle_duration_seconds", "Deciding and handing out, of the last cycles.", site.pace.decided_s),
+        ("recent_cycle_handed_seconds", "Until the last changed setpoint was confirmed.", site.pace.handed_s),
+        ("reading_age_seconds", "Age of the newest reading of all devices.", ages),
+    ):
+        yield _block(name, "gauge", text, [({"quantile": f"{share:g}"}, value) for share, value in values.items()])
+    yield _block("polls_total", "counter", "Readings taken from devices.", [({}, site.readings.taken)])
 
 
 def _block(name: str, kind: str, text: str, samples: Iterable[Sample]) -> str:

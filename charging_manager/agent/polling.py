@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeVar
 
+from attrs import frozen
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall, deferLater
@@ -31,13 +32,62 @@ class Polled(Protocol):
 
     async def read(self) -> Reading: ...
 
-    async def apply(self, setpoint_a: float) -> None: ...
+    async def apply(self, setpoint_a: float, phases: int | None = None) -> None: ...
+
+    async def lock_storage(self, locked: bool) -> None: ...
+
+    @property
+    def storage_locked(self) -> bool | None: ...
 
     def obedience(self, now_s: float) -> Obedience: ...
 
     def use_fallback(self, fallback_a: float) -> None: ...
 
     def close(self) -> None: ...
+
+
+class Wish(Protocol):
+    """What a device is to be brought to. Equal ones are one."""
+
+    async def bring(self, device: Polled) -> None: ...
+
+    def obeyed(self, device: Polled, now_s: float) -> bool: ...
+
+
+@frozen
+class Wanted:
+    """What a charge point shall do."""
+
+    setpoint_a: float
+    phases: int | None = None
+    """1 or 3; None: as they are."""
+
+    async def bring(self, device: Polled) -> None:
+        await device.apply(self.setpoint_a, self.phases)
+
+    def obeyed(self, device: Polled, now_s: float) -> bool:
+        known = device.obedience(now_s)
+        most_a = max(known.confirmed_a or 0.0, known.commanded_a or 0.0)
+        return known.confirmed_a is not None and most_a <= self.setpoint_a + 0.05
+
+    def __str__(self) -> str:
+        return f"{self.setpoint_a:g} A"
+
+
+@frozen
+class StorageLock:
+    """Whether a storage battery shall give nothing."""
+
+    locked: bool
+
+    async def bring(self, device: Polled) -> None:
+        await device.lock_storage(self.locked)
+
+    def obeyed(self, device: Polled, now_s: float) -> bool:
+        return device.storage_locked is self.locked
+
+    def __str__(self) -> str:
+        return "its lock" if self.locked else "its release"
 
 
 class Poller:
@@ -53,7 +103,9 @@ class Poller:
         clock: IReactorTime,
         every_s: float = 1.0,
         first_after_s: float = 0.0,
+        brought: Callable[[], None] = lambda: None,
     ) -> None:
+        """``brought`` is called whenever something that was wanted has reached the device."""
         self.name = name
         self.device: Polled = device
         self._sink = sink
@@ -65,7 +117,10 @@ class Poller:
         self._heard = False
         self._failures = 0
         self._not_before_s = float("-inf")
-        self._wanted_a: float | None = None
+        self._brought = brought
+        self._wanted: Wish | None = None
+        self._last: Wish | None = None
+        """What it was brought to with success."""
         self._applying = False
         self._held = False
         self._silent_since_s: float | None = None
@@ -93,59 +148,59 @@ class Poller:
         if self._loop.running:
             self._loop.stop()
 
-    def want(self, setpoint_a: float) -> None:
-        """Bring the device this setpoint as soon as it takes one. Never waits."""
-        self._wanted_a = setpoint_a
-        if not self._applying and not self._held and not self._stopped:
+    def want(self, wish: Wish) -> None:
+        """Bring the device to this as soon as it takes it. Never waits; what it was brought to already, it keeps."""
+        self._wanted = None if wish == self._last and not self._applying else wish
+        if self._wanted is not None and not self._applying and not self._held and not self._stopped:
             self._applying = True
             Deferred.fromCoroutine(self._apply_newest())
 
     async def alone(self, work: Callable[[Polled], Awaitable[T]]) -> T:
         """Do something with the device while it gets no setpoints from us; afterwards the newest one counts again."""
         self._held = True
+        before, self._last = self._last, None
         try:
             return await work(self.device)
         finally:
-            self._held = False
-            if self._wanted_a is not None:
-                self.want(self._wanted_a)
+            self._held, self._last = False, None
+            newest = self._wanted or before
+            if newest is not None:
+                self.want(newest)
 
-    async def leave_at(self, setpoint_a: float) -> None:
-        """Stop polling, and leave the device on this setpoint if it still answers.
+    async def leave_at(self, wish: Wish) -> None:
+        """Stop polling, and leave the device at this if it still answers.
 
         Some take a write only seconds after the last one: it is waited for until it is confirmed.
         """
         self.stop()
-        self._wanted_a = None
+        self._wanted = None
         try:
             if self.answering:
-                await self.device.apply(setpoint_a)
-                while not self._obeys(setpoint_a):
+                await wish.bring(self.device)
+                while not wish.obeyed(self.device, self._clock.seconds()):
                     await deferLater(self._clock, _LOOK_EVERY_S)
         except CancelledError:
             raise
         except DeviceError as error:
             self.log.warn(
-                "{device} could not be left on {amps} A: {reason}", device=self.name, amps=setpoint_a, reason=str(error)
+                "{device} could not be left on {wish}: {reason}", device=self.name, wish=str(wish), reason=str(error)
             )
         except Exception:
-            self.log.failure("{device} could not be left on {amps} A", device=self.name, amps=setpoint_a)
+            self.log.failure("{device} could not be left on {wish}", device=self.name, wish=str(wish))
         finally:
             self.device.close()
 
-    def _obeys(self, setpoint_a: float) -> bool:
-        known = self.device.obedience(self._clock.seconds())
-        return known.confirmed_a is not None and max(known.confirmed_a, known.commanded_a or 0.0) <= setpoint_a + 0.05
-
     async def _apply_newest(self) -> None:
         try:
-            while self._wanted_a is not None and not self._stopped:
-                wanted_a, self._wanted_a = self._wanted_a, None
+            while self._wanted is not None and not self._stopped:
+                wish, self._wanted, self._last = self._wanted, None, None
                 try:
-                    await self.device.apply(wanted_a)
+                    await wish.bring(self.device)
+                    self._last = wish
+                    self._brought()
                 except DeviceError as error:
                     self.log.debug(
-                        "{device} did not take {amps} A: {reason}", device=self.name, amps=wanted_a, reason=str(error)
+                        "{device} did not take {wish}: {reason}", device=self.name, wish=str(wish), reason=str(error)
                     )
         except Exception:
             self.log.failure("setting {device} failed; the next cycle tries again", device=self.name)

@@ -16,9 +16,12 @@ class Readings:
         self._kept_s, self._most = kept_s, most
         self._by_device: dict[str, deque[Reading]] = {}
         self._last: dict[str, Reading] = {}
+        self.taken = 0
+        """How many there were."""
 
     def add(self, reading: Reading) -> None:
         """Take a reading of a device."""
+        self.taken += 1
         self._by_device.setdefault(reading.device, deque(maxlen=self._most)).append(reading)
         self._last[reading.device] = reading
 

@@ -18,10 +18,12 @@ from charging_manager.agent.evidence import Evidence
 from charging_manager.agent.fallbacks import fallback_currents
 from charging_manager.agent.fleet import Fleet, MakeDevice, OpenBus
 from charging_manager.agent.grid_words import grid_alarms, shown_dimming, shown_inputs
+from charging_manager.agent.haste import meters_that_matter, needs_haste
 from charging_manager.agent.inputs import Inputs
 from charging_manager.agent.lifesign import LifeSign
 from charging_manager.agent.outside import OutsideWorld
 from charging_manager.agent.overload import OverloadLog
+from charging_manager.agent.pace import Pace
 from charging_manager.agent.picture import Facts, Picture, Sentence, draw
 from charging_manager.agent.readings import Readings
 from charging_manager.agent.records import Records
@@ -80,6 +82,7 @@ class RunningSite:
         self.try_device = try_device
         self.life = LifeSign(None)
         self.overloads = OverloadLog()
+        self.pace = Pace()
         self.cloud: CloudView | None = None
         self.readings = Readings()
         self.outside = OutsideWorld()
@@ -100,6 +103,7 @@ class RunningSite:
             clock, decide, self._situation, self.readings.recent, self.fleet, self._publish, every_s
         )
         self._site = config.current.site(serial)
+        self._watched: frozenset[str] = frozenset()
         self._fallbacks: Mapping[str, float] = {}
         self._shelf_loop = LoopingCall(self.look_at_drivers)
         self._shelf_loop.clock = clock
@@ -214,6 +218,7 @@ class RunningSite:
         site = config.site(self.serial)
         if site != self._site:  # control keeps what it worked out for this very object
             self._site = site
+            self._watched = meters_that_matter(site)
         self._fallbacks = fallback_currents(self._site)
         for name in self.fleet.update(config.devices, self.drivers, self._fallbacks, self._site):
             self.readings.forget(name)
@@ -223,6 +228,8 @@ class RunningSite:
     def _read(self, reading: Reading) -> None:
         """A device has answered."""
         self.readings.add(reading)
+        if reading.device in self._watched and self.steering.last and needs_haste(reading, self.steering.last):
+            self.steering.hurry()
         if reading.device in self._site.charge_points:
             self._note(self.book.see(reading, self.now()))
 
@@ -267,6 +274,7 @@ class RunningSite:
         self.life.alive()
         with self.log.failuresHandled("what is measured could not be noted for the grid operator"):
             self.grid.note()
+        self.pace.cycle(cycle.image.now_s, cycle.duration_s, self.fleet.brought_s)
         with self.log.failuresHandled("the circuits' use could not be compared with their limits"):
             self.overloads.see(cycle.image.now_s, cycle.image.site, cycle.plan.budgets)
         self.hub.publish(self.picture())

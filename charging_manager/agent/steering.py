@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Protocol
 
 from attrs import field, frozen
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
@@ -18,6 +18,9 @@ from charging_manager.model.site import Site
 from charging_manager.model.wish import Wish
 
 _FAILURES_BEFORE_FALLBACK = 3
+
+HASTE_EVERY_S = 0.25
+"""So long at least lies between two decisions, however much haste there is."""
 
 
 @frozen
@@ -40,7 +43,9 @@ class Steered(Protocol):
 
     def obedience(self, site: Site, now_s: float) -> Mapping[str, Obedience]: ...
 
-    def want(self, charge_point: str, setpoint_a: float) -> None: ...
+    def want(self, charge_point: str, setpoint_a: float, phases: int | None = None) -> None: ...
+
+    def lock_storage(self, locked: bool) -> None: ...
 
 
 @frozen
@@ -56,7 +61,7 @@ class Cycle:
 class Steering:
     """Decides once a cycle on a frozen image and hands the setpoints out; publishes each cycle.
 
-    ``situation`` says what is configured and known now.
+    ``situation`` says what is configured and known now. ``hurry`` asks for a cycle before its time.
     """
 
     log = Logger()
@@ -82,6 +87,8 @@ class Steering:
         self._loop.clock = clock
         self._violations: frozenset[str] = frozenset()
         self._failures = 0
+        self._decided_s = float("-inf")
+        self._hurried: IDelayedCall | None = None
         self.number = 0
         self.last: Cycle | None = None
 
@@ -98,13 +105,26 @@ class Steering:
 
     def stop(self) -> None:
         """Decide no more."""
+        self._wait_for_the_loop()
         if self._loop.running:
             self._loop.stop()
 
+    def hurry(self) -> None:
+        """Decide in this turn of the reactor, or as soon after the last decision as may be; several calls are one."""
+        if self._hurried is None and self._loop.running:
+            wait_s = self._decided_s + HASTE_EVERY_S - self._clock.seconds()
+            self._hurried = self._clock.callLater(max(0.0, wait_s), self.run_once)
+
+    def _wait_for_the_loop(self) -> None:
+        if self._hurried is not None and self._hurried.active():
+            self._hurried.cancel()
+        self._hurried = None
+
     def run_once(self) -> None:
         """One cycle, which survives whatever goes wrong in it."""
+        self._wait_for_the_loop()
         self.number += 1
-        started_s = self._clock.seconds()
+        started_s = self._decided_s = self._clock.seconds()
         try:
             cycle = self._cycle(started_s)
         except Exception:
@@ -136,7 +156,8 @@ class Steering:
         )
         plan = self._decide(image)
         for charge_point, setpoint in plan.setpoints.items():
-            self._fleet.want(charge_point, setpoint.current_a)
+            self._fleet.want(charge_point, setpoint.current_a, setpoint.phases)
+        self._fleet.lock_storage(plan.storage_locked)
         return Cycle(self.number, self._clock.seconds() - now_s, image, plan)
 
     def _all_to_fallback(self) -> None:
@@ -145,6 +166,7 @@ class Steering:
             known = self._situation()
             for charge_point in known.site.charge_points:
                 self._fleet.want(charge_point, known.fallbacks.get(charge_point, 0.0))
+            self._fleet.lock_storage(False)
 
     def _watch(self, plan: Plan) -> None:
         """The monitor of the invariants: a violation is an error, said when it begins."""

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from charging_manager.devices import driver as d
 from charging_manager.devices.tables import Problems, closest
 
+SOONEST_KEEP_S = 5.0
+FLASH_PHASES_S = 300.0
 LONGEST_WATCHDOG_S = 60.0
 """SAFETY, F-02: a silent box is on its fallback within a minute."""
 
@@ -29,6 +31,10 @@ def check_driver(made: d.Driver, problems: Problems) -> None:
         _check_setpoint(made, made.setpoint, problems)
     if made.watchdog is not None:
         _check_watchdog(made, made.watchdog, problems)
+    if made.phases is not None:
+        _check_phases(made, made.phases, problems)
+    if made.storage is not None:
+        _check_storage(made, made.storage, problems)
     if made.tcp is None and made.rtu is None:
         problems.add("", "give [tcp], [rtu] or both: where does the device listen when nobody changed that")
     if made.kind is d.Kind.CHARGER:
@@ -36,6 +42,8 @@ def check_driver(made: d.Driver, problems: Problems) -> None:
             problems.add("state", "a charger needs [[state]]: which values mean free, plugged, charging and fault")
         if made.setpoint is None:
             problems.add("setpoint", "a charger needs [setpoint]")
+    elif made.setpoint is not None or made.phases is not None:
+        problems.add("setpoint" if made.setpoint else "phases", "only a charger takes a current and switches phases")
     elif not made.grouped(d.Group.LIVE):
         problems.add("registers", 'a meter needs values with group = "live"')
 
@@ -135,7 +143,10 @@ def _check_writes(made: d.Driver, problems: Problems) -> None:
         if made.watchdog.fallback_write:
             groups += [("watchdog.fallback", (d.Write(made.watchdog.fallback_write, 0),))]
     if made.phases:
-        groups += [("phases.register", (d.Write(made.phases.register, 0),)), ("phases.prepare", made.phases.prepare)]
+        codes = tuple(d.Write(made.phases.register, code) for code in (made.phases.one, made.phases.three))
+        groups += [("phases.register", codes), ("phases.prepare", made.phases.prepare)]
+    if made.storage:
+        groups += [("storage.lock", made.storage.lock), ("storage.unlock", made.storage.unlock)]
     groups += [(f"recover[{number}].write", each.writes) for number, each in enumerate(made.recover, 1)]
     for where, writes in groups:
         for write in writes:
@@ -149,7 +160,7 @@ def _check_write(made: d.Driver, where: str, write: d.Write, problems: Problems)
         return
     if r.write_function is None:
         problems.add(where, f"{r.name!r} is not writable; say write = true at the register")
-    if r.type in d.TEXTS or r.bits or r.scale_from:
+    if r.type in d.TEXTS or r.bits or (r.scale_from and not where.startswith("storage")):
         problems.add(where, f"{r.name!r} is a text, a part of a register or scaled by another: it cannot be written")
     too_low = r.lowest is not None and write.value < r.lowest
     if write.value and (too_low or (r.highest is not None and write.value > r.highest)):
@@ -178,6 +189,30 @@ def _check_setpoint(made: d.Driver, rule: d.Setpoint, problems: Problems) -> Non
     for write in rule.pause:
         if write.register != rule.register and write.register not in resumed:
             problems.add("setpoint.resume", f"pause writes {write.register!r}, and nothing puts it back")
+
+
+def _check_phases(made: d.Driver, rule: d.Phases, problems: Problems) -> None:
+    if rule.one == rule.three:
+        problems.add("phases.three", "the code for three phases is that for one")
+    if rule.state is not None and rule.state_one == rule.state_three:
+        problems.add("phases.state_three", "what is shown for three phases is what is shown for one")
+    r = made.registers.get(rule.register)
+    if r is not None and r.volatile is False and rule.every_s < FLASH_PHASES_S:
+        problems.add("phases.every_s", f"{r.name!r} wears the device's flash: at least {FLASH_PHASES_S:g} s")
+
+
+def _check_storage(made: d.Driver, rule: d.Storage, problems: Problems) -> None:
+    if made.kind is d.Kind.CHARGER:
+        problems.add("storage", "a charger is no storage battery")
+    undone = {write.register for write in rule.unlock}
+    for write in rule.lock:
+        r = made.registers.get(write.register)
+        if write.register not in undone:
+            problems.add("storage.unlock", f"lock writes {write.register!r}, and nothing puts it back")
+        if r is not None and r.volatile is False and rule.keep_every_s is not None:
+            problems.add("storage.keep_every_s", f"{r.name!r} wears the device's flash: write it only when it differs")
+    if rule.keep_every_s is not None and rule.keep_every_s < SOONEST_KEEP_S:
+        problems.add("storage.keep_every_s", f"at least {SOONEST_KEEP_S:g} s")
 
 
 def _check_watchdog(made: d.Driver, watchdog: d.Watchdog, problems: Problems) -> None:

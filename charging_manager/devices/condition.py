@@ -6,7 +6,9 @@ from collections.abc import Mapping
 
 from attrs import field, frozen
 
-from charging_manager.devices.driver import Driver, Value
+from charging_manager.devices.driver import Driver, Group, Value
+from charging_manager.devices.orders import Orders
+from charging_manager.devices.phasing import SWITCHING_SENTENCE, TROUBLE_SENTENCES
 
 Fields = dict[str, str | float | int]
 
@@ -78,3 +80,37 @@ def sentence_of(
             {"amps": fallback_a, "seconds": after_s},
         )
     return "Connected; no fallback is programmed", {}
+
+
+def condition_of(
+    driver: Driver,
+    values: Mapping[str, Value],
+    once: Mapping[str, Value],
+    orders: Orders,
+    *,
+    connected: bool,
+    prepared: bool,
+    variant: str | None,
+    trouble: str | None,
+    missing: tuple[str, ...],
+) -> DeviceCondition:
+    """All of it. ``once``: what it said of itself after connecting."""
+    fallback = fallback_word(driver, values, orders.legal_fallback())
+    sentence, fields = sentence_of(driver, values, connected, fallback, trouble)
+    if connected and not trouble and driver.phases is not None:
+        if orders.phasing.holds:
+            sentence, fields = SWITCHING_SENTENCE, {}
+        elif orders.phasing.trouble is not None:
+            sentence, fields = TROUBLE_SENTENCES[orders.phasing.trouble], {}
+    return DeviceCondition(
+        connected=connected,
+        prepared=prepared,
+        variant=variant,
+        fallback=fallback,
+        last_error=trouble,
+        sentence=sentence,
+        fields=fields,
+        identity={name: value for name, value in once.items() if driver.registers[name].group is Group.ONCE},
+        wear={name: count for name, count in orders.written.items() if driver.registers[name].volatile is False},
+        missing=missing,
+    )

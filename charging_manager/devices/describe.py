@@ -88,7 +88,7 @@ def _control(driver: Driver) -> Iterator[str]:
     elif rule is not None:
         yield "* No watchdog: when we are silent it goes on as it was told last."
     if driver.phases is not None:
-        yield "* It can switch between one and three phases."
+        yield "* It can switch between one and three phases: paused first, and the new state is read back."
 
 
 def _row(register: Register) -> str:

@@ -17,11 +17,12 @@ from twisted.logger import Logger
 
 from charging_manager.devices.codec import decode_all
 from charging_manager.devices.compose import compose
-from charging_manager.devices.condition import DeviceCondition, fallback_word, sentence_of, shown_fallback
+from charging_manager.devices.condition import DeviceCondition, condition_of, shown_fallback
 from charging_manager.devices.driver import Driver, Group, Value, all_hold
 from charging_manager.devices.orders import Order, Orders, Urgency
-from charging_manager.devices.planner import Request, Rounds, moved, plan_reads, split
-from charging_manager.devices.recognise import DOES_NOT_EXIST, told_apart
+from charging_manager.devices.phasing import Step
+from charging_manager.devices.planner import Request, Rounds, moved, plan_reads, seen_first, split
+from charging_manager.devices.recognise import DOES_NOT_EXIST, must_be
 from charging_manager.devices.telling import Telling
 from charging_manager.devices.trial import TestStep, try_device
 from charging_manager.devices.wire import BusLike, Wire, find_block
@@ -150,13 +151,24 @@ class Device:
         await self._flush_quietly()
         return self._compose()
 
-    async def apply(self, setpoint_a: float) -> None:
+    async def apply(self, setpoint_a: float, phases: int | None = None) -> None:
         """From now on at most so much per phase; 0, or less than the box's minimum, pauses. Raises: DeviceError.
 
+        ``phases``: 1 or 3, where the box can switch; None: as they are. It is paused for that (phasing.Phasing).
         What cannot be written yet is written at the first legal moment; ``obedience`` says what is confirmed.
         """
-        self.orders.want(setpoint_a)
+        self.orders.want(setpoint_a, phases)
         await self._flush()
+
+    async def lock_storage(self, locked: bool) -> None:
+        """A storage battery shall give nothing, or do as it likes. Raises: DeviceError."""
+        self.orders.hold_storage(locked)
+        await self._flush()
+
+    @property
+    def storage_locked(self) -> bool | None:
+        """Whether it gives nothing because we said so; None: not known."""
+        return self.orders.storage_locked
 
     async def wake(self) -> None:
         """What wakes a sleeping car, if the box can do that. Raises: DeviceError."""
@@ -184,6 +196,8 @@ class Device:
             fallback_after_s=after_s,
             answering=self._identified and silent_s is not None and silent_s <= PATIENCE_S,
             silent_s=silent_s,
+            switches_phases=self.orders.phasing.may_switch,
+            phases=self.orders.phasing.phases,
         )
 
     @property
@@ -197,21 +211,15 @@ class Device:
     @property
     def condition(self) -> DeviceCondition:
         """For the pages."""
-        connected = self._identified and self._heard_s is not None
-        identity = {n: v for n, v in self._once.items() if self._driver.registers[n].group is Group.ONCE}
-        wear = {n: c for n, c in self.orders.written.items() if self._driver.registers[n].volatile is False}
-        fallback = fallback_word(self._driver, self._values, self.orders.legal_fallback())
-        sentence, fields = sentence_of(self._driver, self._values, connected, fallback, self._last_error)
-        return DeviceCondition(
-            connected=connected,
+        return condition_of(
+            self._driver,
+            self._values,
+            self._once,
+            self.orders,
+            connected=self._identified and self._heard_s is not None,
             prepared=self._prepared,
             variant=self._variant,
-            fallback=fallback,
-            last_error=self._last_error,
-            sentence=sentence,
-            fields=fields,
-            identity=identity,
-            wear=wear,
+            trouble=self._last_error,
             missing=tuple(self._missing),
         )
 
@@ -240,14 +248,7 @@ class Device:
             driver = moved(driver, await find_block(self._wire, driver.discover))
         self._use(driver, None)
         known = await self._ask_once([driver.registers[condition.register] for condition in driver.identify])
-        for condition in driver.identify:
-            if not condition.holds(known):
-                raise DeviceNonsense(
-                    f"this is no {driver.name}: {condition.register} is {known.get(condition.register)}"
-                )
-        other = await told_apart(driver, self._wire)
-        if other is not None:
-            raise DeviceNonsense(f"this is no {driver.name}: {other}")
+        await must_be(driver, known, self._wire)
         self._identified = True
         self._connection = self._wire.connections
         self._heard_s = self._prepared_s = self.clock.seconds()
@@ -256,7 +257,7 @@ class Device:
         self._once = {**known, **await self._ask_once(rest)}
         self._choose_variant(driver)
         self.orders.hardware_max_a = self.hardware_max_a
-        for request in plan_reads(self._driver, self._to_be_seen()):
+        for request in plan_reads(self._driver, seen_first(self._driver)):
             await self._ask(request, Priority.SLOW)
         if hasattr(self._hook, "after_connect"):
             await self._hook.after_connect(self)
@@ -281,18 +282,6 @@ class Device:
                     self.log.info("device {device} is a variant: {variant}", device=self.id, variant=variant.name)
                 return
 
-    def _to_be_seen(self) -> list[Any]:
-        """What tells what the box obeys, how it is armed, and which values mean something: before anything else."""
-        driver = self._driver
-        names = {write.register for write in driver.start}
-        names |= {condition.register for r in driver.registers.values() for condition in r.only_when}
-        if driver.setpoint is not None:
-            rule = driver.setpoint
-            names |= {rule.register, rule.applied or "", *(w.register for w in (*rule.pause, *rule.resume))}
-        if driver.watchdog is not None:
-            names |= {driver.watchdog.timeout or "", driver.watchdog.fallback or ""}
-        return [r for r in driver.registers.values() if r.name in names and r.function is not None]
-
     async def _ask_once(self, registers: Iterable[Any]) -> dict[str, Value]:
         """These values, unknown where the device refuses them."""
         known: dict[str, Value] = {}
@@ -312,6 +301,9 @@ class Device:
         if self._missing and now_s >= self._look_again_s:
             self._look_again_s = now_s + MISSING_AGAIN_S
             self._rounds = Rounds(self._driver)
+        looked_at = self.orders.phasing.looks_at(self._driver, now_s)
+        if looked_at is not None:
+            self._rounds.wish((looked_at,))
         first = any(name not in self._taken for name in self._rounds.live_names)
         requests = self._rounds.live() if first else self._rounds.turn(now_s)
         answered, trouble = 0, None
@@ -432,6 +424,7 @@ class Device:
                 return
             if not self._prepared and not self.orders.reduction_waits:
                 return  # first see what the box has, then put right what differs
+            self._turn_phases()
             order, wait_s = self.orders.due(self.clock.seconds())
             if order is not None and not self._prepared and order.urgency is not Urgency.LOWER:
                 return
@@ -447,6 +440,15 @@ class Device:
                 trouble = error
         if trouble is not None:
             raise trouble
+
+    def _turn_phases(self) -> None:
+        before = self.orders.phasing.step
+        self.orders.turn_phases(self._values, self._taken, len(self._phases), self.clock.seconds())
+        phasing = self.orders.phasing
+        if phasing.step is not before and phasing.step in (Step.WRITING, Step.IDLE):
+            doing = "switches its phases" if phasing.step is Step.WRITING else f"uses {phasing.shown} phases"
+            self.log.info("device {device} {doing}", device=self.id, doing=doing)
+        self._telling.lasting("phases", phasing.trouble, "device {device} did not switch its phases: {what}")
 
     async def _write(self, order: Order) -> None:
         self.orders.guard(order)

@@ -14,11 +14,53 @@ from pathlib import Path
 import attrs
 from attrs import field, frozen
 
+from charging_manager.devices.registers import (
+    SIZES,
+    TEXTS,
+    UNITS,
+    Condition,
+    Group,
+    Register,
+    Type,
+    Value,
+    Write,
+    all_hold,
+)
 from charging_manager.errors import ConfigError
 from charging_manager.model.reading import Status
 
-Value = float | int | str | None
-"""A decoded value in our units; None is unknown."""
+__all__ = [
+    "SIZES",
+    "TEXTS",
+    "UNITS",
+    "BusRules",
+    "Channels",
+    "Condition",
+    "Driver",
+    "FedBy",
+    "Group",
+    "Kind",
+    "Never",
+    "Phases",
+    "Recovery",
+    "Register",
+    "RtuDefaults",
+    "Setpoint",
+    "Setting",
+    "StateRule",
+    "Storage",
+    "SunSpec",
+    "TcpDefaults",
+    "Type",
+    "Unlike",
+    "Unmapped",
+    "Value",
+    "Variant",
+    "VehicleState",
+    "Watchdog",
+    "Write",
+    "all_hold",
+]
 
 
 class Kind(StrEnum):
@@ -28,158 +70,6 @@ class Kind(StrEnum):
     METER = "meter"
     INVERTER = "inverter"
     GATEWAY = "gateway"
-
-
-class Type(StrEnum):
-    """How the words of a value are to be read."""
-
-    U16 = "u16"
-    I16 = "i16"
-    U32 = "u32"
-    I32 = "i32"
-    U64 = "u64"
-    I64 = "i64"
-    F32 = "f32"
-    F64 = "f64"
-    STR = "str"
-    STR16 = "str16"
-    ASCII_LOW = "ascii-low"
-    ASCII_HIGH = "ascii-high"
-    BITS = "bits"
-    RAW = "raw"
-    COIL = "coil"
-
-
-SIZES: Mapping[Type, int] = {
-    Type.U16: 1,
-    Type.I16: 1,
-    Type.BITS: 1,
-    Type.COIL: 1,
-    Type.ASCII_LOW: 1,
-    Type.ASCII_HIGH: 1,
-    Type.U32: 2,
-    Type.I32: 2,
-    Type.F32: 2,
-    Type.U64: 4,
-    Type.I64: 4,
-    Type.F64: 4,
-}
-"""Registers (or coils) that a value of this type fills; str, str16 and raw say their own count."""
-
-TEXTS = frozenset({Type.STR, Type.STR16, Type.ASCII_LOW, Type.ASCII_HIGH, Type.RAW})
-
-
-class Group(StrEnum):
-    """How often a value is wanted: every cycle, every half minute, once after connecting, on demand."""
-
-    LIVE = "live"
-    SLOW = "slow"
-    ONCE = "once"
-    RARE = "rare"
-
-
-UNITS: Mapping[str, str] = {
-    "a": "A",
-    "v": "V",
-    "w": "W",
-    "va": "VA",
-    "var": "var",
-    "wh": "Wh",
-    "hz": "Hz",
-    "s": "s",
-    "c": "°C",
-    "percent": "%",
-}
-"""The last part of a register's name is its unit: ``current_l1_a`` is in amperes."""
-
-
-@frozen
-class Condition:
-    """Something about a named value: one of ``values``, or between ``lowest`` and ``highest`` (both included)."""
-
-    register: str
-    values: tuple[float | int | str, ...] = ()
-    lowest: float | str | None = None
-    highest: float | str | None = None
-
-    def holds(self, known: Mapping[str, Value]) -> bool | None:
-        """None if the value is unknown. Texts are compared as versions: "1.10" is more than "1.9"."""
-        value = known.get(self.register)
-        if value is None:
-            return None
-        if self.values:
-            return value in self.values
-        low = self.lowest is None or _order(value) >= _order(self.lowest)
-        return low and (self.highest is None or _order(value) <= _order(self.highest))
-
-
-def _order(value: float | int | str) -> tuple[float, ...]:
-    if isinstance(value, str):
-        parts = "".join(c if c.isdigit() else "." for c in value).split(".")
-        return tuple(float(part) for part in parts if part)
-    return (float(value),)
-
-
-def all_hold(conditions: tuple[Condition, ...], known: Mapping[str, Value]) -> bool | None:
-    """False if one is false, else None if one is unknown, else True."""
-    answers = [condition.holds(known) for condition in conditions]
-    if False in answers:
-        return False
-    return None if None in answers else True
-
-
-@frozen(cache_hash=True)
-class Register:
-    """One value of the device: where it lies, how it is coded, how often it is wanted.
-
-    ``address`` is the protocol's, counted from 0; with discovery it is the offset from the block's first register.
-    ``function`` reads (None: it cannot be read), ``write_function`` writes (None: it must not be written).
-    value = bits of raw x scale x 10 ** (value of ``scale_from``) + offset.
-    ``lowest`` and ``highest``: outside, a read value is unknown, and a write is refused (0 is always allowed).
-    """
-
-    name: str
-    address: int
-    type: Type
-    count: int
-    function: int | None = 3
-    write_function: int | None = None
-    scale: float = 1.0
-    offset: float = 0.0
-    bits: tuple[int, int] | None = None
-    """Lowest and highest bit of the field inside the raw value."""
-    na: tuple[int, ...] = ()
-    """Raw values that mean "unknown"."""
-    low_word_first: bool = False
-    low_byte_first: bool = False
-    """For texts: the first letter is in the low byte."""
-    scale_from: str | None = None
-    group: Group = Group.SLOW
-    volatile: bool | None = None
-    """True: may be written often; False: wears the device's flash; None: nobody says."""
-    lowest: float | None = None
-    highest: float | None = None
-    only_when: tuple[Condition, ...] = ()
-    """The value means something only then; else it is unknown."""
-    at_unit: int | None = None
-    at_port: int | None = None
-    channel: bool = False
-    """The address repeats for every connector of the device (``Channels``)."""
-    example: float | int | str | None = None
-    """A typical value: for the documentation, and what a simulator shows."""
-    page: int | None = None
-    source: str | None = None
-    note: str = ""
-
-    @property
-    def unit(self) -> str:
-        """What the value is counted in, from its name; empty for codes and texts."""
-        return UNITS.get(self.name.rpartition("_")[2], "") if "_" in self.name else ""
-
-    @property
-    def end(self) -> int:
-        """The first address behind it."""
-        return self.address + self.count
 
 
 @frozen
@@ -210,14 +100,6 @@ class VehicleState:
     def registers(self) -> frozenset[str]:
         """Names of all values that decide."""
         return frozenset(condition.register for rule in self.rules for condition in rule.when)
-
-
-@frozen
-class Write:
-    """One value to be written, in our units."""
-
-    register: str
-    value: float | int
 
 
 @frozen
@@ -290,6 +172,18 @@ class Phases:
     """It is able to, only then."""
     prepare: tuple[Write, ...] = ()
     settle_s: float = 5.0
+    every_s: float = 60.0
+    """So long at least lies between two changes."""
+
+
+@frozen
+class Storage:
+    """How a storage battery is told to give nothing, and to do as it likes again: writes, in order."""
+
+    lock: tuple[Write, ...]
+    unlock: tuple[Write, ...]
+    keep_every_s: float | None = None
+    """While it is locked, the lock is written again after so long: many unlock themselves when they hear nothing."""
 
 
 @frozen
@@ -424,6 +318,7 @@ class Driver:
     setpoint: Setpoint | None = None
     watchdog: Watchdog | None = None
     phases: Phases | None = None
+    storage: Storage | None = None
     start: tuple[Write, ...] = ()
     """Preparation after connecting."""
     wake: tuple[Write, ...] = ()
@@ -465,6 +360,8 @@ class Driver:
         if self.phases is not None:
             yield Write(self.phases.register, 0)
             yield from self.phases.prepare
+        if self.storage is not None:
+            yield from (*self.storage.lock, *self.storage.unlock)
 
     @property
     def shows_fallback(self) -> bool:

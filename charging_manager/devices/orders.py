@@ -21,6 +21,7 @@ from attrs import define, field, frozen
 
 from charging_manager.devices.codec import decode, encode
 from charging_manager.devices.driver import Driver, FedBy, Register, Value, Write
+from charging_manager.devices.phasing import Facts, Phasing
 from charging_manager.errors import DeviceError
 
 Words = tuple[int, ...]
@@ -41,8 +42,8 @@ LONGEST_LOW_PATIENCE_S = 3600.0
 
 
 @lru_cache(maxsize=4096)
-def _encoded(register: Register, value: float) -> Words:
-    return tuple(encode(register, value))
+def _encoded(register: Register, value: float, exponent: int) -> Words:
+    return tuple(encode(register, value, exponent))
 
 
 class Urgency(IntEnum):
@@ -75,8 +76,13 @@ class Orders:
     fallback_a: float = 0.0
     """What the box shall take by itself when it hears nothing; 0 stops it."""
     hardware_max_a: float = math.inf
+    asked_a: float | None = None
+    """What is wanted, rounded; None until somebody wanted something."""
     target_a: float | None = None
-    """What is wanted now, rounded; None until somebody wanted something."""
+    """What the box is brought to now: that, or 0 while its phases are switched."""
+    phasing: Phasing = field(factory=Phasing)
+    locked: bool | None = None
+    """Whether a storage battery shall give nothing; None until somebody said so."""
     confirmed_a: float | None = None
     commanded_a: float | None = None
     written: dict[str, int] = field(factory=dict)
@@ -91,6 +97,10 @@ class Orders:
     _changed_s: float = -math.inf
     _fed_s: float = -math.inf
     _started: set[str] = field(factory=set)
+    _kept_s: dict[str, float] = field(factory=dict)
+    _exponents: dict[str, int] = field(factory=dict)
+    """Scale factors by name, as shown last."""
+    _paused_s: float | None = None
     _too_low_s: float | None = None
     _low_patience_s: float = LOW_PATIENCE_S
     _acknowledged_a: float | None = None
@@ -98,12 +108,42 @@ class Orders:
 
     # -- what is wanted ----------------------------------------------------------------------------------------------
 
-    def want(self, setpoint_a: float) -> None:
+    def want(self, setpoint_a: float, phases: int | None = None) -> None:
         """From now on the box shall draw at most so much per phase: rounded down to what it can be told."""
         rule = self.driver.setpoint
         if rule is None:
             raise NotAllowed(f"{self.driver.name} takes no setpoint")
-        self.target_a = self.legal(setpoint_a)
+        self.asked_a = self.legal(setpoint_a)
+        self.target_a = 0.0 if self.phasing.holds else self.asked_a
+        self.phasing.wanted = phases
+
+    def turn_phases(self, values: Mapping[str, Value], taken: Mapping[str, float], wired: int, now_s: float) -> None:
+        """Go on with a change of phases. ``taken``: when each value was asked for; ``wired``: to how many phases."""
+        if self.asked_a is None or self.driver.phases is None:
+            return
+        paused = self.confirmed_a == 0 and not self.commanded_a
+        if not paused:
+            self._paused_s = None
+        elif self._paused_s is None:
+            self._paused_s = now_s
+        self.phasing.turn(self.driver, values, taken, Facts(now_s, wired, self._paused_s))
+        self.target_a = 0.0 if self.phasing.holds else self.asked_a
+
+    def hold_storage(self, locked: bool) -> None:
+        """From now on a storage battery shall give nothing, or do as it likes."""
+        if self.driver.storage is None:
+            raise NotAllowed(f"{self.driver.name} is no storage battery that can be told")
+        self.locked = locked
+
+    @property
+    def storage_locked(self) -> bool | None:
+        """What the storage battery took or shows; None: not known."""
+        rule = self.driver.storage
+        if rule is None:
+            return None
+        return next(
+            (state for state, writes in ((True, rule.lock), (False, rule.unlock)) if self._in_force(writes)), None
+        )
 
     def legal(self, setpoint_a: float) -> float:
         """Rounded down to the box's step and to what it can do at most; 0, a pause, if that is below its minimum."""
@@ -161,6 +201,10 @@ class Orders:
             yield from ((Urgency.LOWER, write) for write in steps[:1])
         yield from ((Urgency.LOWER, write) for write in self.recovering[:1])
         yield from ((Urgency.PREPARE, write) for write in self._preparations() if self._differs(write, now_s))
+        yield from ((Urgency.PREPARE, write) for write in self._storage_due(now_s))
+        change = self.phasing.due()
+        if change is not None:
+            yield Urgency.PREPARE, change
         if not lowering:
             yield from ((Urgency.RAISE, write) for write in steps[:1])
         yield from ((Urgency.FEED, write) for write in self._food())
@@ -219,7 +263,33 @@ class Orders:
         return now_s - self._belief_s.get(write.register, -math.inf) >= rule.keep_every_s
 
     def _words(self, register: Register, value: float) -> Words:
-        return _encoded(register, value)
+        return _encoded(register, value, self._exponents.get(register.scale_from or "", 0))
+
+    # -- storage batteries -------------------------------------------------------------------------------------------
+
+    def _storage_due(self, now_s: float) -> Iterator[Write]:
+        rule = self.driver.storage
+        if rule is None or self.locked is None:
+            return
+        every_s = rule.keep_every_s if self.locked and rule.keep_every_s is not None else math.inf
+        for write in self._possible(rule.lock if self.locked else rule.unlock):
+            if self._differs(write, now_s) or now_s - self._kept_s.get(write.register, now_s) >= every_s:
+                yield write
+                return
+
+    def _possible(self, writes: tuple[Write, ...]) -> Iterator[Write]:
+        """Those to registers that the device has: a value that it shows as unknown is one that it does not have."""
+        for write in writes:
+            register = self.driver.registers[write.register]
+            if register.scale_from is not None and register.scale_from not in self._exponents:
+                continue
+            known = self._belief.get(write.register)
+            if register.function is None or (known is not None and decode(register, known) is not None):
+                yield write
+
+    def _in_force(self, writes: tuple[Write, ...]) -> bool:
+        possible = tuple(self._possible(writes))
+        return bool(possible) and self._holds(possible)
 
     # -- what happened -----------------------------------------------------------------------------------------------
 
@@ -231,7 +301,7 @@ class Orders:
         for never in self.driver.never:
             if register.address < never.address + never.count and never.address < register.end:
                 raise NotAllowed(f"{register.name} must never be written: {never.why}")
-        value = decode(register, order.words)
+        value = decode(register, order.words, self._exponents.get(register.scale_from or "", 0))
         if not isinstance(value, int | float):
             raise NotAllowed(f"{register.name} cannot be written with an unknown value")
         low = register.lowest if register.lowest is not None else -math.inf
@@ -254,13 +324,14 @@ class Orders:
         self._wrote_s = now_s
         self._retry_s.pop(name, None)
         self._belief[name] = order.words
-        self._belief_s[name] = now_s
+        self._belief_s[name] = self._kept_s[name] = now_s
         self.written[name] = self.written.get(name, 0) + 1
         if self.recovering and self.recovering[0].register == name:
             self.recovering = self.recovering[1:]
         if any(write.register == name for write in self.driver.start):
             self._started.add(name)
         self._feeds(order, now_s)
+        self.phasing.acknowledged(name, now_s)
         if order.urgency in (Urgency.LOWER, Urgency.RAISE) and self._is_step(order):
             self._changed_s = now_s
             self._too_low_s = None
@@ -272,6 +343,8 @@ class Orders:
         self._belief.pop(name, None)
         wait_s = RETRY_S if code is None or code in BUSY else RETRY_REFUSED_S
         self._retry_s[name] = now_s + wait_s
+        if code is not None and code not in BUSY:
+            self.phasing.refused(name, now_s)
 
     def _feeds(self, order: Order, now_s: float) -> None:
         watchdog = self.driver.watchdog
@@ -327,6 +400,9 @@ class Orders:
     def shown(self, words: Mapping[str, Words], values: Mapping[str, Value], asked_s: float) -> list[str]:
         """What a read showed that was asked at ``asked_s``. Gives the names of registers that somebody else changed."""
         foreign = []
+        if self.driver.storage is not None:
+            scales = {register.scale_from for register in self.driver.registers.values()}
+            self._exponents |= {n: v for n, v in values.items() if n in scales and isinstance(v, int)}
         for name, seen in words.items():
             register = self.driver.registers[name]
             known = self._belief.get(name)
@@ -406,3 +482,7 @@ class Orders:
         self._started.clear()
         self._too_low_s = None
         self.recovering = ()
+        self._kept_s.clear()
+        self._paused_s = None
+        self.phasing.forget()
+        self.target_a = self.asked_a

@@ -52,7 +52,7 @@ def _driver(table: Table, name: str, hooks: Mapping[str, type] | None) -> d.Driv
         table.wrong("name", f"the file is called {name!r}; name the driver like its file")
     bus_table = table.table("bus") or Table({}, "bus", table.problems)
     discover = table.table("discover")
-    setpoint, watchdog, phases = (table.table(key) for key in ("setpoint", "watchdog", "phases"))
+    setpoint, watchdog, phases, storage = (table.table(key) for key in ("setpoint", "watchdog", "phases", "storage"))
     tcp, rtu, channels = (table.table(key) for key in ("tcp", "rtu", "channels"))
     wanted = _Defaults(bus_table)
     made = d.Driver(
@@ -73,6 +73,7 @@ def _driver(table: Table, name: str, hooks: Mapping[str, type] | None) -> d.Driv
         setpoint=_setpoint(setpoint) if setpoint else None,
         watchdog=_watchdog(watchdog) if watchdog else None,
         phases=_phases(phases) if phases else None,
+        storage=_storage(storage) if storage else None,
         start=_writes(table, "start"),
         wake=_writes(table, "wake"),
         recover=tuple(_recovery(inner) for inner in table.tables("recover")),
@@ -331,7 +332,17 @@ def _phases(table: Table) -> d.Phases:
         when=_conditions(table, "when"),
         prepare=_writes(table, "prepare"),
         settle_s=table.number("settle_s", 5.0, lowest=0.0),
+        every_s=table.number("every_s", 60.0, lowest=0.0),
     )
+    table.done()
+    return made
+
+
+def _storage(table: Table) -> d.Storage:
+    made = d.Storage(_writes(table, "lock"), _writes(table, "unlock"), table.maybe_number("keep_every_s"))
+    for key, writes in (("lock", made.lock), ("unlock", made.unlock)):
+        if not writes:
+            table.wrong(key, f"say what is written to {key} it, for instance {key} = {{ mode = 0 }}")
     table.done()
     return made
 

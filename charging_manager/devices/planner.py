@@ -75,6 +75,23 @@ def _fits(driver: Driver, last: Request, register: Register) -> bool:
     return register.address <= end or driver.bus.gaps
 
 
+def seen_first(driver: Driver) -> list[Register]:
+    """What tells what a box obeys, how it is armed, and which values mean something: before anything else."""
+    names = {write.register for write in driver.start}
+    names |= {condition.register for r in driver.registers.values() for condition in r.only_when}
+    if driver.setpoint is not None:
+        rule = driver.setpoint
+        names |= {rule.register, rule.applied or "", *(w.register for w in (*rule.pause, *rule.resume))}
+    if driver.watchdog is not None:
+        names |= {driver.watchdog.timeout or "", driver.watchdog.fallback or ""}
+    if driver.storage is not None:
+        names |= {write.register for write in (*driver.storage.lock, *driver.storage.unlock)}
+    if driver.phases is not None:
+        names |= {driver.phases.register, driver.phases.state or "", *(c.register for c in driver.phases.when)}
+    readable = (r for r in driver.registers.values() if r.function is not None and r.group is not Group.RARE)
+    return [r for r in readable if r.name in names]
+
+
 def split(driver: Driver, request: Request) -> tuple[Request, ...]:
     """The same values with a request each (parts of one value together), for a device that refused the block."""
     careful = evolve(driver, bus=evolve(driver.bus, alone=True))
@@ -92,6 +109,8 @@ class Rounds:
         self._driver = driver
         self._live = plan_reads(driver, driver.grouped(Group.LIVE))
         self._slow = plan_reads(driver, driver.grouped(Group.SLOW))
+        self.live_names = names_of(self._live)
+        """Names of all live values."""
         self._taken: dict[Request, float] = {}
         self._wished: list[Request] = []
 
@@ -112,11 +131,6 @@ class Rounds:
         """How old a slow value may get."""
         most = self.per_turn
         return SLOW_S if most is None or most >= len(self._live) else SLOW_WHERE_PACED_S
-
-    @property
-    def live_names(self) -> frozenset[str]:
-        """Names of all live values."""
-        return frozenset(name for request in self._live for name in request.names)
 
     def everything(self) -> tuple[Request, ...]:
         """All requests, live ones first: what a whole first reading needs."""
@@ -159,11 +173,17 @@ class Rounds:
     def replace(self, request: Request, parts: Sequence[Request]) -> None:
         """The device refused ``request``; these stand for it from now on, none if the value does not exist."""
         self._live = _replaced(self._live, request, parts)
+        self.live_names = names_of(self._live)
         self._slow = _replaced(self._slow, request, parts)
 
     def _age(self, request: Request, now_s: float) -> float:
         taken_s = self._taken.get(request)
         return math.inf if taken_s is None else now_s - taken_s
+
+
+def names_of(requests: Iterable[Request]) -> frozenset[str]:
+    """What their answers hold."""
+    return frozenset(name for request in requests for name in request.names)
 
 
 def _replaced(requests: Sequence[Request], old: Request, parts: Sequence[Request]) -> tuple[Request, ...]:

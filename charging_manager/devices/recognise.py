@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from attrs import evolve
 
 from charging_manager.devices.codec import decode, decode_all
@@ -31,6 +33,16 @@ async def recognises(driver: Driver, bus: BusLike, unit: int) -> bool:
         return all_hold(driver.identify, known) is True and await told_apart(driver, wire) is None
     except (DeviceRefused, DeviceNonsense):
         return False
+
+
+async def must_be(driver: Driver, known: Mapping[str, Value], wire: Wire) -> None:
+    """Raises: DeviceNonsense if this is another device than the driver's. ``known``: what it says of itself."""
+    for condition in driver.identify:
+        if not condition.holds(known):
+            raise DeviceNonsense(f"this is no {driver.name}: {condition.register} is {known.get(condition.register)}")
+    other = await told_apart(driver, wire)
+    if other is not None:
+        raise DeviceNonsense(f"this is no {driver.name}: {other}")
 
 
 async def told_apart(driver: Driver, wire: Wire) -> str | None:

@@ -22,6 +22,8 @@ class Box:
         self.fed_s = now_s
         self.violations: list[str] = []
         self._relay_free_s = dict.fromkeys(self.outlets, now_s)
+        self._relay_at: dict[int, int] = {}
+        """Phases that a contactor is on its way to."""
         self.boot()
 
     @property
@@ -56,10 +58,17 @@ class Box:
         driver = self.driver
         phases = driver.phases
         outlet = self.outlets[channel]
-        if phases is not None and name == phases.register and value != self.get(name, channel):
+        if phases is not None and name == phases.register:
             if outlet.charging:
                 self.violations.append(f"{name} written while current flowed")
-            self._relay_free_s[channel] = now_s + phases.settle_s
+            if any(self.stored.get((write.register, channel)) != write.value for write in phases.prepare):
+                self.violations.append(f"{name} written before {phases.prepare[0].register}: no effect")
+                return
+            if outlet.phases_on != (1 if value == phases.one else 3):
+                if now_s < self._relay_free_s[channel] + phases.every_s - phases.settle_s and channel in self._relay_at:
+                    self.violations.append(f"{name} written again too soon")
+                self._relay_free_s[channel] = now_s + phases.settle_s
+                self._relay_at[channel] = 1 if value == phases.one else 3
         if any(write.register == name and value for write in driver.wake) and outlet.car is not None:
             outlet.car.wake()
         self.stored[name, channel] = value
@@ -133,6 +142,6 @@ class Box:
         """The time is now ``now_s``."""
         phases = self.driver.phases
         for channel, outlet in self.outlets.items():
-            if phases is not None:
-                outlet.phases_on = 1 if self.get(phases.register, channel) == phases.one else 3
+            if phases is not None and now_s >= self._relay_free_s[channel]:
+                outlet.phases_on = self._relay_at.get(channel, outlet.phases_on)
             outlet.advance(self.offered_a(channel, now_s), now_s)

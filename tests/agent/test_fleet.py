@@ -122,7 +122,7 @@ def test_a_slow_device_delays_no_other() -> None:
 def test_stopping_waits_a_few_seconds_for_a_box_that_does_not_answer() -> None:
     yard = Yard()
     yard.update(LEFT, APART, left=6.0, apart=6.0)
-    yard.made[0].apply = lambda amps: Deferred()  # type: ignore[method-assign, assignment, return-value]
+    yard.made[0].apply = lambda amps, phases: Deferred()  # type: ignore[method-assign, assignment, return-value]
     stopping = Deferred.fromCoroutine(yard.fleet.stop())
     assert not stopping.called and yard.made[1].setpoint_a == 6.0
     yard.clock.advance(8)

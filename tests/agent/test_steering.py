@@ -22,12 +22,18 @@ class Hands:
 
     def __init__(self) -> None:
         self.wanted: list[tuple[str, float]] = []
+        self.phases: int | None = None
+        self.locked = False
 
     def obedience(self, site: Site, now_s: float) -> dict[str, Obedience]:
         return {name: Obedience(32.0, 0.0, 0.0, answering=True, silent_s=0.0) for name in site.charge_points}
 
-    def want(self, charge_point: str, setpoint_a: float) -> None:
+    def want(self, charge_point: str, setpoint_a: float, phases: int | None = None) -> None:
         self.wanted.append((charge_point, setpoint_a))
+        self.phases = phases
+
+    def lock_storage(self, locked: bool) -> None:
+        self.locked = locked
 
 
 class Judge:

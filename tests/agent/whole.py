@@ -59,6 +59,8 @@ class ScriptedDevice:
         self.applied: list[float] = []
         self.heard_s: float | None = None
         self.closed = False
+        self.phases: int | None = None
+        self.storage_locked: bool | None = None
 
     async def read(self) -> Reading:
         if self.silent:
@@ -66,12 +68,16 @@ class ScriptedDevice:
         self.heard_s = self.clock.seconds()
         return Reading(self.name, self.clock.seconds(), **self.values)
 
-    async def apply(self, setpoint_a: float) -> None:
+    async def apply(self, setpoint_a: float, phases: int | None = None) -> None:
         if self.silent:
             raise DeviceSilent("nothing came back")
+        self.phases = phases
         if setpoint_a != self.setpoint_a:
             self.applied.append(setpoint_a)
         self.setpoint_a = setpoint_a
+
+    async def lock_storage(self, locked: bool) -> None:
+        self.storage_locked = locked
 
     def obedience(self, now_s: float) -> Obedience:
         silent_s = None if self.heard_s is None else now_s - self.heard_s

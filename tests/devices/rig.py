@@ -202,6 +202,9 @@ class Box:
         assert isinstance(value, int | float)
         self.wrote.append((self.clock.seconds(), register.name, value))
         self.raw(register.name, words)
+        phases = self.driver.phases
+        if phases is not None and register.name == phases.register and phases.state is not None:
+            self.show(phases.state, phases.state_one if value == phases.one else phases.state_three)
         watchdog = self.driver.watchdog
         if watchdog is None:
             return

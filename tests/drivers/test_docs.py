@@ -39,6 +39,7 @@ CLASSES = (
     d.Setpoint,
     d.Watchdog,
     d.Phases,
+    d.Storage,
     d.SunSpec,
     d.Setting,
     d.Never,

@@ -33,7 +33,7 @@ class Guest:
         self.steered = DRIVERS[name].setpoint is not None
         self.troubles = 0
 
-    def live(self, seconds: float, setpoint_a: float) -> Reading | None:
+    def live(self, seconds: float, setpoint_a: float, phases: int | None = None) -> Reading | None:
         reading = None
         until_s = self.bench.clock.seconds() + seconds
         while self.bench.clock.seconds() < until_s:
@@ -41,7 +41,7 @@ class Guest:
             try:
                 reading = self.bench.get(self.device.read())
                 if self.steered:
-                    self.bench.get(self.device.apply(setpoint_a))
+                    self.bench.get(self.device.apply(setpoint_a, phases))
             except DeviceError:
                 self.troubles += 1
                 reading = None
@@ -116,3 +116,93 @@ def test_a_box_that_restarts_gets_its_setpoint_and_its_watchdog_again(name: str)
     guest.live(90, 7.0)
     assert guest.bench.simulator.truth()["setpoint_a"] == 7.0
     assert guest.device.condition.fallback == ("programmed" if DRIVERS[name].shows_fallback else "none")
+
+
+SWITCHERS = [name for name, driver in DRIVERS.items() if driver.phases is not None]
+
+
+@pytest.mark.parametrize("name", SWITCHERS)
+def test_phases_are_switched_only_without_current_and_only_so_often(name: str) -> None:
+    guest = Guest(name)
+    simulator, rule = guest.bench.simulator, DRIVERS[name].phases
+    assert rule is not None
+    simulator.plug(Car(wants_a=16.0, patience=None))
+    guest.live(60, 12.0)
+    outlet = simulator.outlet()
+    assert outlet.charging and outlet.phases_on == 3
+    known = guest.device.obedience(guest.bench.clock.seconds())
+    assert known.switches_phases and known.phases == 3
+    for wanted, code in ((1, rule.one), (3, rule.three)):
+        unsure = False
+        for _ in range(120):
+            guest.live(1, 12.0, wanted)
+            known = guest.device.obedience(guest.bench.clock.seconds())
+            unsure = unsure or known.phases is None
+            assert known.phases in (None, outlet.phases_on), "what is said to be certain is so"
+            if known.phases == wanted and outlet.charging:
+                break
+        assert unsure and outlet.charging and outlet.phases_on == wanted
+        assert simulator.violations == []
+        assert [write["value"] for write in simulator.writes if write["register"] == rule.register][-1] == code
+        before = len(simulator.writes)
+        guest.live(rule.every_s / 2, 12.0, 4 - wanted)
+        assert rule.register not in [write["register"] for write in simulator.writes[before:]], "too soon"
+        guest.live(rule.every_s / 2 + 5, 12.0, wanted)
+    guest.live(30, 12.0)
+    assert guest.device.obedience(guest.bench.clock.seconds()).phases == 3
+    assert guest.device.condition.sentence.startswith("Connected") and guest.troubles == 0
+    assert (simulator.early, simulator.early_writes, simulator.refusals) == (0, 0, [])
+    assert simulator.flash_writes <= 2
+
+
+@pytest.mark.parametrize("name", SWITCHERS)
+def test_a_box_that_does_not_switch_is_named_keeps_its_state_and_goes_on_charging(name: str) -> None:
+    guest = Guest(name)
+    simulator, rule = guest.bench.simulator, DRIVERS[name].phases
+    assert rule is not None and simulator.box is not None
+    simulator.plug(Car(wants_a=16.0, patience=None))
+    shown = rule.state or rule.register
+    guest.live(60, 12.0)
+    readable = DRIVERS[name].registers[shown].function is not None
+    simulator.change({"shows": {shown: rule.state_three if rule.state else rule.three}} if readable else {})
+    guest.live(240, 12.0, 1)
+    known = guest.device.obedience(guest.bench.clock.seconds())
+    assert not known.switches_phases and known.phases == 3
+    assert guest.device.condition.sentence == "Connected; it was told to switch phases and does not show it"
+    assert simulator.outlet().charging and simulator.violations == []
+
+
+@pytest.mark.parametrize("name", SWITCHERS)
+def test_a_car_that_goes_on_charging_is_never_switched(name: str) -> None:
+    guest = Guest(name)
+    simulator, rule = guest.bench.simulator, DRIVERS[name].phases
+    assert rule is not None
+    simulator.plug(Car(wants_a=16.0))
+    guest.live(30, 12.0)
+    simulator.change({"disobeys": True})
+    guest.live(100, 12.0, 1)
+    assert rule.register not in [write["register"] for write in simulator.writes]
+    known = guest.device.obedience(guest.bench.clock.seconds())
+    assert (known.switches_phases, known.phases) == (False, 3)
+    assert guest.device.condition.sentence == "Connected; phases could not be switched, because it went on charging"
+
+
+@pytest.mark.parametrize("name", SWITCHERS)
+def test_a_box_that_falls_silent_while_it_switches_is_certain_of_nothing_until_it_is_read_again(name: str) -> None:
+    guest = Guest(name)
+    simulator, rule = guest.bench.simulator, DRIVERS[name].phases
+    assert rule is not None
+    simulator.plug(Car(wants_a=16.0, patience=None))
+    guest.live(60, 12.0)
+    for _ in range(100):
+        guest.live(1, 12.0, 1)
+        if rule.register in [write["register"] for write in simulator.writes]:
+            break
+    assert guest.device.obedience(guest.bench.clock.seconds()).phases is None
+    simulator.change({"silence": True})
+    guest.live(20, 12.0, 1)
+    assert guest.device.obedience(guest.bench.clock.seconds()).phases is None
+    simulator.change({"silence": False})
+    guest.live(90, 12.0, 1)
+    assert guest.device.obedience(guest.bench.clock.seconds()).phases == simulator.outlet().phases_on == 1
+    assert simulator.outlet().charging and simulator.violations == []
