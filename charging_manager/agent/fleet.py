@@ -82,7 +82,7 @@ class Fleet:
         self._running: dict[str, Running] = {}
         self._buses: dict[str, Any] = {}
         self._leaving: dict[Deferred[None], Running] = {}
-        self.brought_s = -math.inf
+        self.brought_s = float("-inf")
         """When something that was wanted last reached its device."""
         self.not_running: dict[str, str] = {}
         """Device to the reason why it cannot even be tried, for people."""
