@@ -6,6 +6,7 @@ from typing import Any
 
 from charging_manager.agent.api_cloud import CloudPages, ShownUplink
 from charging_manager.agent.api_devices import DevicePages
+from charging_manager.agent.api_goals import GoalPages
 from charging_manager.agent.api_grid import GridPages
 from charging_manager.agent.api_inputs import InputPages
 from charging_manager.agent.api_live import LivePages
@@ -37,6 +38,7 @@ def build_table(
             *SitePages(site, people).routes(),
             *UserPages(site, people).routes(),
             *SessionPages(site).routes(),
+            *GoalPages(site, people).routes(),
             *InputPages(site, people, token).routes(),
             *GridPages(site, people, token).routes(),
             Route("GET", "/api/v1/openapi.json", Right.ANYBODY, describe, "This description", answer=dict),

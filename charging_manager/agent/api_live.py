@@ -7,11 +7,13 @@ from typing import Any
 from attrs import evolve, frozen
 
 from charging_manager.agent.api_common import audience, charge_point_of, field_problem, known_mode
+from charging_manager.agent.api_goals import goal_of, in_short, needs_goal, shown
 from charging_manager.agent.api_shapes import ModeBody, OverrideBody
 from charging_manager.agent.config import Configuration, Override
 from charging_manager.agent.people import People
 from charging_manager.agent.running import RunningSite
 from charging_manager.http.routes import Answer, Call, Problem, Right, Route
+from charging_manager.model.site import Mode
 
 
 @frozen
@@ -58,9 +60,13 @@ class LivePages:
         body: ModeBody = call.body
         box = charge_point_of(call.caller, self.site.config.current, call.params["id"])
         mode = known_mode(body.mode)
+        goal = goal_of(body.goal, self.site, "goal.") if body.goal is not None else None
 
         def changed(config: Configuration) -> Configuration:
             device = charge_point_of(call.caller, config, box.id)
+            if goal is not None:
+                config = evolve(config, goals={**config.goals, box.id: goal})
+            needs_goal(config, box.id, mode)
             overrides = dict(config.overrides)
             if (
                 box.id in overrides and overrides[box.id].mode is not None
@@ -70,8 +76,15 @@ class LivePages:
                     del overrides[box.id]
             return evolve(config, devices={**config.devices, box.id: evolve(device, mode=mode)}, overrides=overrides)
 
-        await field_problem(self.site.config.change(changed))
-        self.people.note(call.caller, "mode", box.id, mode.value)
+        await field_problem(
+            self.site.config.change(changed),
+            lambda where: (
+                f"goal.{where.rpartition('.')[2]}" if where.startswith("goals.") else where.rpartition(".")[2]
+            ),
+        )
+        self.people.note(call.caller, "mode", box.id, f"{mode.value}{f', {in_short(goal)}' if goal else ''}")
+        if mode is Mode.PLAN:
+            return shown(self.site, box.id, call.caller.language)
         return {"id": box.id, "mode": mode.value}
 
     async def override(self, call: Call) -> Any:
@@ -83,6 +96,8 @@ class LivePages:
 
         def changed(config: Configuration) -> Configuration:
             charge_point_of(call.caller, config, box.id)
+            if wish.mode is not None:
+                needs_goal(config, box.id, wish.mode)
             overrides = {key: value for key, value in config.overrides.items() if key != box.id}
             if wish != Override():
                 overrides[box.id] = wish

@@ -9,6 +9,8 @@ from typing import Any, Final
 
 from attrs import field, frozen
 
+from charging_manager.agent.api_shapes_goals import GoalBody
+
 LEFT_OUT: Final = -1e9
 """Stands for a number that was not in the body, where null means something."""
 
@@ -133,9 +135,10 @@ class UserChange:
 
 @frozen
 class ModeBody:
-    """off, solar, min-solar, fast or plan; what this build can do is in ``features``."""
+    """off, solar, min-solar, fast or plan; what this build can do is in ``features``. With plan goes a goal."""
 
     mode: str
+    goal: GoalBody | None = None
 
 
 @frozen

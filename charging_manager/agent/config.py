@@ -10,6 +10,7 @@ from enum import StrEnum
 
 from attrs import evolve, field, frozen
 
+from charging_manager.agent.goals_config import check_goals
 from charging_manager.agent.grid_config import check_grid, check_inputs
 from charging_manager.clocks import zone
 from charging_manager.errors import ConfigError
@@ -30,7 +31,7 @@ from charging_manager.model.site import (
 )
 from charging_manager.words import LANGUAGES
 
-AVAILABLE_MODES = (Mode.OFF, Mode.FAST)
+AVAILABLE_MODES = (Mode.OFF, Mode.FAST, Mode.PLAN)
 _ID = re.compile(r"[a-z0-9-]{1,32}")
 _LONGEST_NAME = 80
 
@@ -235,6 +236,7 @@ def check_configuration(config: Configuration) -> Configuration:
     check_inputs(config.inputs, config.devices)
     boxes = {device.id for device in config.devices.values() if device.kind is Kind.CHARGE_POINT}
     check_grid(config.grid, config.inputs, boxes)
+    check_goals(config.goals, boxes)
     return config
 
 
@@ -294,6 +296,7 @@ def without_device(config: Configuration, device: str) -> Configuration:
             for key, user in config.users.items()
         },
         overrides={key: value for key, value in config.overrides.items() if key != device},
+        goals={key: value for key, value in config.goals.items() if key != device},
         grid=_without_point(config.grid, device),
     )
 

@@ -8,13 +8,14 @@ from charging_manager.model.wish import Wish
 
 
 def wishes(config: Configuration, book: SessionBook) -> dict[str, Wish]:
-    """By charge point, where a car is plugged in or something was set by hand."""
+    """By charge point, where a car is plugged in, something was set by hand or there is a goal."""
     found = {}
-    for name in book.charge_points() | config.overrides.keys():
+    for name in book.charge_points() | config.overrides.keys() | config.goals.keys():
         session = book.running(name)
         found[name] = Wish(
             user=session.user if session else None,
             by_hand=name in config.overrides,
             session_wh=session.energy_wh if session else 0.0,
+            goal=config.goals.get(name),
         )
     return found

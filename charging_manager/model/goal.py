@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import date, time
 from enum import StrEnum
 
 from attrs import field, frozen
 
 EVERY_DAY = frozenset(range(7))
+
+
+def _as_set(days: Iterable[int]) -> frozenset[int]:
+    return frozenset(days)
 
 
 class Prefer(StrEnum):
@@ -28,7 +33,7 @@ class Goal:
     by: time
     energy_wh: float | None = None
     soc_pct: float | None = None
-    days: frozenset[int] = field(default=EVERY_DAY, converter=frozenset)
+    days: frozenset[int] = field(default=EVERY_DAY, converter=_as_set)
     on: date | None = None
     prefer: Prefer = Prefer.CHEAP
     capacity_wh: float | None = None
