@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,8 @@ from charging_manager.agent.events import EventHub
 from charging_manager.agent.evidence import Evidence
 from charging_manager.agent.front import AgentFront
 from charging_manager.agent.lifesign import LifeSign
+from charging_manager.agent.modbus_door import ModbusServer, read_door
+from charging_manager.agent.modbus_map import Registers
 from charging_manager.agent.people import People
 from charging_manager.agent.records import Records
 from charging_manager.agent.remote import TunnelEnd
@@ -31,7 +33,7 @@ from charging_manager.clocks import use_monotonic, utc_now
 from charging_manager.control.decide import Rules, decide
 from charging_manager.daemon.ending import or_give_up, refuse
 from charging_manager.daemon.logs import the_log
-from charging_manager.daemon.options import DaemonOptions
+from charging_manager.daemon.options import DaemonOptions, port_number
 from charging_manager.daemon.runtime import RuntimeFile, remove_runtime, write_runtime
 from charging_manager.devices.device import Device
 from charging_manager.devices.loader import DriverShelf
@@ -70,11 +72,24 @@ class Options(DaemonOptions):
         "cloud_ca": str,
         "cloud_pins": list,
         "pause_s": int,
+        "modbus_port": int,
+        "modbus_bind": str,
+        "modbus_allow": list,
     }
+
+    optParameters: list[Sequence[Any]] = [
+        ["modbus-port", None, None, "Serve Modbus clients on this port; off unless given.", port_number],
+        ["modbus-bind", None, None, "Address of this machine on which Modbus clients are served."],
+    ]
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self["drivers"] = []
+        self["modbus-allow"] = []
+
+    def opt_modbus_allow(self, network: str) -> None:
+        """A network whose Modbus clients are served, as in 192.168.1.0/24; may be given several times."""
+        self["modbus-allow"].append(network)
 
     def opt_drivers(self, folder: str) -> None:
         """One more folder of drivers; may be given several times, later ones win."""
@@ -86,6 +101,7 @@ class Options(DaemonOptions):
         parse_server(self.get("default-server") or "")
         if self.get("pause-s") is not None and self["pause-s"] < 0:
             raise ConfigError("agent.pause_s", "must be 0 or more seconds")
+        self["modbus"] = read_door(self["modbus-port"], self["modbus-bind"], self["modbus-allow"])
 
 
 def makeService(options: Options) -> IService:
@@ -153,6 +169,8 @@ class Parts:
             decide=lambda image: decide(image, rules),
             try_device=try_device,
         )
+        door = options["modbus"]
+        self.modbus = None if door is None else ModbusServer(door, Registers(self.site), reactor)
         self.logins = LoginSessions(self.database, reactor)
         self.people = People(
             clock=reactor,
@@ -241,6 +259,9 @@ class AgentService(Service):
         self._started.append(lambda: remove_runtime(path))
         await parts.site.start()
         self._started.append(parts.site.stop)
+        if parts.modbus is not None:
+            parts.modbus.startService()
+            self._started.append(parts.modbus.stopService)
         parts.uplink.startService()
         self._started.append(parts.uplink.stopService)
         signal.signal(signal.SIGHUP, lambda *_: self._reactor.callFromThread(parts.site.look_at_drivers))

@@ -12,7 +12,8 @@ from charging_manager.daemon.options import log_level, port_number
 
 USAGE = (
     "charging_manager run PORT [-cloud_server] [-allow_http] [loglevel 1..4] [--data DIR]\n"
-    "       [--drivers DIR] [--config FILE] [--open-enrolment]"
+    "       [--drivers DIR] [--config FILE] [--modbus-port PORT] [--modbus-allow NETWORK]\n"
+    "       [--modbus-bind ADDRESS] [--open-enrolment]"
 )
 
 HELP = """\
@@ -24,6 +25,8 @@ Run the agent, or the cloud server, on PORT until it is told to end.
   --data DIR        state directory
   --drivers DIR     one more folder of drivers (agent)
   --config FILE     settings file (TOML)
+  --modbus-port PORT, --modbus-allow NETWORK, --modbus-bind ADDRESS
+                    serve Modbus clients, as a grid operator's control box (agent)
   --open-enrolment  admit installations by their serial number (cloud server)
 
 Options stand in any order, with one dash or two."""
@@ -42,7 +45,7 @@ class RunRequest:
         return ["twistd", "-n", plugin, "--port", str(self.port), *self.rest]
 
 
-_VALUES = ("data", "drivers", "config")
+_VALUES = ("data", "drivers", "config", "modbus-port", "modbus-bind", "modbus-allow")
 
 
 def read_words(words: Sequence[str]) -> RunRequest:

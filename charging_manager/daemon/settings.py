@@ -13,7 +13,7 @@ Known = Mapping[str, type]
 """Setting to its type; ``list`` means a list of strings."""
 
 SYSTEM_FILE = Path("/etc/charging-manager/charging-manager.toml")
-_RANGES = {"port": (0, 65535), "loglevel": (1, 4)}
+_RANGES = {"port": (0, 65535), "loglevel": (1, 4), "modbus_port": (0, 65535)}
 _TYPE_WORDS = {int: "a whole number", bool: "true or false", str: "a text", list: "a list of texts"}
 
 
