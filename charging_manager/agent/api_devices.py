@@ -170,7 +170,7 @@ class DevicePages:
         return driver
 
     def _device(self, name: str, body: DeviceBody, driver: Driver, config: Configuration) -> DeviceSettings:
-        kind = Kind.CHARGE_POINT if driver.kind is DriverKind.CHARGER else Kind.METER
+        kind = _kind(driver.kind)
         setpoint = driver.setpoint
         lowest_a = max(setpoint.lowest_a, 6.0) if setpoint else 6.0
         highest_a = setpoint.highest_a if setpoint else 32.0
@@ -195,9 +195,12 @@ class DevicePages:
     def _changed(self, old: DeviceSettings, body: DeviceChange, driver: Driver | None) -> DeviceSettings:
         if body.id is not None and body.id != old.id:
             raise Problem(422, "id-fixed", "The ID of a device cannot be changed; add a new device instead.", "id")
-        if driver is not None and (driver.kind is DriverKind.CHARGER) != (old.kind is Kind.CHARGE_POINT):
+        if driver is not None and _kind(driver.kind) is not old.kind:
             raise Problem(
-                422, "other-kind", "A charge point cannot become a meter, nor a meter a charge point.", "driver"
+                422,
+                "other-kind",
+                "A charge point, a meter or a module of inputs cannot become another of these.",
+                "driver",
             )
         new = old
         if driver is not None:
@@ -230,7 +233,7 @@ class DevicePages:
         if driver is None and body.role is None:
             return old.role
         known = driver or self.site.drivers.get(old.driver)
-        other = DriverKind.METER if old.kind is Kind.METER else DriverKind.CHARGER
+        other = {Kind.CHARGE_POINT: DriverKind.CHARGER, Kind.INPUTS: DriverKind.INPUTS}.get(old.kind, DriverKind.METER)
         return _role(body.role or (old.role.value if old.role else None), known.kind if known else other)
 
     def _check_place(self, device: DeviceSettings, config: Configuration) -> None:
@@ -328,13 +331,17 @@ def _refuse_from_afar(old: DeviceSettings, new: DeviceSettings, before: Configur
         and old.out_of_service == new.out_of_service
         and new.max_a <= old.max_a
     )
-    if old.kind is Kind.METER:
+    if old.kind is Kind.METER or _an_input_rests_on(old.id, before):
         same = same and (old.driver, old.address, old.settings) == (new.driver, new.address, new.settings)
         same = same and budgets_rest_on(before) == budgets_rest_on(after)
     elif address_key(old.address) != address_key(new.address):
         same = same and may_be_placed_from_afar(before, new)
     if not same:
         raise site_only()
+
+
+def _an_input_rests_on(device: str, config: Configuration) -> bool:
+    return any(one.device == device for one in config.inputs.values())
 
 
 def _unknown(name: str) -> Problem:
@@ -366,8 +373,12 @@ def _address(text: str, driver: Driver | None) -> str:
     return text.strip()
 
 
+def _kind(kind: DriverKind) -> Kind:
+    return {DriverKind.CHARGER: Kind.CHARGE_POINT, DriverKind.INPUTS: Kind.INPUTS}.get(kind, Kind.METER)
+
+
 def _role(text: str | None, kind: DriverKind) -> MeterRole | None:
-    if kind is DriverKind.CHARGER:
+    if kind in (DriverKind.CHARGER, DriverKind.INPUTS):
         return None
     if kind is DriverKind.INVERTER:
         if text not in (None, MeterRole.SOLAR, MeterRole.STORAGE):

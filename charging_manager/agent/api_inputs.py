@@ -54,7 +54,15 @@ class InputPages:
         ]
 
     async def show(self, call: Call) -> Any:
-        return {"inputs": [self._shown(name) for name in self.site.config.current.inputs]}
+        config = self.site.config.current
+        return {
+            "inputs": [self._shown(name) for name in config.inputs],
+            "values": {
+                device.id: live_values(self.site.drivers[device.driver])
+                for device in config.devices.values()
+                if device.driver in self.site.drivers
+            },
+        }
 
     async def change(self, call: Call) -> Any:
         body: InputsBody = call.body
@@ -170,6 +178,13 @@ def check_seconds(for_s: float | None) -> float | None:
     return for_s
 
 
+def live_values(driver: Driver) -> list[str]:
+    """The values that are read every turn: what an input may rest on."""
+    return sorted(
+        name for name, one in driver.registers.items() if one.group is Group.LIVE and one.function is not None
+    )
+
+
 def _check_value(name: str, driver: Driver, where: str) -> None:
     """A value that is read every turn; the driver's variants may have more."""
     for each in (driver, *(variant.driver for variant in driver.variants)):
@@ -185,9 +200,7 @@ def _check_value(name: str, driver: Driver, where: str) -> None:
                 name=name,
             )
         return
-    known = ", ".join(
-        sorted(register.name for register in driver.registers.values() if register.group is Group.LIVE)[:20]
-    )
+    known = ", ".join(live_values(driver)[:20])
     raise Problem(
         422,
         "unknown-value",

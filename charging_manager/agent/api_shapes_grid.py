@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from attrs import field, frozen
 
 from charging_manager.agent.api_shapes import LEFT_OUT
@@ -35,6 +37,8 @@ class InputsBody:
     """All inputs of the site."""
 
     inputs: list[InputBody] = field(factory=list)
+    values: dict[str, Any] | None = None
+    """Accepted because ``GET`` shows it."""
 
 
 @frozen

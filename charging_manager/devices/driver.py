@@ -70,6 +70,7 @@ class Kind(StrEnum):
     METER = "meter"
     INVERTER = "inverter"
     GATEWAY = "gateway"
+    INPUTS = "inputs"  # a module with contacts: it measures nothing
 
 
 @frozen

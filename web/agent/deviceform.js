@@ -50,6 +50,12 @@ function amount(text, where) {
   return value;
 }
 
+/** What a device of a driver's kind is at the site. @param {string} kind */
+const kindOf = (kind) => (kind === "charger" ? "charge-point" : kind === "inputs" ? "inputs" : "meter");
+/** @param {string} kind as drivers have it */
+export const kindName = (kind) =>
+  kindOf(kind) === "charge-point" ? t("Charge point") : kind === "inputs" ? t("Module of inputs") : t("Meter");
+
 /**
  * @param {{device: Device|null, drivers: Driver[], circuits: {id: string, name: string}[], taken: string[],
  *   onSave: (device: Device, fresh: boolean) => Promise<void>, onNo: () => void}} props
@@ -58,7 +64,7 @@ export function DeviceForm({ device, drivers, circuits, taken, onSave, onNo }) {
   const task = useTask();
   const [driverName, setDriverName] = useState(device?.driver ?? drivers[0]?.name ?? "");
   const driver = drivers.find((known) => known.name === driverName);
-  const kind = driver ? (driver.kind === "charger" ? "charge-point" : "meter") : (device?.kind ?? "charge-point");
+  const kind = driver ? kindOf(driver.kind) : (device?.kind ?? "charge-point");
   const [name, setName] = useState(device?.name ?? "");
   const [id, setId] = useState(device?.id ?? "");
   const [address, setAddress] = useState(device?.address ?? "");
@@ -88,7 +94,7 @@ export function DeviceForm({ device, drivers, circuits, taken, onSave, onNo }) {
         out_of_service: outOfService,
       };
       if (kind === "meter") wish.role = role;
-      else {
+      else if (kind === "charge-point") {
         wish.priority = amount(priority, "priority");
         wish.min_a = least.trim() ? amount(least, "min_a") : null;
         wish.max_a = most.trim() ? amount(most, "max_a") : null;
@@ -104,7 +110,7 @@ export function DeviceForm({ device, drivers, circuits, taken, onSave, onNo }) {
     <${SelectField} label=${t("Driver")} name="driver" value=${driverName} onValue=${setDriverName} problem=${task.problem}
       options=${[...drivers].sort((a, b) => (a.title || a.name).localeCompare(b.title || b.name)).map((known) => [
         known.name,
-        `${known.title || known.name} (${known.kind === "charger" ? t("Charge point") : t("Meter")})`,
+        `${known.title || known.name} (${kindName(known.kind)})`,
       ])} />
     <${TextField} label=${t("Name")} name="name" required maxlength="80" value=${name} onValue=${setName} problem=${task.problem} />
     ${device
@@ -119,15 +125,17 @@ export function DeviceForm({ device, drivers, circuits, taken, onSave, onNo }) {
       ? html`<${SelectField} label=${t("Measures")} name="role" value=${role} onValue=${setRole} problem=${task.problem}
           options=${roles.map((known) => [known, roleName(known)])} />`
       : null}
-    <${SelectField} label=${t("Phases of the site on L1, L2, L3 of the device")} name="phases" value=${order} onValue=${setOrder}
+    ${kind === "inputs"
+      ? null
+      : html`<${SelectField} label=${t("Phases of the site on L1, L2, L3 of the device")} name="phases" value=${order} onValue=${setOrder}
       problem=${task.problem} options=${ORDERS.map((known) => [
         known,
         known
           .split(",")
           .map((phase) => `L${phase}`)
           .join(" "),
-      ])} />
-    ${kind === "meter"
+      ])} />`}
+    ${kind !== "charge-point"
       ? null
       : html`<div class="three">
         <${TextField} label=${t("At least, A")} name="min_a" inputmode="decimal" placeholder=${fieldNumber(driver?.defaults?.min_a)} value=${least} onValue=${setLeast} problem=${task.problem} />

@@ -5,14 +5,14 @@ import { roleName } from "../common/modes.js";
 import { announce, Button, ProblemBox, Question, Table, useTask } from "../common/parts.js";
 import { html, useEffect, useState } from "../common/ui.js";
 import { t } from "../common/words.js";
-import { DeviceForm } from "./deviceform.js";
+import { DeviceForm, kindName } from "./deviceform.js";
 
 /** @typedef {{name: string, title: string, kind: string, source?: string, transports: string[],
  *   defaults?: Record<string, any>, settings?: {name: string, title: string}[], restart_needed?: boolean}} Driver */
 /** @typedef {{file: string, reason: string}} Broken */
 /** @typedef {{connected: boolean, variant: string|null, fallback: "programmed"|"none"|"unknown"|null,
  *   last_error: string|null, text: string}} Condition */
-/** @typedef {{id: string, name: string, kind: "charge-point"|"meter", driver: string, address: string, circuit: string,
+/** @typedef {{id: string, name: string, kind: "charge-point"|"meter"|"inputs", driver: string, address: string, circuit: string,
  *   role: string|null, phases: number[], out_of_service: boolean, priority?: number, mode?: string, min_a?: number,
  *   max_a?: number, settings?: Record<string, boolean>, condition?: Condition}} Device */
 /** @typedef {{name: string, ok: boolean, text: string}} Step */
@@ -65,7 +65,7 @@ function Drivers({ drivers, broken }) {
       ${found.map(
         (driver) => html`<tr key=${driver.name}><th scope="row">${driver.title || driver.name}${" "}<code>${driver.name}</code>
             ${driver.restart_needed ? html`<span class="tag warn">${t("changed code: restart the program")}</span>` : null}</th>
-          <td>${driver.kind === "charger" ? t("Charge point") : t("Meter")}</td>
+          <td>${kindName(driver.kind)}</td>
           <td><span class="label">${t("Connections")}: </span>${driver.transports.join(", ")}</td>
           <td class="help">${driver.source ?? ""}</td></tr>`,
       )}
@@ -138,7 +138,7 @@ function Devices() {
           (device) => html`<tr key=${device.id} data-device=${device.id}>
             <th scope="row">${device.name}<p class="help">${driverTitle(device.driver)}</p></th>
             <td><code>${device.address}</code></td>
-            <td>${circuitName(device.circuit)}<p class="help">${device.kind === "meter" ? roleName(device.role ?? "") : t("Charge point")},
+            <td>${circuitName(device.circuit)}<p class="help">${device.kind === "meter" ? roleName(device.role ?? "") : device.kind === "inputs" ? t("Module of inputs") : t("Charge point")},
               ${" "}${device.phases.map((phase) => `L${phase}`).join(" ")}</p></td>
             <td><${Condition} device=${device} /></td>
             <td><div class="buttons">
