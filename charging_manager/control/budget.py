@@ -4,75 +4,28 @@ A line gives its limit, less reserve, less what it is lowered by after an overdr
 measured where the circuit has a meter; without one it is what the circuits below it draw beside charging, and what
 meters of house load alone show. A circuit without any meter is a feeder for charging: nothing else is on it.
 A circuit whose meter is silent gives ``fallback_a`` to all charging below it, and counts as full in its parent.
+There are further lines for unbalance, and in ``power`` for feeders and power limits; ``breaker`` knows what one bears.
 """
 
 from __future__ import annotations
 
 import math
 
+from charging_manager.control.breaker import watch as watch_breaker
 from charging_manager.control.house import Charging, believe
+from charging_manager.control.lines import Lines, up_the_tree
 from charging_manager.control.memory import House, Memory, Overdraft, Watch
 from charging_manager.control.meters import good_readings, see_frozen, watch_meter
+from charging_manager.control.power import add_feeders, add_powers
 from charging_manager.control.rules import Rules
 from charging_manager.control.seen import Seen
 from charging_manager.control.wiring import ALL, Wiring
 from charging_manager.model.plan import SiteImage
 from charging_manager.model.units import PhaseAmps
 
+__all__ = ["Lines", "up_the_tree", "weigh"]
+
 UNSEEN = Watch()
-
-
-class Lines:
-    """Scratch of one decision, by line number; see ``wiring``. Currents are in amperes."""
-
-    __slots__ = (
-        "allowed",
-        "first",
-        "flow",
-        "house",
-        "house_high",
-        "jitter",
-        "limit",
-        "overdrafts",
-        "rise",
-        "room",
-        "stale",
-        "worst",
-    )
-
-    limit: list[float]
-    """As configured."""
-    allowed: list[float]
-    """Limit less reserve and overdraft, or the fallback where stale: for house load and charging together."""
-    house: list[float]
-    """To lower by."""
-    house_high: list[float]
-    """To raise by."""
-    jitter: list[float]
-    """By how much house load was or may be higher, within bounds: a further car does not start into that."""
-    flow: list[float]
-    """All that flows now, by the newest reading; inf where unknown."""
-    stale: list[bool]
-    worst: list[float]
-    """Sum of the worst cases of the charge points below."""
-    room: list[float]
-    """What is left for those charge points that do as they are told."""
-    rise: list[float]
-    """What is free if all below draw their worst: only this may be added anywhere."""
-    overdrafts: dict[tuple[str, int], Overdraft]
-    first: dict[int, int]
-    """The highest priority that was given something on a line."""
-
-
-def up_the_tree(values: list[float], wiring: Wiring) -> None:
-    """Add every circuit's three values to its parent's, lowest circuits first."""
-    parents = wiring.parents
-    for circuit in range(len(parents) - 1, 0, -1):
-        parent = 3 * parents[circuit]
-        at = 3 * circuit
-        values[parent] += values[at]
-        values[parent + 1] += values[at + 1]
-        values[parent + 2] += values[at + 2]
 
 
 def weigh(
@@ -159,19 +112,42 @@ def weigh(
         for at in range(0, count, 3)
     ]
     lines = Lines()
-    lines.first = {}
+    lines.first, lines.heats, lines.volts = {}, {}, {}
+    lines.powers, lines.powers_rise = [], []
     lines.worst = worst
     watches = _watch_all(image, wiring, memory, measured, shown_s, rules)
     houses = _houses(image, wiring, memory, watches, lines, measured, charging, rules)
     _limits(image.now_s, wiring, memory, lines, rules)
     lines.room = [a - h - f for a, h, f in zip(lines.allowed, lines.house, fixed, strict=True)]
+    if lines.firm is not lines.allowed:
+        _hold(everyone, wiring, lines, fixed)
     lines.jitter = [
         j + max(0.0, high - low) for j, high, low in zip(lines.jitter, lines.house_high, lines.house, strict=True)
     ]
-    lines.rise = [a - h - w for a, h, w in zip(lines.allowed, lines.house_high, worst, strict=True)]
+    lines.rise = [a - h - w for a, h, w in zip(lines.firm, lines.house_high, worst, strict=True)]
     if wiring.site.unbalance_a is not None:
-        _unbalance(wiring.site.unbalance_a, unbalanced, everyone, lines)
+        _unbalance(wiring, unbalanced, everyone, lines)
+    if wiring.feeders:
+        add_feeders(wiring, lines, fixed)
+    if wiring.powers:
+        lines.volts = add_powers(image, wiring, everyone, memory, lines, fixed, rules)
     return lines, watches, houses
+
+
+def _hold(everyone: list[Seen], wiring: Wiring, lines: Lines, fixed: list[float]) -> None:
+    """Where a breaker bears more than the limit, those who charge may keep what they have, and nobody gets more."""
+    kept = [0.0] * len(lines.allowed)
+    for seen in everyone:
+        if seen.last_a > 0.0 and not seen.silent:
+            at = 3 * seen.outlet.circuit
+            for phase in (0, 1, 2):
+                if seen.bits >> phase & 1:
+                    kept[at + phase] += seen.last_a
+    up_the_tree(kept, wiring)
+    for line, firm in enumerate(lines.firm):
+        if firm < lines.allowed[line]:
+            held = min(lines.room[line], kept[line])
+            lines.room[line] = max(firm - lines.house[line] - fixed[line], held)
 
 
 def _last_but_one_s(seen: Seen) -> float:
@@ -184,13 +160,21 @@ def _last_but_one_s(seen: Seen) -> float:
     return math.inf if seen.readings and seen.past.steady_s == -math.inf else -math.inf
 
 
-def _unbalance(limit_a: float, unbalanced: list[float], everyone: list[Seen], lines: Lines) -> None:
-    """Three more lines, for cars that do not load all phases: no phase may lie further above the lowest."""
-    allowed = limit_a + min(unbalanced)
+def _unbalance(wiring: Wiring, unbalanced: list[float], everyone: list[Seen], lines: Lines) -> None:
+    """Three more lines, for cars that do not load all phases: no phase may lie further above the lowest.
+
+    With house load, that of the grid connection counts on each phase. One that is unknown leaves nothing.
+    """
+    house = high = [0.0, 0.0, 0.0]
+    allowed = wiring.site.unbalance_a or 0.0
+    if wiring.site.unbalance_with_house and wiring.circuits:
+        house, high = lines.house[:3], lines.house_high[:3]
+        allowed = 0.0 if any(lines.stale[:3]) else allowed
+    allowed += min(one + other for one, other in zip(unbalanced, house, strict=True))
     at = len(lines.room)
-    lines.room += [allowed] * 3
-    lines.rise += [allowed] * 3
-    lines.jitter += [0.0] * 3
+    lines.room += [allowed - amps for amps in house]
+    lines.rise += [allowed - amps for amps in high]
+    lines.jitter += lines.jitter[:3] if wiring.site.unbalance_with_house else [0.0] * 3
     for seen in everyone:
         if seen.bits != ALL and not seen.outlet.point.out_of_service:
             for phase in (0, 1, 2):
@@ -295,23 +279,48 @@ def _add_to_parent(lines: Lines, at: int, parent: int, limit_a: PhaseAmps) -> No
 
 
 def _limits(now: float, wiring: Wiring, memory: Memory, lines: Lines, rules: Rules) -> None:
-    """Limits as they hold now, and overdrafts that still cool."""
+    """Limits as they hold now, overdrafts that still cool, and what breakers bear."""
     lines.limit, lines.allowed, lines.overdrafts = [], [], {}
+    borne: dict[int, float] = {}
     for index, circuit in enumerate(wiring.circuits):
         for phase in (0, 1, 2):
             line = 3 * index + phase
             limit = circuit.limit_a[phase]
             lines.limit.append(limit)
             allowed = limit - circuit.reserve_a
+            key = (circuit.id, phase)
+            past = memory.overdrafts.get(key)
+            more = 0.0
+            if circuit.breaker is not None:
+                heat = lines.heats[key] = watch_breaker(
+                    circuit.breaker, memory.heats.get(key), lines.flow[line], now, rules
+                )
+                if heat.bears and not lines.stale[line]:
+                    more = (rules.bear - 1.0) * min(limit, circuit.breaker.rated_a)
+                elif (known := memory.heats.get(key)) is not None and known.bears and rules.hot <= heat.heat < 1.0:
+                    past = _at_once(past, lines.flow[line] - limit, now, rules)
             if lines.stale[line]:
                 if math.isinf(lines.house[line]):
                     lines.house[line] = lines.house_high[line] = 0.0
                 allowed = min(allowed, circuit.fallback_a + lines.house[line])  # the fallback is for charging alone
-            over = _overdraft(memory.overdrafts.get((circuit.id, phase)), lines.flow[line] - limit, now, rules)
+            over = _overdraft(past, lines.flow[line] - limit - more, now, rules)
             if over is not None:
-                lines.overdrafts[circuit.id, phase] = over
+                lines.overdrafts[key] = over
                 allowed -= over.current_a
+            if more:
+                borne[line] = more
             lines.allowed.append(allowed)
+    lines.firm = lines.allowed
+    if borne:
+        lines.allowed = [amps + borne.get(line, 0.0) for line, amps in enumerate(lines.firm)]
+
+
+def _at_once(past: Overdraft | None, over_a: float, now: float, rules: Rules) -> Overdraft | None:
+    """A breaker that is hot has borne an overdraft for long enough."""
+    if not 0.0 < over_a < math.inf:
+        return past
+    current, until_s = (past.current_a, past.until_s) if past is not None else (0.0, -math.inf)
+    return Overdraft(now - rules.settle_s, over_a, current, until_s)
 
 
 def _overdraft(past: Overdraft | None, over_a: float, now: float, rules: Rules) -> Overdraft | None:

@@ -37,8 +37,9 @@ def decide(image: SiteImage, rules: Rules) -> Plan:
     if memory is None:
         memory = Memory(wire(image.site))
     wiring, tree_s = memory.wiring, memory.tree_s
-    if wiring.site is not image.site:
-        wiring = wire(image.site)
+    dimmed = image.outside.dimming is not None
+    if wiring.site is not image.site or wiring.dimmed is not dimmed:
+        wiring = wire(image.site, dimmed=dimmed)
         tree_s = image.now_s if wiring.circuits != memory.wiring.circuits else tree_s
 
     instants = compare(memory.instants, image.now_s, image.now_at)
@@ -77,7 +78,20 @@ def decide(image: SiteImage, rules: Rules) -> Plan:
         decided_s=image.now_s,
         setpoints=setpoints,
         budgets=_budgets(wiring, lines),
-        memory=Memory(wiring, pasts, watches, houses, lines.overdrafts, tree_s, starving, instants, ruled, plans),
+        memory=Memory(
+            wiring,
+            pasts,
+            watches,
+            houses,
+            lines.overdrafts,
+            tree_s,
+            starving,
+            instants,
+            ruled,
+            plans,
+            lines.heats,
+            lines.volts,
+        ),
         violations=violations,
         workings=work,
     )
@@ -99,6 +113,7 @@ def _look_at_all(image: SiteImage, wiring: Wiring, memory: Memory, ruled: Ruled,
                 None if known is None else known.current_a,
                 rules,
                 ruled.by_point.get(name),
+                wiring.heavy[outlet.circuit],
             )
         )
     return everyone
@@ -110,9 +125,9 @@ def _stop_the_overloaded(everyone: list[Seen], wiring: Wiring, lines: Lines, rul
         if limit <= 0.0 or not rules.overload * limit <= lines.flow[line] < float("inf"):
             continue
         below = [seen for seen in everyone if seen.last_a > 0.0 and seen.cap_a > 0.0 and line in seen.lines]
-        lowest = min((seen.outlet.point.priority for seen in below), default=0)
+        lowest = min((seen.priority for seen in below), default=0)
         for seen in below:
-            if seen.outlet.point.priority == lowest:
+            if seen.priority == lowest:
                 seen.barred = True
                 seen.because = circuit_because("overload", wiring, line)
 
@@ -125,17 +140,22 @@ def divide(everyone: list[Seen], wiring: Wiring, lines: Lines, now: float, rules
             continue
         if seen.last_a <= 0.0 and pause_left_s(seen.past, now, rules) > 0.0:
             continue
-        by_priority.setdefault(seen.outlet.point.priority, []).append(seen)
+        by_priority.setdefault(seen.priority, []).append(seen)
     room = lines.room
     for priority in sorted(by_priority, reverse=True):
         queue = sorted(by_priority[priority], key=lambda seen: place(seen, now, rules))
+        if wiring.site.first_come:
+            queue.sort(key=lambda seen: seen.past.plugged_s or 0.0)
         served = choose(queue, list(room), lines.jitter)
-        claims = [Claim(seen.lines, seen.outlet.lowest_a, seen.cap_a) for seen in served]
+        claims = [Claim(seen.lines, seen.outlet.lowest_a, seen.cap_a, seen.heavy, seen.weight) for seen in served]
         shares, bound = level(room, claims)
         for seen, share, line in zip(served, shares, bound, strict=True):
             seen.share_a, seen.limit_line = share, line
             for each in seen.lines:
                 room[each] -= share
+                lines.first.setdefault(each, priority)
+            for each in seen.heavy:
+                room[each] -= share * seen.weight
                 lines.first.setdefault(each, priority)
     for line, left in enumerate(room):
         if -TINY < left < 0.0:
@@ -149,7 +169,7 @@ def _keep_the_silent(everyone: list[Seen], lines: Lines, image: SiteImage) -> No
             override = image.overrides.get(seen.id, seen.last_a)
             if seen.ruling is not None:
                 override = min(override, seen.ruling.most_a(seen.bits.bit_count())[0])
-            if override >= seen.last_a and all(lines.room[line] >= -TINY for line in seen.lines):
+            if override >= seen.last_a and all(lines.room[line] >= -TINY for line in (*seen.lines, *seen.heavy)):
                 seen.share_a = seen.last_a
 
 

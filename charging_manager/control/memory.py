@@ -14,6 +14,14 @@ from charging_manager.model.units import NO_AMPS, MaybePhaseAmps, PhaseAmps
 
 
 @frozen
+class Peak:
+    """The highest voltage of the last minutes, for power limits: setpoints shall not swing with the last volt."""
+
+    volts: float
+    at_s: float
+
+
+@frozen
 class Past:
     """What is remembered of one charge point, from plug-in on."""
 
@@ -44,6 +52,8 @@ class Past:
     steady_s: float = float("-inf")
     wants_a: float | None = None
     """The most that it seems to want; None: not known."""
+    volts: Peak | None = None
+    """Where the box has a power limit of its own."""
 
 
 @frozen
@@ -106,6 +116,17 @@ NO_PLANS: Mapping[str, Planned] = {}
 
 
 @frozen
+class Heat:
+    """How warm a phase of a breaker is: 1 is where the first one that meets its standard may trip."""
+
+    heat: float
+    at_s: float
+    flow_a: float
+    bears: bool = False
+    """It bears more than its limit for now."""
+
+
+@frozen
 class Memory:
     """All of it."""
 
@@ -123,3 +144,7 @@ class Memory:
     ruled: Ruled = NOTHING_RULED
     plans: Mapping[str, Planned] = NO_PLANS
     """By charge point, of cars in mode Plan."""
+    heats: Mapping[tuple[str, int], Heat] = field(factory=dict)
+    """By circuit and phase, where a breaker was entered."""
+    volts: Mapping[str, Peak] = field(factory=dict)
+    """By circuit that has a power limit."""

@@ -1,7 +1,8 @@
 """Whether a decision kept the invariants (SAFETY), worked out once more and simply: for the log, and for the tests.
 
 I1: on every line, house load and what each charge point may draw once it has obeyed fit the limit less the reserve,
-or every charge point below that answers is at 0; and no setpoint was raised on a line that is full by worst case.
+or every charge point below that answers is at 0; and no setpoint was raised on a line that is full by worst case. The
+same holds of limits for charging alone, and of power limits.
 I3: no waiting car that could have its minimum by worst case is left at 0 for more than three cycles.
 I4: a setpoint is 0, or lies between the lowest and the highest of its box, on a step.
 """
@@ -49,6 +50,7 @@ def check(
                 and not seen.unsure
                 and not pause_left_s(seen.past, now, rules)
                 and all(free_a[line] >= outlet.lowest_a - seen.worst_a[line % 3] + SLACK_A for line in seen.lines)
+                and (not seen.heavy or _watts_free(seen, free_a))
             ):
                 hungry[seen.id] = starving.get(seen.id, 0) + 1
         elif not outlet.lowest_a <= amps <= outlet.highest_a + SLACK_A:
@@ -80,14 +82,44 @@ def check(
         allowed = lines.allowed[line]
         if lines.house[line] + obeyed[line] > allowed + SLACK_A:
             violations.append(f"I1: {name} would carry {lines.house[line] + obeyed[line]:.2f} A of {allowed:.2f} A")
-        if raised[line] and lines.house_high[line] + worst[line] > allowed + SLACK_A:
+        firm = lines.firm[line]
+        if raised[line] and lines.house_high[line] + worst[line] > firm + SLACK_A:
             risk = lines.house_high[line] + worst[line]
-            violations.append(
-                f"I1: a setpoint on {name} was raised, at worst it carries {risk:.2f} A of {allowed:.2f} A"
-            )
+            violations.append(f"I1: a setpoint on {name} was raised, at worst it carries {risk:.2f} A of {firm:.2f} A")
+    if wiring.feeders or wiring.powers:
+        violations += _further(wiring, lines, obeyed, worst, lit, raised)
     served = any(seen.setpoint_a for seen in everyone)
     if not served:
         for name, cycles in hungry.items():
             if cycles > CYCLES:
                 violations.append(f"I3: {name} could have its minimum for {cycles} cycles and nobody charges")
     return tuple(violations), hungry
+
+
+def _watts_free(seen: Seen, free_a: list[float]) -> bool:
+    more = sum(max(0.0, seen.outlet.lowest_a - seen.worst_a[p]) for p in (0, 1, 2) if seen.bits >> p & 1)
+    return all(free_a[line] >= more + SLACK_A for line in seen.heavy)
+
+
+def _further(
+    wiring: Wiring, lines: Lines, obeyed: list[float], worst: list[float], lit: list[float], raised: list[float]
+) -> list[str]:
+    """Limits for charging alone, and power limits."""
+    found = []
+    for index in wiring.feeders:
+        limit_a = wiring.circuits[index].charging_limit_a or (0.0, 0.0, 0.0)
+        for phase in (0, 1, 2):
+            line = 3 * index + phase
+            name = f"charging on {wiring.circuits[index].id} L{phase + 1}"
+            if lit[line] and obeyed[line] > limit_a[phase] + SLACK_A:
+                found.append(f"I1: {name} would draw {obeyed[line]:.2f} A of {limit_a[phase]:.2f} A")
+            if raised[line] and worst[line] > limit_a[phase] + SLACK_A:
+                found.append(f"I1: {name} was raised, at worst it draws {worst[line]:.2f} A of {limit_a[phase]:.2f} A")
+    for power, left, left_rise in zip(wiring.powers, lines.powers, lines.powers_rise, strict=True):
+        at = 3 * power.circuit
+        name = f"the power limit ({power.of}) of {wiring.circuits[power.circuit].id}"
+        if sum(lit[at : at + 3]) and sum(obeyed[at : at + 3]) > left + SLACK_A:
+            found.append(f"I1: {name} leaves {left:.2f} A, charging would draw {sum(obeyed[at : at + 3]):.2f} A")
+        if sum(raised[at : at + 3]) and sum(worst[at : at + 3]) > left_rise + SLACK_A:
+            found.append(f"I1: a setpoint below {name} was raised, at worst {sum(worst[at : at + 3]):.2f} A")
+    return found

@@ -52,3 +52,13 @@ class Rules:
     """A car that takes less than offered for so long is offered what it takes and ``headroom_a``."""
     less_a: float = 1.5
     headroom_a: float = 2.0
+    bear: float = 1.13
+    """This multiple of its rated current a breaker of IEC 60898-1 bears, from cold,"""
+    bear_s: float = 3600.0
+    """for so long (twice that above 63 A)."""
+    hot: float = 0.98
+    """So warm it bears no more than its limit,"""
+    cool: float = 0.9
+    """until it is as cool as this."""
+    volts_s: float = 300.0
+    """For so long the highest voltage counts, where watts are limited."""

@@ -9,6 +9,7 @@ from attrs import evolve
 from charging_manager.control.memory import Past
 from charging_manager.control.rulebook import Ruling
 from charging_manager.control.rules import Rules
+from charging_manager.control.volts import higher, highest_v, volts_of
 from charging_manager.control.wiring import Outlet, ceil_step, floor_step
 from charging_manager.model.plan import Because, SiteImage
 from charging_manager.model.reading import Obedience, Reading, Status
@@ -38,6 +39,7 @@ class Seen:
         "cap_a",
         "capped",
         "excess_a",
+        "heavy",
         "id",
         "last_a",
         "limit_line",
@@ -48,6 +50,7 @@ class Seen:
         "outlet",
         "past",
         "phases_told",
+        "priority",
         "readings",
         "ruling",
         "setpoint_a",
@@ -56,6 +59,7 @@ class Seen:
         "status",
         "told_a",
         "unsure",
+        "weight",
         "worst_a",
     )
 
@@ -73,6 +77,11 @@ class Seen:
     past: Past
     bits: int
     lines: tuple[int, ...]
+    heavy: tuple[int, ...]
+    """Power limits that bound it; there it weighs ``weight``, the phases that it uses."""
+    weight: int
+    priority: int
+    """The charge point's own, or that of who charges, if it is higher."""
     cap_a: float
     """The most that it may be given now; 0: nothing, for the reason in ``because``."""
     capped: Because | None
@@ -106,6 +115,7 @@ def look(
     last_a: float | None,
     rules: Rules,
     ruling: Ruling | None = None,
+    heavy: tuple[int, ...] = (),
 ) -> Seen:
     """One charge point, judged by its newest reading, its obedience and what rules say of it."""
     now = image.now_s
@@ -117,6 +127,11 @@ def look(
     seen.limit_line = -1
     seen.barred = False
     seen.ruling, seen.phases_told = ruling, None
+    seen.priority, seen.heavy = point.priority, heavy
+    if image.wishes:
+        wish = image.wishes.get(point.id)
+        if wish is not None and wish.priority is not None and wish.priority > point.priority:
+            seen.priority = wish.priority
     seen.mode = point.mode if ruling is None else lower_mode(point.mode, ruling.mode)
     obedience = image.obedience.get(point.id) or Obedience(max(point.max_a, 32.0))
     readings = seen.readings = image.readings.get(point.id, ())
@@ -163,9 +178,12 @@ def look(
     past = _phases(past, seen, newest if known else None, most, outlet.bits, now, rules)
     if past.plugged_s is not None:
         past = _appetite(past, seen, most if known else None, now, rules)
+    if point.max_w is not None:
+        past = _volts(past, readings, now, rules)
     seen.past = past
     seen.bits = bits = past.phases or outlet.bits
     seen.lines = paths[bits]
+    seen.weight = bits.bit_count()
     margin = 0.0 if bits == outlet.bits else rules.phase_margin_a
     all_bits = outlet.bits
     seen.worst_a = (
@@ -185,6 +203,11 @@ def look(
 def plausible(amps: float | None) -> float | None:
     """What no box can draw, and what is no number, is unknown."""
     return amps if amps is not None and -IMPLAUSIBLE_A < amps < IMPLAUSIBLE_A else None
+
+
+def _volts(past: Past, readings: tuple[Reading, ...], now: float, rules: Rules) -> Past:
+    volts = higher(past.volts, highest_v(readings), now, rules)
+    return past if volts is past.volts else evolve(past, volts=volts)
 
 
 def _silent_s(obedience: Obedience, newest: Reading | None, now: float, rules: Rules) -> float:
@@ -291,6 +314,14 @@ def _cap(seen: Seen, hardware_max_a: float, overrides: Mapping[str, float]) -> f
     if hardware_max_a < cap:
         cap = floor_step(hardware_max_a, point.step_a)
         seen.capped = Because("hardware-maximum", {"amps": cap})
+    if point.max_w is not None:
+        most = floor_step(point.max_w / (volts_of(seen.past.volts) * seen.weight), point.step_a)
+        if most < seen.outlet.lowest_a:
+            seen.because = Because("own-power-too-low", {"watts": point.max_w, "amps": seen.outlet.lowest_a})
+            return 0.0
+        if most < cap:
+            cap = most
+            seen.capped = Because("own-power", {"amps": cap, "watts": point.max_w})
     override = overrides.get(point.id) if overrides else None
     if override is not None and override < cap:
         cap = floor_step(override, point.step_a)

@@ -32,13 +32,13 @@ def settle(everyone: list[Seen], lines: Lines, now: float, rules: Rules) -> None
         seen.setpoint_a = last
         if last > 0.0:
             if share < seen.cap_a - TINY:
-                target = floor_step(share - max(lines.jitter[line] for line in seen.lines), step)
+                target = floor_step(share - _jitter(seen, lines), step)
             if target <= last:
                 continue
             if not _may_rise(seen, now, rules):
                 seen.because = Because("rising")
                 continue
-        raises.append((-outlet.point.priority, last, outlet.index, target, seen))
+        raises.append((-seen.priority, last, outlet.index, target, seen))
     raises.sort()
     for _, last, _, target, seen in raises:
         amps = floor_step(min(target, headroom(seen, lines)), seen.outlet.point.step_a)
@@ -65,9 +65,27 @@ def headroom(seen: Seen, lines: Lines) -> float:
         if left < -TINY:
             return -1.0
         most = min(most, left + worst[line % 3])
+    if seen.heavy:
+        least = min(worst[phase] for phase in (0, 1, 2) if seen.bits >> phase & 1)
+        for line in seen.heavy:
+            if rise[line] < -TINY:
+                return -1.0
+            most = min(most, least + rise[line] / seen.weight)
     return most
 
 
 def _take(seen: Seen, lines: Lines, amps: float) -> None:
+    worst = seen.worst_a
     for line in seen.lines:
-        lines.rise[line] -= max(0.0, amps - seen.worst_a[line % 3])
+        lines.rise[line] -= max(0.0, amps - worst[line % 3])
+    if seen.heavy:
+        more = sum(max(0.0, amps - worst[phase]) for phase in (0, 1, 2) if seen.bits >> phase & 1)
+        for line in seen.heavy:
+            lines.rise[line] -= more
+
+
+def _jitter(seen: Seen, lines: Lines) -> float:
+    most = max(lines.jitter[line] for line in seen.lines)
+    for line in seen.heavy:
+        most = max(most, lines.jitter[line] / seen.weight)
+    return most

@@ -65,10 +65,20 @@ def choose(queue: list[Seen], room_a: list[float], jitter_a: Sequence[float]) ->
             if room_a[line] < least + (jitter_a[line] if careful else 0.0) - TINY:
                 break
         else:
+            if seen.heavy and not _bears(seen, room_a, jitter_a if careful else None):
+                continue
             for line in lines:
                 room_a[line] -= least
+            for line in seen.heavy:
+                room_a[line] -= least * seen.weight
             served.append(seen)
     return served
+
+
+def _bears(seen: Seen, room_a: list[float], jitter_a: Sequence[float] | None) -> bool:
+    """Whether its power limits leave it its minimum."""
+    watts = seen.outlet.lowest_a * seen.weight
+    return all(room_a[line] >= watts + (0.0 if jitter_a is None else jitter_a[line]) - TINY for line in seen.heavy)
 
 
 def after(seen: Seen, now: float, rules: Rules, *, wanting: bool) -> Past:

@@ -32,6 +32,6 @@ class Workings:
         if not self._riders:
             for seen in self.everyone:
                 if seen.share_a > 0.0:
-                    for each in seen.lines:
+                    for each in (*seen.lines, *seen.heavy):
                         self._riders.setdefault(each, []).append(seen)
         return self._riders.get(line, [])

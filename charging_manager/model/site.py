@@ -31,6 +31,11 @@ MOST_A = 100_000.0
 """No fuse is larger; beyond it numbers come from mistakes, or from somebody who wants sums to overflow."""
 
 
+MOST_W = 3 * 400 * MOST_A
+LEAST_RATED_A, MOST_RATED_A = 6.0, 125.0
+"""Of miniature circuit breakers, IEC 60898-1."""
+
+
 class MeterRole(StrEnum):
     """What a meter measures. GRID and CIRCUIT see everything that flows through their circuit, charging included."""
 
@@ -171,6 +176,7 @@ def check_site(site: Site) -> Site:
         for amps in (*circuit.limit_a, circuit.reserve_a, circuit.fallback_a):
             if not 0 <= amps <= MOST_A:
                 raise ConfigError(where, "limits are numbers of amperes from 0 to 100000")
+        _check_further_limits(circuit)
         if circuit.parent is not None and circuit.parent not in site.circuits:
             raise ConfigError(
                 f"{where}.parent", "there is no circuit {name}; name one that exists", name=repr(circuit.parent)
@@ -209,10 +215,34 @@ def check_site(site: Site) -> Site:
         for key, amps in (("min_a", point.min_a), ("max_a", point.max_a), ("step_a", point.step_a)):
             if not 0 < amps <= MOST_A:
                 raise ConfigError(f"{where}.{key}", "a number of amperes above 0")
+        if point.max_w is not None and not 0 < point.max_w <= MOST_W:
+            raise ConfigError(f"{where}.max_w", "a number of watts above 0, or empty for no such limit")
     if site.unbalance_a is not None and not 0 <= site.unbalance_a <= MOST_A:
         raise ConfigError("unbalance_a", "a number of amperes from 0 to 100000, or empty for no limit")
     check_rules(site.rules)
     return site
+
+
+def _check_further_limits(circuit: Circuit) -> None:
+    where = f"circuits.{circuit.id}"
+    for amps in circuit.charging_limit_a or ():
+        if not 0 <= amps <= MOST_A:
+            raise ConfigError(f"{where}.charging_limit_a", "limits are numbers of amperes from 0 to 100000")
+    for key, watts in (("limit_w", circuit.limit_w), ("charging_limit_w", circuit.charging_limit_w)):
+        if watts is not None and not 0 <= watts <= MOST_W:
+            raise ConfigError(f"{where}.{key}", "a number of watts from 0, or empty for no such limit")
+    if circuit.breaker is None:
+        return
+    rated_a = circuit.breaker.rated_a
+    if not LEAST_RATED_A <= rated_a <= MOST_RATED_A:
+        raise ConfigError(f"{where}.breaker.rated_a", "the rated current of a breaker is 6 to 125 A")
+    if rated_a < max(circuit.limit_a):
+        raise ConfigError(
+            f"{where}.breaker.rated_a",
+            "the breaker of {rated} A does not bear the limit of {amps} A; lower the limit, or correct the breaker",
+            rated=f"{rated_a:g}",
+            amps=f"{max(circuit.limit_a):g}",
+        )
 
 
 def _climb(site: Site, circuit: Circuit) -> None:

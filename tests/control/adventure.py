@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import random
 
 from charging_manager.control.decide import Rules
-from charging_manager.model.site import Site
+from charging_manager.model.site import Mode, Site
+from charging_manager.model.wish import Wish
 from tests.control import judges
 from tests.control.world import Car, World
 
@@ -13,8 +15,9 @@ from tests.control.world import Car, World
 def set_out(site: Site, seed: int) -> World:
     """A world with all judges in it and boxes of every kind."""
     chance = random.Random(seed)
-    world = World(site, Rules(pause_s=20.0, turn_s=40.0, try_s=15.0, overdraft_s=60.0))
+    world = World(site, Rules(pause_s=20.0, turn_s=40.0, try_s=15.0, overdraft_s=60.0, bear_s=60.0))
     world.chance = chance
+    world.volts = chance.choice([230.0, 227.0, 236.5, 243.0])
     for box in world.boxes.values():
         box.confirm_s = chance.choice([0.25, 0.5, 1.0, 2.0])
         box.gap_s = chance.choice([0.0, 0.0, 2.0, 5.0])
@@ -30,6 +33,7 @@ def set_out(site: Site, seed: int) -> World:
         box.lag_s = chance.choice([0.0, 0.0, 0.0, 0.5, 1.0])
         box.resolution_a = chance.choice([0.0, 0.0, 0.1])
         box.measures = chance.random() > 0.08
+        box.shows_volts = chance.random() < 0.5
     for meter in site.meters:
         world.meter_offset_s[meter] = chance.choice([0.0, 0.25, 0.5, 0.75])
     world.judges += [judges.no_violations, judges.steps_hold, judges.raises_fit_the_worst_case]
@@ -62,6 +66,8 @@ def happen(world: World) -> str:
         amps = [round(chance.uniform(-5.0, max(1.0, high)), 2) for high in top]
         world.set_house(circuit.id, (amps[0], amps[1], amps[2]))
         return f"house of {circuit.id}: {amps}"
+    if what < 0.69:
+        return rare(world, name)
     if what < 0.8:
         meter = chance.choice(list(world.site.meters))
         if meter in world.meter_silent_s:
@@ -74,6 +80,23 @@ def happen(world: World) -> str:
         return f"{name} is silent"
     world.wake(name)
     return f"{name} is back"
+
+
+def rare(world: World, name: str) -> str:
+    """What happens less often: the grid operator orders, somebody of higher priority charges, a mode changes."""
+    chance = world.chance
+    what = chance.random()
+    if what < 0.5:
+        watts = chance.choice([None, None, 0.0, 4200.0, 9000.0, 15000.0, math.nan])
+        world.order(watts)
+        return f"the grid operator says {watts} W"
+    if what < 0.75:
+        priority = chance.choice([None, 0, 3])
+        world.wishes[name] = Wish(priority=priority)
+        return f"at {name} somebody of priority {priority} charges"
+    mode = chance.choice([Mode.OFF, Mode.FAST, Mode.FAST])
+    world.set_mode(name, mode)
+    return f"{name} is {mode}"
 
 
 def live(world: World, events: int) -> list[str]:

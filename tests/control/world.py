@@ -13,9 +13,11 @@ from collections.abc import Callable
 from attrs import define, evolve, field
 
 from charging_manager.control.decide import Rules, decide
+from charging_manager.model.outside import NOTHING_KNOWN, Dimming
 from charging_manager.model.plan import Plan, SiteImage
 from charging_manager.model.reading import Obedience, Reading, Status
 from charging_manager.model.site import ChargePoint, Mode, Site
+from charging_manager.model.wish import Wish
 
 STEP_S = 0.25
 
@@ -47,6 +49,7 @@ class Box:
     poll_s: float = 1.0
     offset_s: float = 0.0
     measures: bool = True
+    shows_volts: bool = True
     lag_s: float = 0.0
     """So late does it show its current."""
     resolution_a: float = 0.0
@@ -129,14 +132,15 @@ class Box:
         step = self.resolution_a
         return (one, two, three) if not step else (one // step * step, two // step * step, three // step * step)
 
-    def read(self, now: float) -> Reading:
+    def read(self, now: float, volts: float = 230.0) -> Reading:
         self.answered_s = now
         if self.car is None:
             status = Status.FREE
         else:
             status = Status.CHARGING if self.current_a > 0.5 else Status.PLUGGED
         current = self.shows(now) if self.measures else (None, None, None)
-        return Reading(self.point.id, now, current, status=status, session_wh=self.energy_wh)
+        voltage = (volts, volts, volts) if self.shows_volts else (None, None, None)
+        return Reading(self.point.id, now, current, voltage, status=status, session_wh=self.energy_wh)
 
     def obedience(self, now: float) -> Obedience:
         answering = self.silent_since_s is None and self.answered_s is not None
@@ -179,6 +183,16 @@ class World:
         self.noise: Callable[[], float] = lambda: 0.0
         self.history: dict[str, list[Reading]] = {}
         self.overrides: dict[str, float] = {}
+        self.wishes: dict[str, Wish] = {}
+        self.volts = 230.0
+        self.dimming: Dimming | None = None
+        self.ordered_s = -math.inf
+        """When the grid operator's order changed last."""
+        self.heats = {
+            (circuit.id, phase): 0.0 for circuit in site.circuits.values() if circuit.breaker for phase in range(3)
+        }
+        """Of breakers, as the judges reckon it."""
+        self.hot_since_s: dict[tuple[str, int], float] = {}
         self.decide = decide
         self.chance = random.Random(0)
         self.watchers: list[Callable[[World], None]] = []
@@ -197,6 +211,11 @@ class World:
         points[name] = evolve(points[name], mode=mode)
         self.site = evolve(self.site, charge_points=points)
         self.boxes[name].point = points[name]
+
+    def order(self, watts: float | None) -> None:
+        """The grid operator dims, or ends it."""
+        self.dimming = None if watts is None else Dimming(watts, "api")
+        self.ordered_s = self.now_s
 
     def silence(self, name: str) -> None:
         self.boxes[name].silent_since_s = self.now_s
@@ -253,12 +272,13 @@ class World:
         for name, box in self.boxes.items():
             phase = (now - self.start_s - box.offset_s) % box.poll_s
             if box.silent_since_s is None and min(phase, box.poll_s - phase) < 1e-6:
-                self._keep(name, box.read(now))
+                self._keep(name, box.read(now, self.volts))
         for meter in self.site.meters.values():
             phase = (now - self.start_s - self.meter_offset_s[meter.id]) % 1.0
             if meter.id not in self.meter_silent_s and min(phase, 1.0 - phase) < 1e-6:
                 amps = [x + self.noise() for x in self.flow(meter.circuit)]
-                self._keep(meter.id, Reading(meter.id, now, (amps[0], amps[1], amps[2]), energy_wh=now))
+                voltage = (self.volts, self.volts, self.volts)
+                self._keep(meter.id, Reading(meter.id, now, (amps[0], amps[1], amps[2]), voltage, energy_wh=now))
         for watcher in self.watchers:
             watcher(self)
         if abs((now - self.start_s) % 1.0) < 1e-6:
@@ -277,7 +297,18 @@ class World:
             if fresh:
                 readings[name] = fresh
         obedience = {name: box.obedience(self.now_s) for name, box in self.boxes.items()}
-        return SiteImage(self.now_s, self.number, self.site, readings, obedience, self.plan, dict(self.overrides))
+        outside = NOTHING_KNOWN if self.dimming is None else evolve(NOTHING_KNOWN, dimming=self.dimming)
+        return SiteImage(
+            self.now_s,
+            self.number,
+            self.site,
+            readings,
+            obedience,
+            self.plan,
+            dict(self.overrides),
+            dict(self.wishes),
+            outside,
+        )
 
     def _cycle(self) -> None:
         self.number += 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from typing import Any
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -11,7 +12,17 @@ from hypothesis import strategies as st
 from charging_manager.control.share import Claim
 from charging_manager.model.outside import PriceLevel
 from charging_manager.model.rule import Condition, Match, Rule, Unknown
-from charging_manager.model.site import ChargePoint, Circuit, Meter, MeterRole, Mode, Site, check_site
+from charging_manager.model.site import (
+    Breaker,
+    BreakerCurve,
+    ChargePoint,
+    Circuit,
+    Meter,
+    MeterRole,
+    Mode,
+    Site,
+    check_site,
+)
 
 LONG = bool(os.environ.get("CM_LONG"))
 """``CM_LONG=1`` looks much longer for counter-examples."""
@@ -45,6 +56,7 @@ def sites(draw: st.DrawFn, max_circuits: int = 5, max_points: int = 6) -> Site:
             reserve_a=draw(st.sampled_from([0.0, 0.0, 1.0, 2.5])),
             fallback_a=draw(st.sampled_from([0.0, 0.0, 6.0, 10.0])),
             meter=f"m{number}" if metered else None,
+            **_further(draw, limit),
         )
         if metered:
             role = MeterRole.CIRCUIT if number else MeterRole.GRID
@@ -61,9 +73,36 @@ def sites(draw: st.DrawFn, max_circuits: int = 5, max_points: int = 6) -> Site:
             max_a=draw(st.sampled_from([16.0, 20.0, 32.0])),
             step_a=draw(st.sampled_from([1.0, 1.0, 0.1, 0.5, 2.0])),
             priority=draw(st.sampled_from([0, 0, 0, 1])),
+            max_w=draw(st.sampled_from([None, None, None, 4600.0, 11000.0])),
         )
     unbalance = draw(st.sampled_from([None, None, None, 20.0, 8.0]))
-    return check_site(Site("any", "none", circuits, points, meters, unbalance))
+    return check_site(
+        Site(
+            "any",
+            "none",
+            circuits,
+            points,
+            meters,
+            unbalance,
+            unbalance_with_house=draw(st.sampled_from([False, False, True])),
+            first_come=draw(st.sampled_from([False, False, False, True])),
+        )
+    )
+
+
+def _further(draw: st.DrawFn, limit: tuple[float, ...]) -> dict[str, Any]:
+    """Limits that only some circuits have: for charging alone, in watts, and what their breaker bears."""
+    found: dict[str, Any] = {}
+    if draw(st.integers(0, 4)) == 0:
+        found["charging_limit_a"] = tuple(draw(st.integers(0, 40)) * 1.0 for _ in range(3))
+    if draw(st.integers(0, 4)) == 0:
+        found["limit_w"] = draw(st.sampled_from([0.0, 4200.0, 9000.0, 17000.0, 30000.0]))
+    if draw(st.integers(0, 4)) == 0:
+        found["charging_limit_w"] = draw(st.sampled_from([3700.0, 4200.0, 8000.0, 22000.0]))
+    if draw(st.integers(0, 2)) == 0:
+        rated = max(6.0, *limit) + draw(st.sampled_from([0.0, 0.0, 4.0]))
+        found["breaker"] = Breaker(draw(st.sampled_from([*BreakerCurve])), rated)
+    return found
 
 
 @st.composite
