@@ -98,10 +98,6 @@ class Book:
             self._said[bits] = together(rule for bit, rule in self.by_bit.items() if bits & bit)
         return self._said[bits]
 
-    def ids(self, bits: int) -> tuple[str, ...]:
-        """The rules behind these bits, in their order."""
-        return tuple(rule.id for bit, rule in self.by_bit.items() if bits & bit)
-
 
 @frozen
 class Spell:

@@ -48,35 +48,48 @@ def judge(book: Book, facts: Facts, wishes: Mapping[str, Wish], last: Ruled, now
             bits |= laid.bit
     cars = _cars(book, facts, last, on, now_s) if book.car_rules else {}
     by_point = {}
-    for name, mask in book.of_point.items():
-        wish = wishes.get(name)
-        if wish is not None:
-            if wish.by_hand:
-                continue
-            if wish.user is not None and wish.user in book.of_user:
-                mask |= book.of_user[wish.user]
-        holding = mask & bits
-        if cars:
-            holding |= mask & cars[name].bits
-        ruling = book.said(holding)
+    for name in book.of_point:
+        ruling = book.said(bits_of(name, book, bits, cars, wishes.get(name)))
         if ruling is not None:
             by_point[name] = ruling
     return Ruled(book, bits, frozenset(on), spells, cars, by_point)
 
 
-def holding(ruled: Ruled) -> Mapping[str, tuple[str, ...] | None]:
-    """The rules whose conditions hold (or are kept): for which cars, where that is judged by car, else None."""
-    if ruled.book is None:
+def bits_of(name: str, book: Book, bits: int, cars: Mapping[str, Car], wish: Wish | None) -> int:
+    """The rules that hold for one charge point."""
+    mask = book.of_point[name]
+    if wish is not None:
+        if wish.by_hand:
+            return 0
+        if wish.user is not None and wish.user in book.of_user:
+            mask |= book.of_user[wish.user]
+    return mask & (bits | cars[name].bits) if cars else mask & bits
+
+
+def holding(ruled: Ruled, wishes: Mapping[str, Wish]) -> Mapping[str, tuple[str, ...]]:
+    """The rules that hold now, and for which charge points; without any: for nobody, as things are."""
+    book = ruled.book
+    if book is None:
         return {}
-    found: dict[str, tuple[str, ...] | None] = dict.fromkeys(ruled.book.ids(ruled.bits))
-    for laid in ruled.book.car_rules:
-        cars = tuple(name for name, car in ruled.cars.items() if car.bits & laid.bit & ruled.book.of_point[name])
-        users = laid.rule.users
-        if users or cars:
-            every = tuple(name for name, car in ruled.cars.items() if car.bits & laid.bit)
-            cars = every if users else cars
-        if cars:
-            found[laid.rule.id] = cars
+    anywhere = ruled.bits
+    for car in ruled.cars.values():
+        anywhere |= car.bits
+    each = {name: bits_of(name, book, ruled.bits, ruled.cars, wishes.get(name)) for name in book.of_point}
+    return {
+        rule.id: tuple(name for name, bits in each.items() if bits & bit)
+        for bit, rule in book.by_bit.items()
+        if anywhere & bit
+    }
+
+
+def unknown_parts(book: Book, facts: Facts) -> Mapping[str, tuple[str, ...]]:
+    """By rule: the fields of its conditions of which nobody knows now whether they hold; a car's charge is left out."""
+    found = {}
+    for laid in (*book.site_rules, *book.car_rules):
+        parts = [part for parts in laid.conditions for part in parts]
+        unknown = tuple(dict.fromkeys(part.key[2] for part in parts if part.test(facts, "", False) is None))
+        if unknown:
+            found[laid.rule.id] = unknown
     return found
 
 

@@ -13,7 +13,7 @@ from charging_manager.control.decide import Rules, decide
 from charging_manager.control.facts import Facts
 from charging_manager.control.memory import Memory
 from charging_manager.control.rulebook import NOTHING_RULED, Ruled, Ruling, lay, together
-from charging_manager.control.ruled import holding, judge
+from charging_manager.control.ruled import holding, judge, unknown_parts
 from charging_manager.model.outside import Outside, Prices, PriceSlot
 from charging_manager.model.plan import Plan, SiteImage
 from charging_manager.model.reading import Obedience, Reading, Status
@@ -100,6 +100,20 @@ def test_a_wish_by_hand_holds_before_every_rule() -> None:
     assert set(once(site, box=Wish(by_hand=True)).by_point) == {"two"}
 
 
+def test_what_holds_is_told_with_whom_it_meets() -> None:
+    site = ruled_site(
+        rule("All", limit_a=20.0),
+        rule("Ann", limit_a=8.0, users=("ann",)),
+        rule("Dear", Condition(price_above=0.4, input="ripple"), limit_a=12.0),
+    )
+    facts = Facts(price=0.1)
+    assert holding(once(site, facts), {}) == {"all": ("box", "two"), "ann": ()}
+    wishes = {"two": Wish(user="ann"), "box": Wish(by_hand=True)}
+    assert holding(once(site, evolve(facts, price=0.5)), wishes) == {"all": ("two",), "ann": ("two",), "dear": ("two",)}
+    assert unknown_parts(lay(site), facts) == {"dear": ("input",)}
+    assert holding(NOTHING_RULED, {}) == {}
+
+
 def test_all_of_and_any_of() -> None:
     ripple, dear = Condition(input="ripple"), Condition(price_above=0.4)
     for match, expected in ((Match.ALL, False), (Match.ANY, True)):
@@ -160,7 +174,8 @@ def test_a_state_of_charge_is_each_cars_own() -> None:
 
     assert second(box=79.0, two=81.0) == {"two"}
     assert second(box=81.0, two=None) == {"box", "two"}  # it began to hold for two: for 5 min at least
-    assert holding(story.last) == {"full": ("box", "two")}
+    assert holding(story.last, {}) == {"full": ("box", "two")}
+    assert holding(story.last, {"two": Wish(by_hand=True)}) == {"full": ("box",)}
     for _ in range(300):
         second(box=79.5, two=None)
     assert second(box=79.5, two=None) == {"box"}  # inside the band
