@@ -10,6 +10,7 @@ from charging_manager.agent.api_goals import GoalPages
 from charging_manager.agent.api_grid import GridPages
 from charging_manager.agent.api_inputs import InputPages
 from charging_manager.agent.api_live import LivePages
+from charging_manager.agent.api_rules import RulePages
 from charging_manager.agent.api_sessions import SessionPages
 from charging_manager.agent.api_site import SitePages
 from charging_manager.agent.api_system import SystemPages
@@ -39,6 +40,7 @@ def build_table(
             *UserPages(site, people).routes(),
             *SessionPages(site).routes(),
             *GoalPages(site, people).routes(),
+            *RulePages(site, people).routes(),
             *InputPages(site, people, token).routes(),
             *GridPages(site, people, token).routes(),
             Route("GET", "/api/v1/openapi.json", Right.ANYBODY, describe, "This description", answer=dict),

@@ -21,7 +21,7 @@ API_MAJOR = 1
 FEATURES = (
     *(f"mode:{mode.value}" for mode in AVAILABLE_MODES),
     *("override", "goals", "devices", "site", "users", "cloud", "sessions", "log", "drivers"),
-    *("inputs", "grid-operator"),
+    *("inputs", "grid-operator", "rules"),
 )
 API = {"major": API_MAJOR, "features": list(FEATURES)}
 _FRESH_S = 30.0

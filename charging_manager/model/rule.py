@@ -85,8 +85,8 @@ class Rule:
     when: tuple[Condition, ...] = field(default=(), converter=_conditions)
     """Empty: always."""
     match: Match = Match.ALL
-    charge_points: tuple[str, ...] = field(default=(), converter=tuple)
-    users: tuple[str, ...] = field(default=(), converter=tuple)
+    charge_points: tuple[str, ...] = ()
+    users: tuple[str, ...] = ()
     limit_a: float | None = None
     """Per phase, for each charge point by itself."""
     limit_w: float | None = None

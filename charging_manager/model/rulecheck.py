@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from charging_manager.errors import ConfigError
 from charging_manager.model.mode import Mode
@@ -20,7 +20,7 @@ MOST_W = 10_000_000.0
 MOST_PRICE = 1_000_000.0
 _ID = re.compile(r"[a-z0-9-]{1,32}")
 _PAIRS = (("price_above", "price_below"), ("surplus_above_w", "surplus_below_w"), ("soc_above_pct", "soc_below_pct"))
-_BOUNDS = {
+BOUNDS: Mapping[str, tuple[float, float]] = {
     "price_below": (-MOST_PRICE, MOST_PRICE),
     "price_above": (-MOST_PRICE, MOST_PRICE),
     "surplus_below_w": (-MOST_W, MOST_W),
@@ -115,7 +115,7 @@ def _check_condition(where: str, condition: Condition) -> None:
             raise ConfigError(f"{where}.{key}", "times are those of the site's time zone; leave the zone out")
     if not condition.weekdays <= set(range(7)):
         raise ConfigError(f"{where}.weekdays", "weekdays are numbers from 0, Monday, to 6, Sunday")
-    for key, (least, most) in _BOUNDS.items():
+    for key, (least, most) in BOUNDS.items():
         value = getattr(condition, key)
         if value is not None and not (math.isfinite(value) and least <= value <= most):
             raise ConfigError(f"{where}.{key}", "a number from {least} to {most}", least=f"{least:g}", most=f"{most:g}")
