@@ -15,13 +15,13 @@ test: .venv/ready  ## all tests; says at the end which were left out, and why
 	@.venv/bin/python -m pytest -q
 
 unit: .venv/ready  ## the quick ones: no process, no port
-	@.venv/bin/python -m pytest -q -m "not e2e"
+	@.venv/bin/python -m pytest -q -m "not e2e and not slow"
 
 check: .venv/ready  ## what runs before a commit
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
-	@.venv/bin/python -m pytest -q -m "not e2e"
+	@.venv/bin/python -m pytest -q -m "not e2e and not slow"
 
 bench: .venv/ready  ## ratios against real peers, one line a figure; ONLY=name runs one
 	@.venv/bin/python -m bench $(ONLY)

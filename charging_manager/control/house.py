@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from charging_manager.control.memory import House
 from charging_manager.control.rules import Rules
@@ -82,21 +82,21 @@ def interval(
     taken_s: float, metered_a: MaybePhaseAmps, charging: Charging, rules: Rules
 ) -> tuple[PhaseAmps, PhaseAmps, bool]:
     """Lowest and highest house load by one reading of the meter, and whether it is settled."""
-    least, most = list(charging.steady_a), list(charging.steady_a)
+    most_1, most_2, most_3 = least_1, least_2, least_3 = charging.steady_a
     settled = taken_s + rules.lag_s <= charging.read_s
     if not settled:
-        most = [a + b for a, b in zip(most, charging.slack_a, strict=True)]
-        least = [0.0, 0.0, 0.0]
+        more = charging.slack_a
+        most_1, most_2, most_3 = most_1 + more[0], most_2 + more[1], most_3 + more[2]
+        least_1 = least_2 = least_3 = 0.0
     for seen in charging.changing:
         low, high, covered = drawn(seen, taken_s, rules.lag_s)
         settled = settled and covered
-        for phase in (0, 1, 2):
-            least[phase] += low[phase]
-            most[phase] += high[phase]
+        least_1, least_2, least_3 = least_1 + low[0], least_2 + low[1], least_3 + low[2]
+        most_1, most_2, most_3 = most_1 + high[0], most_2 + high[1], most_3 + high[2]
     one, two, three = metered_a
     return (
-        (_up(one, most[0]), _up(two, most[1]), _up(three, most[2])),
-        (_up(one, least[0]), _up(two, least[1]), _up(three, least[2])),
+        (_up(one, most_1), _up(two, most_2), _up(three, most_3)),
+        (_up(one, least_1), _up(two, least_2), _up(three, least_3)),
         settled,
     )
 
@@ -152,7 +152,8 @@ def believe(
     lower = _most(lower, past.believed_a)
     if not past.trail or newest.taken_s > past.trail[-1][0]:
         kept = tuple(each for each in past.trail if each[0] > newest.taken_s - TRAIL_S)
-        past = evolve(past, trail=(*kept, (newest.taken_s, lower)))
+        trail = (*kept, (newest.taken_s, lower))
+        past = House(past.believed_a, past.highest_a, past.peak_a, past.settled_s, past.metered_a, past.pending, trail)
     lower = _ahead(lower, past.trail, rules)
     return past, lower, _most(_most(lower, higher), past.highest_a)
 
@@ -160,33 +161,45 @@ def believe(
 def _ahead(lower: PhaseAmps, trail: Sequence[tuple[float, PhaseAmps]], rules: Rules) -> PhaseAmps:
     """House load that goes on rising is met where it will be when boxes have followed; a single step is not."""
     at_s, after = trail[-1]
-    slope = [math.inf] * 3
+    slope_1 = slope_2 = slope_3 = math.inf
     steps = 0
     for taken_s, before in reversed(trail):
         if taken_s > at_s - TRAIL_S / 4:
             continue
-        slope = [min(s, (a - b) / (at_s - taken_s)) for s, a, b in zip(slope, after, before, strict=True)]
+        passed_s = at_s - taken_s
+        slope_1 = min(slope_1, (after[0] - before[0]) / passed_s)
+        slope_2 = min(slope_2, (after[1] - before[1]) / passed_s)
+        slope_3 = min(slope_3, (after[2] - before[2]) / passed_s)
+        if slope_1 <= 0.0 and slope_2 <= 0.0 and slope_3 <= 0.0:
+            return lower
         at_s, after = taken_s, before
         steps += 1
     if steps < 3:
         return lower
     one, two, three = (
         a + min(rules.ahead_a, max(0.0, s) * rules.ahead_s) if a < math.inf else a
-        for a, s in zip(lower, slope, strict=True)
+        for a, s in zip(lower, (slope_1, slope_2, slope_3), strict=True)
     )
     return one, two, three
 
 
 def _loose(metered_a: MaybePhaseAmps, limits: Sequence[float], loose_a: float) -> PhaseAmps:
     """How much is put down to the boxes' measuring: nothing where more than the limit flows."""
-    one, two, three = (0.0 if (m or 0.0) > limit else loose_a for m, limit in zip(metered_a, limits, strict=True))
-    return one, two, three
+    one, two, three = metered_a
+    return (
+        0.0 if one is not None and one > limits[0] else loose_a,
+        0.0 if two is not None and two > limits[1] else loose_a,
+        0.0 if three is not None and three > limits[2] else loose_a,
+    )
 
 
 def _beyond(believed: PhaseAmps, other: PhaseAmps, loose: PhaseAmps) -> PhaseAmps:
     """The other where it is higher by more than measuring may be off."""
-    one, two, three = (b if o <= b + off + TINY else o for b, o, off in zip(believed, other, loose, strict=True))
-    return one, two, three
+    return (
+        believed[0] if other[0] <= believed[0] + loose[0] + TINY else other[0],
+        believed[1] if other[1] <= believed[1] + loose[1] + TINY else other[1],
+        believed[2] if other[2] <= believed[2] + loose[2] + TINY else other[2],
+    )
 
 
 def _move(past: House, taken_s: float, low: PhaseAmps, high: PhaseAmps, loose: PhaseAmps, rules: Rules) -> House:

@@ -16,6 +16,7 @@ from charging_manager.control.rules import Rules
 from charging_manager.control.seen import Seen
 from charging_manager.control.turns import pause_left_s
 from charging_manager.control.wiring import Wiring, floor_step
+from charging_manager.model.units import NO_AMPS
 
 SLACK_A = 0.001
 CYCLES = 3
@@ -44,6 +45,8 @@ def check(
         at = 3 * outlet.circuit
         bits = seen.bits
         if not amps:
+            if seen.cap_a <= 0.0 and seen.worst_a == NO_AMPS:
+                continue
             if (
                 seen.cap_a > 0.0
                 and not seen.barred

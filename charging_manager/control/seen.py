@@ -15,7 +15,7 @@ from charging_manager.model.plan import Because, SiteImage
 from charging_manager.model.reading import Obedience, Reading, Status
 from charging_manager.model.rule import lower_mode
 from charging_manager.model.site import Mode
-from charging_manager.model.units import NO_AMPS, PHASES
+from charging_manager.model.units import NO_AMPS, PHASES, MaybePhaseAmps, PhaseAmps
 
 NEW = Past()
 STEADY_A = 0.5
@@ -149,28 +149,28 @@ def look(
     seen.status = status = Status.UNKNOWN if seen.silent else (Status.PLUGGED if status is None else status)
 
     told = obedience.confirmed_a
-    if told is None:  # whatever it was sent, nothing says that it obeys
+    if told is None or not told < IMPLAUSIBLE_A:  # whatever it was sent, nothing says that it obeys
         told = obedience.hardware_max_a
     if obedience.commanded_a is not None and obedience.commanded_a > told:
         told = obedience.commanded_a
     if seen.silent:
         fallback = obedience.fallback_a
-        told = max(told, obedience.hardware_max_a if fallback is None else fallback)
+        unknown = fallback is None or not fallback < IMPLAUSIBLE_A
+        told = max(told, obedience.hardware_max_a if unknown else fallback or 0.0)
     obeyed = told
-    seen.told_a = told = max(told, last_a)
+    if last_a > told:
+        told = last_a
+    seen.told_a = told
 
     known = False
     if newest is None:
         seen.measured_a = measured = NO_AMPS
     else:
-        one, two, three = map(plausible, newest.current_a)
-        bits = outlet.bits
-        known = not (
-            (one is None and bits & 1) or (two is None and bits & 2) or (three is None and bits & 4)
-        )  # of the phases that it has
-        seen.measured_a = measured = (one or 0.0, two or 0.0, three or 0.0)
+        measured, unknown_bits = measured_of(newest.current_a)
+        seen.measured_a = measured
+        known = not unknown_bits & outlet.bits  # of the phases that it has
     one, two, three = measured
-    most = max(one, two, three)
+    most = one if one >= two and one >= three else two if two >= three else three
 
     if newest is not None:
         past = _steady(past, measured, known or told <= 0.0, now)
@@ -186,18 +186,30 @@ def look(
     seen.weight = bits.bit_count()
     margin = 0.0 if bits == outlet.bits else rules.phase_margin_a
     all_bits = outlet.bits
-    seen.worst_a = (
-        max(one, told if bits & 1 else margin if all_bits & 1 else 0.0),
-        max(two, told if bits & 2 else margin if all_bits & 2 else 0.0),
-        max(three, told if bits & 4 else margin if all_bits & 4 else 0.0),
-    )
-    excess = max(most, obeyed) - last_a
+    first = told if bits & 1 else margin if all_bits & 1 else 0.0
+    second = told if bits & 2 else margin if all_bits & 2 else 0.0
+    third = told if bits & 4 else margin if all_bits & 4 else 0.0
+    seen.worst_a = (first if first > one else one, second if second > two else two, third if third > three else three)
+    excess = (most if most > obeyed else obeyed) - last_a
     if excess > 0.0 and (past.lowered_s is None or now - past.lowered_s >= rules.settle_s):
         seen.excess_a = excess
     else:
         seen.excess_a = 0.0
     seen.cap_a = _cap(seen, obedience.hardware_max_a, image.overrides)
     return seen
+
+
+def measured_of(current_a: MaybePhaseAmps) -> tuple[PhaseAmps, int]:
+    """Currents, 0 where they are unknown, and the bits of those phases."""
+    one, two, three = current_a
+    unknown = 0
+    if one is None or not -IMPLAUSIBLE_A < one < IMPLAUSIBLE_A:
+        one, unknown = 0.0, 1
+    if two is None or not -IMPLAUSIBLE_A < two < IMPLAUSIBLE_A:
+        two, unknown = 0.0, unknown | 2
+    if three is None or not -IMPLAUSIBLE_A < three < IMPLAUSIBLE_A:
+        three, unknown = 0.0, unknown | 4
+    return (one, two, three), unknown
 
 
 def plausible(amps: float | None) -> float | None:

@@ -34,94 +34,126 @@ class Claim:
 def level(room_a: Sequence[float], claims: Sequence[Claim]) -> tuple[list[float], list[int]]:
     """Each claim's fair share, and the line that bounds it or ``AT_CAP``.
 
-    The minimums of all claims must fit together; see ``turns``. Shares are exact, not rounded.
+    The minimums of all claims must fit together; see ``turns``. Shares are exact, not rounded. Claims that are alike
+    get alike: they rise as one.
     """
-    shares = [claim.cap_a for claim in claims]
-    bound = [AT_CAP] * len(claims)
-    wanted = [0.0] * len(room_a)
+    alike: dict[tuple[object, ...], int] = {}
+    herds: list[Herd] = []
+    of: list[int] = []
     for claim in claims:
-        cap = claim.cap_a
+        key = (claim.lines, claim.heavy, claim.min_a, claim.cap_a, claim.weight)
+        at = alike.get(key)
+        if at is None:
+            at = alike[key] = len(herds)
+            herds.append(Herd(claim))
+        else:
+            herds[at].count += 1
+        of.append(at)
+    wanted = [0.0] * len(room_a)
+    for herd in herds:
+        claim = herd.claim
+        amps = claim.cap_a * herd.count
         for line in claim.lines:
-            wanted[line] += cap
+            wanted[line] += amps
         for line in claim.heavy:
-            wanted[line] += cap * claim.weight
+            wanted[line] += amps * claim.weight
     tight = {line for line, amps in enumerate(wanted) if amps > room_a[line]}
     if tight:
-        _Rise(room_a, claims, tight, shares, bound).run()
-    return shares, bound
+        _rise(room_a, herds, tight)
+    return [herds[at].share_a for at in of], [herds[at].bound for at in of]
 
 
-class _Rise:
-    """The level as it rises, for the lines that cannot give everybody all they could use; the others bound nobody."""
+class Herd:
+    """Claims that are alike, and how far they have come."""
 
-    def __init__(
-        self, room_a: Sequence[float], claims: Sequence[Claim], tight: set[int], shares: list[float], bound: list[int]
-    ) -> None:
-        self.room_a, self.claims, self.shares, self.bound = room_a, claims, shares, bound
-        self.taken = dict.fromkeys(tight, 0.0)  # minimums of those not yet rising, and shares of those that stopped
-        self.rising = dict.fromkeys(tight, 0.0)
-        self.members: dict[int, list[int]] = {line: [] for line in tight}
-        self.rides: dict[int, list[tuple[int, float]]] = {}
-        for index, claim in enumerate(claims):
-            rides = [(line, 1.0) for line in claim.lines if line in tight]
-            rides += [(line, claim.weight) for line in claim.heavy if line in tight]
-            if rides:
-                self.rides[index] = rides
-                for line, weight in rides:
-                    self.taken[line] += claim.min_a * weight
-                    self.members[line].append(index)
+    __slots__ = ("bound", "claim", "count", "moving", "rides", "share_a")
 
-    def run(self) -> None:
-        """Until everybody has stopped: at their cap, or with a line that is full."""
-        claims, rising = self.claims, self.rising
-        starts = sorted(self.rides, key=lambda index: claims[index].min_a, reverse=True)
-        caps = sorted(self.rides, key=lambda index: claims[index].cap_a, reverse=True)
-        moving: set[int] = set()
-        done: set[int] = set()
-        full: list[
-            tuple[float, int]
-        ] = []  # (level at which a line is full, or an earlier one that was true once; line)
-        at = 0.0
+    def __init__(self, claim: Claim) -> None:
+        self.claim = claim
+        self.count = 1
+        self.share_a, self.bound = claim.cap_a, AT_CAP
+        self.rides: list[tuple[Tight, float]] = []
+        self.moving: bool | None = None
+        """None: not yet; False: no longer."""
 
-        def stop(index: int, amps: float, line: int) -> None:
-            moving.discard(index)
-            done.add(index)
-            self.shares[index], self.bound[index] = amps, line
-            for each, weight in self.rides[index]:
-                rising[each] -= weight
-                self.taken[each] += amps * weight
 
-        while len(done) < len(self.rides):
-            while caps[-1] in done:
-                caps.pop()
-            while full and rising[full[0][1]] < TINY:
-                heapq.heappop(full)
-            start_at = claims[starts[-1]].min_a if starts else math.inf
-            cap_at = claims[caps[-1]].cap_a
-            line_at = full[0][0] if full else math.inf
-            if start_at <= cap_at and start_at <= line_at:
-                at = start_at
-                while starts and claims[starts[-1]].min_a <= at:
-                    index = starts.pop()
-                    moving.add(index)
-                    for line, weight in self.rides[index]:
-                        rising[line] += weight
-                        self.taken[line] -= claims[index].min_a * weight
-                full = [(self._full_at(line), line) for line, riders in rising.items() if riders > TINY]
-                heapq.heapify(full)
-            elif cap_at <= line_at:
-                at = max(at, cap_at)
-                stop(caps.pop(), cap_at, AT_CAP)
-            else:
-                _, line = heapq.heappop(full)
-                really = self._full_at(line)
-                if really > line_at + 1e-9:
-                    heapq.heappush(full, (really, line))
-                    continue
-                at = max(at, really)
-                for index in self.members[line]:
-                    if index in moving:
-                        stop(index, at, line)
+class Tight:
+    """A line that cannot give everybody all they could use."""
 
-    def _full_at(self, line: int) -> float:
-        return (self.room_a[line] - self.taken[line]) / self.rising[line]
+    __slots__ = ("line", "members", "rising", "room_a", "taken")
+
+    def __init__(self, line: int, room_a: float) -> None:
+        self.line, self.room_a = line, room_a
+        self.taken = 0.0
+        """Minimums of those that do not rise yet, and shares of those that have stopped."""
+        self.rising = 0.0
+        self.members: list[Herd] = []
+
+    def full_at(self) -> float:
+        """The level at which it is full."""
+        return (self.room_a - self.taken) / self.rising
+
+
+def _rise(room_a: Sequence[float], herds: Sequence[Herd], tight: set[int]) -> None:
+    """Raise the level until everybody has stopped: at their cap, or with a line that is full."""
+    lines = {line: Tight(line, room_a[line]) for line in tight}
+    riders = []
+    for herd in herds:
+        claim, count = herd.claim, herd.count
+        rides = [(lines[line], count * 1.0) for line in claim.lines if line in tight]
+        if claim.heavy:
+            rides += [(lines[line], count * claim.weight) for line in claim.heavy if line in tight]
+        if rides:
+            herd.rides = rides
+            riders.append(herd)
+            least = claim.min_a
+            for line, weight in rides:
+                line.taken += least * weight
+                line.members.append(herd)
+    starts = sorted(riders, key=lambda herd: herd.claim.min_a, reverse=True)
+    caps = sorted(riders, key=lambda herd: herd.claim.cap_a, reverse=True)
+    full: list[tuple[float, int]] = []  # (level at which a line is full, or an earlier one that was true once; line)
+    at = 0.0
+    left = len(riders)
+    while left:
+        while caps[-1].moving is False:
+            caps.pop()
+        while full and lines[full[0][1]].rising < TINY:
+            heapq.heappop(full)
+        start_at = starts[-1].claim.min_a if starts else math.inf
+        cap_at = caps[-1].claim.cap_a
+        line_at = full[0][0] if full else math.inf
+        if start_at <= cap_at and start_at <= line_at:
+            at = start_at
+            while starts and starts[-1].claim.min_a <= at:
+                herd = starts.pop()
+                herd.moving = True
+                for line, weight in herd.rides:
+                    line.rising += weight
+                    line.taken -= herd.claim.min_a * weight
+            full = [(line.full_at(), line.line) for line in lines.values() if line.rising > TINY]
+            heapq.heapify(full)
+        elif cap_at <= line_at:
+            at = max(at, cap_at)
+            _stop(caps.pop(), cap_at, AT_CAP)
+            left -= 1
+        else:
+            _, number = heapq.heappop(full)
+            line = lines[number]
+            really = line.full_at()
+            if really > line_at + TINY:
+                heapq.heappush(full, (really, number))
+                continue
+            at = max(at, really)
+            for herd in line.members:
+                if herd.moving:
+                    _stop(herd, at, number)
+                    left -= 1
+
+
+def _stop(herd: Herd, amps: float, line: int) -> None:
+    herd.moving = False
+    herd.share_a, herd.bound = amps, line
+    for each, weight in herd.rides:
+        each.rising -= weight
+        each.taken += amps * weight

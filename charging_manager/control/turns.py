@@ -7,6 +7,7 @@ stand in the order in which their last turns ended: a car that had none yet, new
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from attrs import evolve
@@ -32,11 +33,12 @@ def turn_over(past: Past, now: float, rules: Rules) -> bool:
 
 
 def energy_wh(seen: Seen) -> float:
-    """Energy counted by the box; 0 where it counts none."""
+    """Energy counted by the box; 0 where it counts none, or what it says is no number."""
     newest = seen.readings[-1] if seen.readings else None
     if newest is None:
         return 0.0
-    return newest.energy_wh or newest.session_wh or 0.0
+    counted = newest.energy_wh or newest.session_wh or 0.0
+    return counted if -math.inf < counted < math.inf else 0.0
 
 
 def place(seen: Seen, now: float, rules: Rules) -> tuple[int, float, float, float, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from datetime import UTC, datetime
 
 from charging_manager.control.decide import Rules
 from charging_manager.model.site import Mode, Site
@@ -18,6 +19,7 @@ def set_out(site: Site, seed: int) -> World:
     world = World(site, Rules(pause_s=20.0, turn_s=40.0, try_s=15.0, overdraft_s=60.0, bear_s=60.0))
     world.chance = chance
     world.volts = chance.choice([230.0, 227.0, 236.5, 243.0])
+    world.start_at = datetime(2026, 3, chance.randint(1, 28), chance.randint(0, 23), 58, tzinfo=UTC)
     for box in world.boxes.values():
         box.confirm_s = chance.choice([0.25, 0.5, 1.0, 2.0])
         box.gap_s = chance.choice([0.0, 0.0, 2.0, 5.0])
@@ -94,7 +96,7 @@ def rare(world: World, name: str) -> str:
         priority = chance.choice([None, 0, 3])
         world.wishes[name] = Wish(priority=priority)
         return f"at {name} somebody of priority {priority} charges"
-    mode = chance.choice([Mode.OFF, Mode.FAST, Mode.FAST])
+    mode = chance.choice([Mode.FAST, Mode.FAST, *Mode])
     world.set_mode(name, mode)
     return f"{name} is {mode}"
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable
+from datetime import datetime, timedelta
 
 from attrs import define, evolve, field
 
@@ -185,6 +186,8 @@ class World:
         self.overrides: dict[str, float] = {}
         self.wishes: dict[str, Wish] = {}
         self.volts = 230.0
+        self.start_at: datetime | None = None
+        """What o'clock it was when the story began."""
         self.dimming: Dimming | None = None
         self.ordered_s = -math.inf
         """When the grid operator's order changed last."""
@@ -308,6 +311,7 @@ class World:
             dict(self.overrides),
             dict(self.wishes),
             outside,
+            None if self.start_at is None else self.start_at + timedelta(seconds=self.now_s - self.start_s),
         )
 
     def _cycle(self) -> None:

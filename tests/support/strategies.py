@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
+from attrs import evolve
 from hypothesis import settings
 from hypothesis import strategies as st
 
@@ -193,3 +194,12 @@ def rule_lists(draw: st.DrawFn, charge_points: Sequence[str], most: int = 5) -> 
             )
         )
     return tuple(found)
+
+
+@st.composite
+def ruled_sites(draw: st.DrawFn) -> Site:
+    """Sites, a third of them with rules on top."""
+    site = draw(sites())
+    if draw(st.integers(0, 2)):
+        return site
+    return evolve(site, rules=draw(rule_lists(tuple(site.charge_points))))
