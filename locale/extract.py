@@ -28,6 +28,8 @@ CALLS: Mapping[str, tuple[int, str]] = {
     "say": (1, "sentence"),
     "Problem": (2, "sentence"),
     "Sentence": (1, "sentence"),
+    "at_row": (1, "sentence"),
+    "FetchError": (0, "template"),
     "ConfigError": (1, "sentence"),
     "TunnelError": (1, "sentence"),
     "TestStep": (2, "sentence"),

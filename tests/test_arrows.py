@@ -9,7 +9,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "charging_manager"
 ANYBODY = {"errors", "clocks", "paths", "words"}
-BELOW = {"model", "control", "modbus", "devices", "sim", "storage", "http", "tunnel", "daemon"}
+BELOW = {"model", "control", "modbus", "devices", "sim", "storage", "http", "tunnel", "daemon", "tariffs"}
 MAY = {
     "model": set(),
     "control": {"model"},
@@ -20,6 +20,7 @@ MAY = {
     "http": {"storage"},
     "tunnel": {"model"},
     "daemon": set(),
+    "tariffs": {"model"},
     "agent": BELOW,
     "cloud": {"model", "tunnel", "storage", "http", "daemon"},
     "cli": BELOW | {"agent", "cloud"},

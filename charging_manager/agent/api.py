@@ -14,6 +14,7 @@ from charging_manager.agent.api_rules import RulePages
 from charging_manager.agent.api_sessions import SessionPages
 from charging_manager.agent.api_site import SitePages
 from charging_manager.agent.api_system import SystemPages
+from charging_manager.agent.api_tariff import TariffPages
 from charging_manager.agent.api_users import UserPages
 from charging_manager.agent.people import People
 from charging_manager.agent.running import RunningSite
@@ -40,6 +41,7 @@ def build_table(
             *UserPages(site, people).routes(),
             *SessionPages(site).routes(),
             *GoalPages(site, people).routes(),
+            *TariffPages(site, people).routes(),
             *RulePages(site, people).routes(),
             *InputPages(site, people, token).routes(),
             *GridPages(site, people, token).routes(),

@@ -160,7 +160,7 @@ def forecast(site: RunningSite, name: str, goal: Goal, language: str) -> dict[st
         "currency": image.outside.prices.currency,
         "charge": planned.charge,
         "because": because.said(language),
-        "runs": [{"start_at": _at(run.start_s), "end_at": _at(run.end_s)} for run in planned.schedule.runs],
+        "runs": [{"start_at": _at(run.start_s), "end_at": _at(run.end_s)} for run in planned.runs],
         "times": _times(planned, image.outside),
     }
 

@@ -29,6 +29,8 @@ from charging_manager.model.site import (
     StorageRole,
     check_site,
 )
+from charging_manager.tariffs.checks import check_sun, check_tariff
+from charging_manager.tariffs.settings import SunSettings, TariffSettings
 from charging_manager.words import LANGUAGES
 
 AVAILABLE_MODES = (Mode.OFF, Mode.FAST, Mode.PLAN)
@@ -132,6 +134,8 @@ class Configuration:
     rules: tuple[Rule, ...] = ()
     goals: Mapping[str, Goal] = field(factory=dict)
     """By charge point."""
+    tariff: TariffSettings = field(factory=TariffSettings)
+    sun_forecast: SunSettings = field(factory=SunSettings)
     inputs: Mapping[str, Input] = field(factory=dict)
     grid: GridSettings = field(factory=GridSettings)
 
@@ -237,6 +241,8 @@ def check_configuration(config: Configuration) -> Configuration:
     boxes = {device.id for device in config.devices.values() if device.kind is Kind.CHARGE_POINT}
     check_grid(config.grid, config.inputs, boxes)
     check_goals(config.goals, boxes)
+    check_tariff(config.tariff)
+    check_sun(config.sun_forecast)
     return config
 
 

@@ -21,6 +21,7 @@ from charging_manager.model.grid import GridSettings
 from charging_manager.model.input import Input
 from charging_manager.model.rule import Rule
 from charging_manager.model.site import SolarSettings
+from charging_manager.tariffs.settings import SunSettings, TariffSettings
 
 DOCUMENTS: Mapping[str, Any] = {
     "timezone": str,
@@ -30,6 +31,8 @@ DOCUMENTS: Mapping[str, Any] = {
     "solar_of": dict[str, SolarSettings],
     "rules": tuple[Rule, ...],
     "goals": dict[str, Goal],
+    "tariff": TariffSettings,
+    "sun_forecast": SunSettings,
     "inputs": dict[str, Input],
     "grid": GridSettings,
 }

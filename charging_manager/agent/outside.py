@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from charging_manager.model.outside import Dimming, Outside
+from charging_manager.model.outside import Dimming, Outside, Prices, SunSlot
 
 
 class OutsideWorld:
@@ -13,7 +13,9 @@ class OutsideWorld:
     def __init__(self) -> None:
         self.inputs: Callable[[], Mapping[str, bool | None]] = dict
         self.dimming: Callable[[], Dimming | None] = lambda: None
+        self.prices: Callable[[], Prices] = Prices
+        self.sun: Callable[[], tuple[SunSlot, ...]] = tuple
 
     def view(self) -> Outside:
         """All of it now."""
-        return Outside(inputs=self.inputs(), dimming=self.dimming())
+        return Outside(self.prices(), self.sun(), self.inputs(), self.dimming())

@@ -20,7 +20,7 @@ from charging_manager.words import say
 API_MAJOR = 1
 FEATURES = (
     *(f"mode:{mode.value}" for mode in AVAILABLE_MODES),
-    *("override", "goals", "devices", "site", "users", "cloud", "sessions", "log", "drivers"),
+    *("override", "goals", "tariff", "devices", "site", "users", "cloud", "sessions", "log", "drivers"),
     *("inputs", "grid-operator", "rules"),
 )
 API = {"major": API_MAJOR, "features": list(FEATURES)}

@@ -30,6 +30,7 @@ from charging_manager.agent.records import Records
 from charging_manager.agent.sessions import SessionBook, Step
 from charging_manager.agent.steering import Cycle, Situation, Steering
 from charging_manager.agent.store import Change, ConfigStore
+from charging_manager.agent.tariff import TariffWatch
 from charging_manager.agent.wishes import wishes
 from charging_manager.clocks import UtcNow, zone
 from charging_manager.control.because import POINTS, SENTENCES
@@ -75,6 +76,7 @@ class RunningSite:
         make_device: MakeDevice,
         decide: Callable[[SiteImage], Plan],
         try_device: Callable[[Any], Awaitable[Sequence[Any]]],
+        tariff: TariffWatch,
         every_s: float = 1.0,
     ) -> None:
         self.clock, self.now, self.serial = clock, now, serial
@@ -97,6 +99,8 @@ class RunningSite:
             evidence=evidence,
         )
         self.outside.inputs, self.outside.dimming = self.inputs.view, self.grid.view
+        self.tariff = tariff
+        self.outside.prices, self.outside.sun = lambda: tariff.prices, lambda: tariff.sun
         self.book = SessionBook(self._owner)
         self.fleet = Fleet(clock, self._read, open_bus, make_device, every_s)
         self.steering = Steering(
@@ -114,6 +118,7 @@ class RunningSite:
         self.grid.resume(await self.grid.evidence.start())
         self.config.listen(self._configured)
         self.shelf.scan()
+        self.tariff.start()
         self._arrange(self.config.current)
         for charge_point in self.book.charge_points() - self._site.charge_points.keys():
             self._note(self.book.end(charge_point))
@@ -128,6 +133,7 @@ class RunningSite:
         if self._shelf_loop.running:
             self._shelf_loop.stop()
         self.steering.stop()
+        self.tariff.stop()
         self.hub.stop()
         await self.fleet.stop()
         await self.grid.evidence.stop()
@@ -141,6 +147,7 @@ class RunningSite:
         """Scan the driver folders; what is new may bring a device to life."""
         with self.log.failuresHandled("the driver folders could not be looked at"):
             before = dict(self.drivers)
+            self.tariff.plugins.scan()
             if dict(self.shelf.scan().drivers) != before:
                 self._arrange(self.config.current)
 
@@ -299,6 +306,7 @@ class RunningSite:
                         {"name": devices[name].name, "reason": reason},
                     )
                 )
+        alarms += self.tariff.alarms(self.config.current)
         cycle = self.steering.last
         circuits = self.config.current.circuits
         for name, budget in (cycle.plan.budgets if cycle else {}).items():

@@ -12,6 +12,7 @@ from typing import Any
 from attrs import evolve
 from twisted.application.service import IService, Service
 from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 
 from charging_manager.agent.api import build_table
@@ -19,6 +20,7 @@ from charging_manager.agent.api_cloud import ShownUplink
 from charging_manager.agent.config import CloudSettings
 from charging_manager.agent.events import EventHub
 from charging_manager.agent.evidence import Evidence
+from charging_manager.agent.fetch import Fetcher, trust_root
 from charging_manager.agent.front import AgentFront
 from charging_manager.agent.lifesign import LifeSign
 from charging_manager.agent.modbus_door import ModbusServer, read_door
@@ -28,6 +30,7 @@ from charging_manager.agent.records import Records
 from charging_manager.agent.remote import TunnelEnd
 from charging_manager.agent.running import RunningSite
 from charging_manager.agent.store import ConfigStore
+from charging_manager.agent.tariff import TariffWatch
 from charging_manager.agent.uplink import Uplink, UplinkSettings
 from charging_manager.clocks import use_monotonic, utc_now
 from charging_manager.control.decide import Rules, decide
@@ -51,6 +54,7 @@ from charging_manager.http.web import build_site
 from charging_manager.modbus.bus import open_bus
 from charging_manager.paths import driver_folders, make_private, shared
 from charging_manager.storage.database import Database
+from charging_manager.tariffs.plugins import PluginShelf
 from charging_manager.tunnel.dial import parse_server
 from charging_manager.tunnel.identity import AgentKey, load_or_make_key
 from charging_manager.tunnel.link import RemoteAnswer, RemoteGrant, RemoteLogin, RemoteRequest, RemoteStream
@@ -71,6 +75,7 @@ class Options(DaemonOptions):
         "default_server": str,
         "cloud_ca": str,
         "cloud_pins": list,
+        "tariff_ca": str,
         "pause_s": int,
         "modbus_port": int,
         "modbus_bind": str,
@@ -127,6 +132,7 @@ class Parts:
         self.folder = make_private(data / "agent")
         self.drivers = driver_folders(options["drivers"])
         self.uploads = make_private(data / "drivers")
+        self.inbox = make_private(data / "tariffs")
         self.web = shared("web")
         self.key = load_or_make_key(self.folder / "key.pem")
         self.secret = load_key(self.folder / "id.key")
@@ -168,6 +174,16 @@ class Parts:
             ),
             decide=lambda image: decide(image, rules),
             try_device=try_device,
+            tariff=TariffWatch(
+                reactor,
+                utc_now,
+                self.config,
+                PluginShelf([*self.drivers, self.uploads]),
+                Fetcher(reactor, trust_root(options.get("tariff-ca"))),
+                self.folder,
+                self.inbox,
+                deferToThread,
+            ),
         )
         door = options["modbus"]
         self.modbus = None if door is None else ModbusServer(door, Registers(self.site), reactor)

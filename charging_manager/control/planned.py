@@ -4,18 +4,19 @@
 prices, forecast, goal or the wall clock change, and when charging goes faster or slower than it was planned. Whatever
 the schedule says, a car that would be late otherwise charges now.
 
-How much a car takes is not known before it has charged. Until then the least that is likely is counted, so that a car
-whose goal might be at risk charges for some seconds at once, is measured, and waits if there is time.
+How much a car takes is not known before it has charged. Until then the least that any car takes is counted, so that a
+car whose goal might be at risk charges for some seconds at once, is measured, and waits if there is time.
 """
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime
 
 from attrs import evolve, field, frozen
 
 from charging_manager.control.goals import deadline
-from charging_manager.control.schedule import TOLERANCE, Schedule, cheapest
+from charging_manager.control.schedule import TOLERANCE, Run, Schedule, cheapest
 from charging_manager.control.stretches import Stretch, Times, times
 from charging_manager.model.goal import Goal, Prefer
 from charging_manager.model.outside import Outside
@@ -55,10 +56,10 @@ class Sight:
     """It may charge since the last cycle, as far as we are concerned."""
     usual_w: float
     """What it would draw at most by what box and circuits allow."""
-    cautious_w: float
-    """The same, if little is known of the car and others charge too."""
     least_w: float
-    """Its minimum."""
+    """At the minimum current on one phase: no car takes less."""
+    share_w: float = math.inf
+    """What is left for it while all cars with goals charge beside it."""
 
 
 @frozen
@@ -103,7 +104,7 @@ class Planned:
         """What to count with."""
         if self.learned_w is not None:
             return min(self.learned_w, self.sight.usual_w) if not self.sure else self.learned_w
-        return self.sight.cautious_w
+        return min(self.sight.least_w, self.sight.usual_w)
 
     def reach_wh(self) -> float:
         """What it will have by the deadline if it charges from now on: by the most that is likely."""
@@ -111,6 +112,14 @@ class Planned:
             return self.sight.done_wh
         power_w = self.learned_w if self.sure and self.learned_w is not None else self.sight.usual_w
         return self.sight.done_wh + power_w * max(0.0, self.deadline_s - self.clock_s - START_S) / 3600.0
+
+    @property
+    def runs(self) -> tuple[Run, ...]:
+        """When it will charge, as things stand."""
+        need = self.sight.need_wh
+        if not self.charge or need is None or self.schedule.holds(self.clock_s) is not None:
+            return self.schedule.runs
+        return (Run(self.clock_s, self.clock_s + START_S + need / max(1.0, self.power_w) * 3600.0),)
 
     @property
     def feasible(self) -> bool | None:
@@ -235,7 +244,7 @@ def _urgent(state: Planned) -> bool:
     """Whether it must charge now to be in time for sure. Who charges for that reason goes on until there is room."""
     need = state.sight.need_wh or 0.0
     sure = LIKELY if state.learned_w is not None and not state.sure else 1.0
-    need_s = need / max(1.0, state.power_w * sure) * 3600.0 + START_S
+    need_s = need / max(1.0, min(state.power_w * sure, state.sight.share_w)) * 3600.0 + START_S
     left_s = (state.deadline_s or 0.0) - state.clock_s
     room_s = 2.0 * MARGIN_S if state.charge and state.because.code == "plan-must" else 0.0
     return need_s + margin_s(need_s, state.sure) + room_s >= left_s

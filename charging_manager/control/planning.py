@@ -24,8 +24,6 @@ EVERY = 5
 """A car with a plan is looked at in every so many cycles, and when its goal is another."""
 AT_A_TIME = 3
 """So many schedules are made in one decision; whose turn has not come goes on with the last one."""
-OFTEN_A = 16.0
-"""More than this few cars take."""
 _NO_WISH = Wish()
 
 
@@ -34,7 +32,7 @@ def plan_all(image: SiteImage, wiring: Wiring, everyone: list[Seen], memory: Mem
     cars = [seen for seen in everyone if seen.mode is Mode.PLAN]
     if not cars:
         return NO_PLANS
-    crowd = _crowd(wiring, cars)
+    crowd = _crowd(wiring, cars, memory)
     made = 0
     plans: dict[str, Planned] = {}
     for seen in cars:
@@ -79,7 +77,8 @@ def _wait(seen: Seen, because: Because) -> None:
 def foresee(image: SiteImage, name: str, goal: Goal, wish: Wish) -> Planned | None:
     """What would come of that goal for that charge point, as if its car were there and in mode Plan now.
 
-    None: before the first decision, or while the time is not known.
+    While nothing is known of the car it is taken to draw what the box allows. None: before the first decision, or while
+    the time is not known.
     """
     memory = image.last_plan.memory if image.last_plan is not None else None
     if not isinstance(memory, Memory) or image.now_at is None:
@@ -91,7 +90,7 @@ def foresee(image: SiteImage, name: str, goal: Goal, wish: Wish) -> Planned | No
     last = memory.plans.get(name)
     plugged_s = past.plugged_s if past is not None and past.plugged_s is not None else image.now_s
     usual_a = min(outlet.highest_a, image.overrides.get(name, math.inf))
-    usual_w, cautious_w = _powers(outlet, usual_a, memory.wiring, {})
+    usual_w, share_w = _powers(outlet, usual_a, memory.wiring, {})
     sight = Sight(
         goal,
         needed_wh(goal, wish),
@@ -100,18 +99,20 @@ def foresee(image: SiteImage, name: str, goal: Goal, wish: Wish) -> Planned | No
         _power_of(image.readings.get(name, ())),
         last is not None and last.charge,
         usual_w,
-        cautious_w,
         outlet.lowest_a * VOLTS,
+        share_w,
     )
     if last is not None and last.sight.plugged_s != plugged_s:
         last = evolve(last, sight=evolve(last.sight, plugged_s=plugged_s), sure=False)
+    if last is None or last.learned_w is None:
+        last = Planned(sight, image.now_s, image.now_at.timestamp(), learned_w=usual_w, sure=True)
     return follow(last, sight, image.outside, image.now_s, image.now_at)
 
 
 def _sight(goal: Goal, wish: Wish, seen: Seen, last: Planned | None, wiring: Wiring, crowd: Mapping[int, int]) -> Sight:
     point = seen.outlet.point
     may_a = seen.cap_a if seen.cap_a > 0.0 else seen.outlet.highest_a
-    usual_w, cautious_w = _powers(seen.outlet, may_a, wiring, crowd)
+    usual_w, share_w = _powers(seen.outlet, may_a, wiring, crowd)
     return Sight(
         goal,
         needed_wh(goal, wish),
@@ -120,8 +121,8 @@ def _sight(goal: Goal, wish: Wish, seen: Seen, last: Planned | None, wiring: Wir
         _power_of(seen.readings),
         last is not None and last.charge and seen.last_a >= point.min_a,
         usual_w,
-        cautious_w,
         seen.outlet.lowest_a * VOLTS,
+        share_w,
     )
 
 
@@ -136,11 +137,12 @@ def _power_of(readings: tuple[Reading, ...]) -> float | None:
     return max(0.0, sum(amps) * VOLTS) if amps else None
 
 
-def _crowd(wiring: Wiring, cars: list[Seen]) -> dict[int, int]:
-    """How many cars with a plan are plugged in below each circuit."""
+def _crowd(wiring: Wiring, cars: list[Seen], memory: Memory) -> dict[int, int]:
+    """How many cars below each circuit have a goal that is not reached."""
     count: dict[int, int] = {}
     for seen in cars:
-        if seen.past.plugged_s is None:
+        last = memory.plans.get(seen.id)
+        if seen.past.plugged_s is None or (last is not None and last.because.code == "plan-reached"):
             continue
         at = seen.outlet.circuit
         while at >= 0:
@@ -150,14 +152,12 @@ def _crowd(wiring: Wiring, cars: list[Seen]) -> dict[int, int]:
 
 
 def _powers(outlet: Outlet, may_a: float, wiring: Wiring, crowd: Mapping[int, int]) -> tuple[float, float]:
-    """What its car would draw: at most by box and circuits; and if it uses one phase and must share with others.
+    """What its car would draw at most by box and circuits, and what while all that have goals charge beside it.
 
     Phases that control has learned do not count here: they are forgotten at each pause, and plans must not be.
     """
-    most_a = min(may_a, outlet.highest_a)
-    cautious_a = min(most_a, OFTEN_A)
-    most_w = outlet.point.max_w if outlet.point.max_w is not None else math.inf
-    cautious_w = most_w
+    most_a = share_a = min(may_a, outlet.highest_a)
+    most_w = share_w = outlet.point.max_w if outlet.point.max_w is not None else math.inf
     at = outlet.circuit
     while at >= 0:
         circuit = wiring.circuits[at]
@@ -165,13 +165,12 @@ def _powers(outlet: Outlet, may_a: float, wiring: Wiring, crowd: Mapping[int, in
         for limits in (circuit.limit_a, circuit.charging_limit_a):
             if limits is not None:
                 room_a = min(limits[phase] - circuit.reserve_a for phase in PHASES if outlet.bits >> phase & 1)
-                most_a = min(most_a, room_a)
-                cautious_a = min(cautious_a, room_a / cars)
+                most_a, share_a = min(most_a, room_a), min(share_a, room_a / cars)
         for limit_w in (circuit.limit_w, circuit.charging_limit_w):
             if limit_w is not None:
-                most_w = min(most_w, limit_w)
-                cautious_w = min(cautious_w, limit_w / cars)
+                most_w, share_w = min(most_w, limit_w), min(share_w, limit_w / cars)
         at = wiring.parents[at]
-    cautious_a = max(cautious_a, min(outlet.lowest_a, most_a))
-    usual_w = max(0.0, min(most_a * VOLTS * outlet.bits.bit_count(), most_w))
-    return usual_w, max(0.0, min(cautious_a * VOLTS, cautious_w, usual_w))
+    phases = outlet.bits.bit_count()
+    usual_w = max(0.0, min(most_a * VOLTS * phases, most_w))
+    least_w = min(usual_w, outlet.lowest_a * VOLTS)
+    return usual_w, min(usual_w, max(least_w, min(share_a * VOLTS * phases, share_w)))

@@ -38,6 +38,7 @@ FOR_USERS = {
     ("PUT", "/api/v1/charge-points/{id}/mode"),
     ("PUT", "/api/v1/charge-points/{id}/override"),
     ("GET", "/api/v1/charge-points/{id}/goal"),
+    ("GET", "/api/v1/prices"),
     ("PUT", "/api/v1/charge-points/{id}/goal"),
     ("DELETE", "/api/v1/charge-points/{id}/goal"),
     ("GET", "/api/v1/sessions"),

@@ -18,11 +18,13 @@ from charging_manager.agent.api_cloud import ShownUplink
 from charging_manager.agent.config import Configuration
 from charging_manager.agent.events import EventHub
 from charging_manager.agent.evidence import Evidence
+from charging_manager.agent.fetch import Asked, FetchError
 from charging_manager.agent.people import People
 from charging_manager.agent.records import Records
 from charging_manager.agent.remote import TunnelEnd
 from charging_manager.agent.running import RunningSite
 from charging_manager.agent.store import ConfigStore
+from charging_manager.agent.tariff import TariffWatch
 from charging_manager.agent.uplink import Uplink, UplinkSettings
 from charging_manager.control.decide import Rules, decide
 from charging_manager.daemon.logs import DaemonLog
@@ -39,6 +41,7 @@ from charging_manager.http.userids import UserIds
 from charging_manager.model.reading import Obedience, Reading, Status
 from charging_manager.paths import shared
 from charging_manager.storage.database import Database
+from charging_manager.tariffs.plugins import PluginShelf
 from charging_manager.tunnel.identity import load_or_make_key
 from tests.agent.values import later
 from tests.agent.waiting import result_of
@@ -110,6 +113,8 @@ class WholeAgent:
         self, folder: Path, config: Configuration | None = None, values: Mapping[str, dict[str, Any]] | None = None
     ) -> None:
         self._values = values or {}
+        self.asked: list[Asked] = []
+        self.provider: Callable[[Asked], bytes | Exception] = lambda asked: FetchError("nobody is there")
         self.folder = folder
         self.clock = Clock()
         self.clock.advance(1000)
@@ -134,6 +139,15 @@ class WholeAgent:
             make_device=self._make_device,
             decide=lambda image: decide(image, Rules()),
             try_device=self._try_device,
+            tariff=TariffWatch(
+                self.clock,
+                self.now,
+                self.store,
+                PluginShelf([shared("drivers")]),
+                self._fetch,
+                folder,
+                folder / "tariffs",
+            ),
         )
         self.password = AdminPassword(folder / "admin", execute)
         self.logins = LoginSessions(self.database, self.clock, self.now)
@@ -158,6 +172,14 @@ class WholeAgent:
         self.end = TunnelEnd(self.people, self.table)
         result_of(self.site.start())
         self.clock.advance(1)
+
+    async def _fetch(self, asked: Asked) -> bytes:
+        """What a provider answers: as the test says."""
+        self.asked.append(asked)
+        answer = self.provider(asked)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
 
     def now(self) -> datetime:
         return later(self.clock.seconds() - self.started_s)

@@ -40,7 +40,6 @@ class Night:
     goal: Goal
     outside: Outside
     usual_w: float
-    cautious_w: float
     least_w: float
     car_w: float
     known_w: float | None
@@ -85,14 +84,12 @@ def draw(seed: int) -> Night:
     most_wh = usual_w * part * left_h
     share = r.choice((r.uniform(0.02, 0.5), r.uniform(0.3, 0.9), r.uniform(0.9, 0.96), r.uniform(1.02, 2.0)))
     goal = Goal(by, energy_wh=max(500.0, min(most_wh * share, 150_000.0)))
-    phases = 3 if usual_w > 7360.0 else 1
     return Night(
         start_at,
         goal,
         Outside(draw_prices(r, start_at.astimezone(UTC), due)),
         usual_w,
-        min(3680.0, usual_w),
-        1380.0 * phases,
+        1380.0,
         usual_w * part,
         usual_w if known else None,
     )
@@ -140,7 +137,6 @@ def live(night: Night) -> Lived:
             drawn_w,
             planned is not None and planned.charge,
             night.usual_w,
-            night.cautious_w,
             night.least_w,
         )
         if planned is None and night.known_w is not None:

@@ -54,8 +54,7 @@ class Car:
             self.drawn_w,
             self.planned is not None and self.planned.charge,
             11_040.0,
-            3_680.0,
-            4_140.0,
+            1_380.0,
         )
         if self.planned is None and self.knows:
             self.planned = Planned(sight, self.now_s, self.now_at.timestamp(), learned_w=self.takes_w)
@@ -214,7 +213,7 @@ def test_an_absurd_power_or_energy_decides_nothing() -> None:
     car = Car(Goal(time(7), energy_wh=22_000.0), hourly(*DAY_PRICES))
     car.sees = lambda sight: evolve(sight, power_w=None)
     car.run(1.0)
-    car.sees = lambda sight: evolve(sight, usual_w=0.0, cautious_w=0.0)
+    car.sees = lambda sight: evolve(sight, usual_w=0.0)
     assert car.look().because.code == "goal-not-in-time"
 
 

@@ -79,7 +79,9 @@ class Street:
 def test_a_night_of_one_car() -> None:
     street = Street()
     street.run(0.01)
-    assert (street.why(), street.told["p0"]) == ("plan-waits", 0.0)
+    assert (street.why(), street.told["p0"]) == ("plan-must", 16.0)
+    street.run(0.05)
+    assert (street.why(), street.told["p0"]) == ("plan-waits", 0.0), "it was measured, and there is time"
     street.run(11.0)
     assert 19_990.0 <= street.done_wh["p0"] <= 20_100.0
     assert street.why() == "plan-reached"
@@ -110,7 +112,7 @@ def test_a_silent_box_and_a_mode_that_is_off_keep_their_own_reasons() -> None:
 
 
 def test_many_plans_are_made_in_turn_so_that_no_decision_takes_long() -> None:
-    street = Street(40, limit_a=3000.0)
+    street = Street(40, limit_a=3000.0, goal=evolve(GOAL, energy_wh=12_000.0))
     street.run(0.0)
     assert street.plan is not None
     memory = street.plan.memory
@@ -126,7 +128,7 @@ def test_the_look_ahead_says_at_once_whether_a_goal_can_be_reached() -> None:
     street.run(0.01)
     image = street.image()
     easy = foresee(image, "p0", GOAL, Wish())
-    assert easy is not None and easy.feasible is True and easy.schedule.runs
+    assert easy is not None and easy.feasible is True and easy.runs
     hard = foresee(image, "p0", Goal(time(7), energy_wh=200_000.0), Wish())
     assert hard is not None and hard.feasible is False
     assert hard.because.code == "goal-not-in-time"

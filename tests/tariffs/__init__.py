@@ -1,0 +1,1 @@
+"""Tests of charging_manager/tariffs."""
