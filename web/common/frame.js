@@ -41,6 +41,7 @@ function menuItems() {
     items.push(
       { name: "devices.htm", text: t("Devices") },
       { name: "site.htm", text: t("Site") },
+      { name: "rules.htm", text: t("Rules") },
       { name: "grid.htm", text: t("Grid operator") },
       { name: "users.htm", text: t("Users") },
       { name: "remote.htm", text: t("Cloud service") },
