@@ -33,11 +33,12 @@ class Simulated:
 
 
 @contextlib.contextmanager
-def simulated_site(folder: Path, toml: str, name: str = "site") -> Iterator[Simulated]:
-    """Run ``toml`` (docs/simulators.md)."""
+def simulated_site(folder: Path, toml: str, name: str = "site", drivers: Path | None = None) -> Iterator[Simulated]:
+    """Run ``toml`` (docs/simulators.md), with one more folder of drivers."""
     plan = folder / f"{name}.toml"
     plan.write_text(toml)
-    with running(sys.executable, "-m", "charging_manager.sim", plan, "--control", "0") as process:
+    more = () if drivers is None else ("--drivers", drivers)
+    with running(sys.executable, "-m", "charging_manager.sim", plan, "--control", "0", *more) as process:
         process.wait_line("simulators ready")
         said = dict(line.split(": ", 1) for line in process.lines if ": " in line)
         port = int(said.pop("control").rsplit(":", 1)[1].split("/")[0])
