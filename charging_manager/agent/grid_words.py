@@ -55,7 +55,7 @@ def grid_alarms(config: Configuration, grid: GridOperator) -> list[Sentence]:
             Sentence(
                 f"dimmed-{held.reason}",
                 _DIMMED_SENTENCES[held.reason],
-                {"kw": round(limit_w / 1000, 2), **(reason_of(config, grid) or Sentence("", "")).fields},
+                {"watts": round(limit_w), **(reason_of(config, grid) or Sentence("", "")).fields},
             )
         )
     evidence = grid.evidence
@@ -71,10 +71,10 @@ def grid_alarms(config: Configuration, grid: GridOperator) -> list[Sentence]:
 
 
 _DIMMED_SENTENCES = {
-    "input": "The grid operator limits charging to {kw} kW: the input {input} is on.",
-    "input-unknown": "Charging is limited to {kw} kW: the grid operator's input {input} is unknown. See to its device.",
-    "modbus": "The grid operator limits charging to {kw} kW: ordered over Modbus.",
-    "modbus-silent": "Charging is limited to {kw} kW: the grid operator's Modbus client is silent. See to it.",
-    "api": "The grid operator limits charging to {kw} kW: ordered over the API.",
-    "test": "Charging is limited to {kw} kW for a minute: somebody tests dimming.",
+    "input": "The grid operator limits charging to {watts} W: the input {input} is on.",
+    "input-unknown": "Charging is limited to {watts} W: the grid operator's input {input} is unknown. See to its device.",
+    "modbus": "The grid operator limits charging to {watts} W: ordered over Modbus.",
+    "modbus-silent": "Charging is limited to {watts} W: the grid operator's Modbus client is silent. See to it.",
+    "api": "The grid operator limits charging to {watts} W: ordered over the API.",
+    "test": "Charging is limited to {watts} W for a minute: somebody tests dimming.",
 }

@@ -79,7 +79,7 @@ def test_the_api_orders_the_minimum_and_ends_it(agent: WholeAgent) -> None:
     state = agent.json("GET", "state")
     assert state["dimming"]["on"] is True and state["dimming"]["limit_w"] == 7560
     assert [alarm["code"] for alarm in state["alarms"]][:1] == ["dimmed-api"]
-    assert "7.56 kW" in state["alarms"][0]["text"]
+    assert "7560 W" in state["alarms"][0]["text"].replace(",", "")
     agent.json("PUT", "grid-operator/dimming", {"on": False})
     assert order(agent) is None
     assert agent.json("GET", "state")["dimming"]["on"] is False

@@ -92,7 +92,7 @@ function Page() {
   if (!grid || !inputs) return problem ? html`<${ProblemBox} problem=${problem} />` : html`<p class="loading">${t("Loading …")}</p>`;
   return html`<${ProblemBox} problem=${problem} />
     <${Now} grid=${grid} onChange=${look} />
-    <${GridLog} />
+    <${GridLog} key=${grid.dimming.since ?? "none"} />
     <${GridSettings} agreed=${grid.settings} inputs=${inputs.inputs} points=${names.points} onSaved=${look} />
     <${Inputs} inputs=${inputs.inputs} values=${inputs.values} devices=${names.devices} onSaved=${look} />`;
 }
