@@ -72,7 +72,7 @@ def grid_alarms(config: Configuration, grid: GridOperator) -> list[Sentence]:
 
 _DIMMED_SENTENCES = {
     "input": "The grid operator limits charging to {watts} W: the input {input} is on.",
-    "input-unknown": "Charging is limited to {watts} W: the grid operator's input {input} is unknown. See to its device.",
+    "input-unknown": "Charging is limited to {watts} W: the grid operator's input {input} is unknown.",
     "modbus": "The grid operator limits charging to {watts} W: ordered over Modbus.",
     "modbus-silent": "Charging is limited to {watts} W: the grid operator's Modbus client is silent. See to it.",
     "api": "The grid operator limits charging to {watts} W: ordered over the API.",
