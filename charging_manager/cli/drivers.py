@@ -1,4 +1,4 @@
-"""``charging_manager drivers``: what there is, whether a file is one, and a simulated device of one."""
+"""``charging_manager drivers``: what there is, whether a file is one, a simulated device of one, a real one read."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from charging_manager.cli.asking import ask
 from charging_manager.cli.simulate import simulate
 from charging_manager.cli.table import Option, WrongUsage
 from charging_manager.devices.loader import NAME, Loaded, check_file, load_drivers
@@ -17,12 +18,18 @@ USAGE = (
     "charging_manager drivers list [--drivers DIR]\n"
     "       charging_manager drivers check FILE\n"
     "       charging_manager drivers new NAME\n"
+    "       charging_manager drivers read NAME ADDRESS [--all] [--drivers DIR]\n"
+    "       charging_manager drivers record NAME ADDRESS [--drivers DIR]\n"
     "       charging_manager drivers simulate NAME [--tcp PORT | --rtutcp PORT | --rtu TTY] [--drivers DIR]"
 )
-ACTIONS = ("list", "check", "new", "simulate")
+ACTIONS = ("list", "check", "new", "read", "record", "simulate")
 OPTIONS = (
-    Option(("action",), "list, check, new or simulate", {"choices": ACTIONS, "metavar": "ACTION"}),
-    Option(("name",), "a file (check), or a driver's name (new, simulate)", {"nargs": "?", "metavar": "NAME|FILE"}),
+    Option(("action",), "list, check, new, read, record or simulate", {"choices": ACTIONS, "metavar": "ACTION"}),
+    Option(("name",), "a file (check), or a driver's name (all others)", {"nargs": "?", "metavar": "NAME|FILE"}),
+    Option(
+        ("address",), "of the device, as in tcp://host:502?unit=1 (read, record)", {"nargs": "?", "metavar": "ADDRESS"}
+    ),
+    Option(("--all",), "read: show tags and serial numbers too", {"action": "store_true"}),
     Option(("--drivers",), "one more folder of drivers", {"action": "append", "default": [], "metavar": "DIR"}),
     Option(("--tcp",), "simulate on this TCP port of the loopback interface", {"type": int, "metavar": "PORT"}),
     Option(("--rtutcp",), "simulate RTU frames on this TCP port", {"type": int, "metavar": "PORT"}),
@@ -49,6 +56,10 @@ def drivers(arguments: argparse.Namespace) -> int:
     if driver is None:
         reason = next((f": {each.reason}" for each in loaded.broken if each.path.stem == arguments.name), "")
         raise ConfigError(arguments.name, f"there is no such driver{reason}; charging_manager drivers list names them")
+    if arguments.action in ("read", "record"):
+        if not arguments.address:
+            raise WrongUsage("name the device's address, as in tcp://host:502?unit=1")
+        return ask(driver, arguments)
     return simulate(driver, arguments)
 
 

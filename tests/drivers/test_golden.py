@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from charging_manager.devices.codec import decode_all
-from charging_manager.devices.driver import Group, Value
+from charging_manager.devices.driver import Driver, Group, Value
 from charging_manager.devices.planner import moved, plan_reads
 from charging_manager.modbus.pdu import decode_answer, read_request
 from tests.devices.rig import shipped
@@ -23,8 +24,10 @@ def test_every_shipped_driver_has_recorded_frames() -> None:
 
 @pytest.mark.parametrize("path", GOLDEN, ids=lambda path: path.stem)
 def test_what_was_recorded_is_asked_and_understood(path: Path) -> None:
-    golden = tomllib.loads(path.read_text())
-    driver = DRIVERS[path.stem]
+    asked_and_understood(DRIVERS[path.stem], tomllib.loads(path.read_text()))
+
+
+def asked_and_understood(driver: Driver, golden: dict[str, Any]) -> None:
     placed = moved(driver, golden["base"]) if driver.discover else driver
     frames = {bytes.fromhex(frame["request"]): frame for frame in golden["frame"]}
     asked = set()
