@@ -13,8 +13,10 @@ from charging_manager import VERSION
 from charging_manager.agent.config import AVAILABLE_MODES, Configuration, DeviceSettings, Kind
 from charging_manager.agent.steering import Cycle
 from charging_manager.control.because import ANOTHER_SENTENCE
+from charging_manager.control.ruled import ruling_of
 from charging_manager.model.plan import Because, Budget
 from charging_manager.model.reading import Reading, Status
+from charging_manager.model.rule import lower_mode
 from charging_manager.words import say
 
 API_MAJOR = 1
@@ -168,13 +170,18 @@ def _charge_point(box: DeviceSettings, facts: Facts) -> Json:
     answering = facts.answering(box.id) and not box.out_of_service
     setpoint = facts.cycle.plan.setpoints.get(box.id) if facts.cycle else None
     override = facts.config.overrides.get(box.id)
+    mode = facts.config.effective_mode(box)
+    ruling = ruling_of(facts.cycle.plan, box.id) if facts.cycle else None
+    lowered = ruling if ruling is not None and lower_mode(mode, ruling.mode) is not mode else None
     return {
         "id": box.id,
         "name": box.name,
         "circuit": box.circuit,
         "phases": list(box.phases),
         "status": _status(fresh, answering),
-        "mode": facts.config.effective_mode(box).value,
+        "mode": mode.value,
+        "ruled_mode": lowered.mode.value if lowered and lowered.mode else None,
+        "ruled_by": lowered.mode_by if lowered else None,
         "priority": box.priority,
         "out_of_service": box.out_of_service,
         "setpoint_a": _round(setpoint.current_a, 2) if setpoint else None,

@@ -16,6 +16,7 @@ from charging_manager.control.facts import NOMINAL_V
 from charging_manager.model.mode import Mode
 from charging_manager.model.outside import PriceLevel
 from charging_manager.model.rule import LEAST_FIRST, Rule
+from charging_manager.tariffs.settings import Source
 
 
 @frozen
@@ -103,6 +104,12 @@ def _too_low(where: str, rule: Rule, config: Configuration) -> Iterator[Doubt]:
 
 def _facts(where: str, rule: Rule, config: Configuration) -> Iterator[Doubt]:
     for at, condition in enumerate(rule.when):
+        for key in ("price_below", "price_above", "levels"):
+            if config.tariff.source is Source.NONE and getattr(condition, key) not in (None, frozenset()):
+                yield Doubt(
+                    f"{where}.when.{at}.{key}",
+                    Sentence("rule-no-tariff", "No price is known: set up a tariff first, or leave this part out."),
+                )
         if condition.levels == frozenset(PriceLevel):
             yield Doubt(
                 f"{where}.when.{at}.levels",

@@ -14,9 +14,9 @@ from math import inf
 from charging_manager.control.conditions import BREATHING, Part
 from charging_manager.control.facts import Facts, gather
 from charging_manager.control.memory import Memory
-from charging_manager.control.rulebook import NOTHING_RULED, Book, Car, Laid, Ruled, Spell, joined, lay
+from charging_manager.control.rulebook import NOTHING_RULED, Book, Car, Laid, Ruled, Ruling, Spell, joined, lay
 from charging_manager.control.rules import Rules
-from charging_manager.model.plan import SiteImage
+from charging_manager.model.plan import Plan, SiteImage
 from charging_manager.model.wish import Wish
 
 Key = tuple[str, int, str]
@@ -80,6 +80,12 @@ def holding(ruled: Ruled, wishes: Mapping[str, Wish]) -> Mapping[str, tuple[str,
         for bit, rule in book.by_bit.items()
         if anywhere & bit
     }
+
+
+def ruling_of(plan: Plan, charge_point: str) -> Ruling | None:
+    """What rules said of a charge point in this decision."""
+    memory = plan.memory
+    return memory.ruled.by_point.get(charge_point) if isinstance(memory, Memory) else None
 
 
 def unknown_parts(book: Book, facts: Facts) -> Mapping[str, tuple[str, ...]]:

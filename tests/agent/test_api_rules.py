@@ -219,9 +219,27 @@ def test_a_limit_below_the_least_of_a_box_is_told(agent: WholeAgent) -> None:
         ("rules.1.limit_w", "rule-too-low"),
     ]
     assert "Garage" in said[0]["text"]
+
+
+def test_a_price_without_a_tariff_is_told(agent: WholeAgent) -> None:
     every = ["very-cheap", "cheap", "normal", "dear", "very-dear"]
-    [doubt] = put(agent, {"name": "Any", "limit_a": 8, "when": [{"levels": every}]})["warnings"]
-    assert doubt["where"] == "rules.0.when.0.levels"
+    rule = {"name": "Any", "limit_a": 8, "match": "any", "when": [{"levels": every}, {"price_below": 0.1}]}
+    assert [(doubt["where"], doubt["code"]) for doubt in put(agent, rule)["warnings"]] == [
+        ("rules.0.when.0.levels", "rule-no-tariff"),
+        ("rules.0.when.0.levels", "rule-every-level"),
+        ("rules.0.when.1.price_below", "rule-no-tariff"),
+    ]
+
+
+def test_a_mode_of_a_rule_is_shown_beside_the_chosen_one(agent: WholeAgent) -> None:
+    put(agent, {"name": "Holiday", "mode": "off"})
+    agent.run(2)
+    [point] = agent.json("GET", "state")["charge_points"]
+    assert (point["mode"], point["ruled_mode"], point["ruled_by"]) == ("fast", "off", "Holiday")
+    agent.json("PUT", "charge-points/garage/mode", {"mode": "off"})
+    agent.run(2)
+    [point] = agent.json("GET", "state")["charge_points"]
+    assert (point["mode"], point["ruled_mode"], point["ruled_by"]) == ("off", None, None)
 
 
 def test_the_file_is_what_its_schema_says_and_comes_back_the_same(agent: WholeAgent) -> None:

@@ -109,6 +109,9 @@ export class Card extends Component {
         )}</dd></div>
       </dl>
       <p class="because" data-value="because">${reason(point)}</p>
+      ${point.ruled_mode && point.because?.code !== "rule-off"
+        ? html`<p class="tag" data-value="ruled">${t("By the rule {rule}: {mode}", { rule: point.ruled_by, mode: modeName(point.ruled_mode) })}</p>`
+        : null}
       <${ModeChoice} point=${point} />
       ${has("override") ? html`<${Override} point=${point} />` : null}
     </article>`;

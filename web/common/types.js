@@ -5,7 +5,7 @@
 /** @typedef {{id: string, name?: string, parent?: string|null, limit_a: Phases, used_a: Phases, free_a: Phases,
  *   reserve_a?: number, stale?: boolean}} Circuit */
 /** @typedef {{id: string, name: string, status: string, mode: string, setpoint_a: number|null, current_a: Phases,
- *   power_w: number|null, session_wh: number|null, because?: Because, circuit?: string, phases?: number[],
+ *   power_w: number|null, session_wh: number|null, because?: Because, ruled_mode?: string|null, ruled_by?: string|null, circuit?: string, phases?: number[],
  *   override_a?: number|null, min_a?: number, max_a?: number, step_a?: number}} ChargePoint */
 /** @typedef {{id: string, name?: string, role: string, power_w: number|null, current_a: Phases, age_s: number|null,
  *   stale?: boolean, answering?: boolean, circuit?: string}} Meter */
