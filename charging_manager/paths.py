@@ -13,7 +13,7 @@ _HERE = Path(__file__).resolve().parent.parent
 
 
 def shared(name: str) -> Path:
-    """The folder ``drivers``, ``web`` or ``locale`` that belongs to this program.
+    """The folder ``drivers``, ``web``, ``locale`` or ``scenarios`` that belongs to this program.
 
     Raises: ConfigError if none exists, which means a broken installation.
     """

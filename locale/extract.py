@@ -42,6 +42,7 @@ AT_THE_TERMINAL = (
     "charging_manager/cli/",
     "charging_manager/daemon/",
     "charging_manager/sim/",
+    "charging_manager/twin/",
     "charging_manager/agent/tap.py",
     "charging_manager/cloud/tap.py",
     "charging_manager/http/certificates.py",

@@ -9,10 +9,11 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "charging_manager"
 ANYBODY = {"errors", "clocks", "paths", "words"}
-BELOW = {"model", "control", "modbus", "devices", "sim", "storage", "http", "tunnel", "daemon", "tariffs"}
+BELOW = {"model", "control", "twin", "modbus", "devices", "sim", "storage", "http", "tunnel", "daemon", "tariffs"}
 MAY = {
     "model": set(),
     "control": {"model"},
+    "twin": {"model", "control"},
     "modbus": set(),
     "devices": {"model", "modbus"},
     "sim": {"model", "modbus", "devices"},

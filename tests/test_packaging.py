@@ -32,7 +32,7 @@ def test_every_driver_page_and_catalogue_is_installed() -> None:
     patterns = [pattern for value in config()["options.data_files"].values() for pattern in value.split()]
     left_out = [
         name
-        for name in tracked("drivers", "web", "locale")
+        for name in tracked("drivers", "web", "locale", "scenarios")
         if not any(fnmatch(name, pattern) and name.count("/") == pattern.count("/") for pattern in patterns)
         and name not in ("locale/extract.py", "web/jsconfig.json")
     ]

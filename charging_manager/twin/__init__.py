@@ -1,0 +1,1 @@
+"""A whole site on a virtual clock: its plant, cars, weather, arrivals and house, steered by the real controller."""
