@@ -67,7 +67,7 @@ def _with(thing: Any, path: str, key: str, said: str) -> Any:
 
 
 def _value(path: str, kind: Any, said: str) -> Any:
-    options = getattr(kind, "__args__", ()) if kind is not PhaseAmps else ()
+    options = getattr(kind, "__args__", ()) if kind != PhaseAmps else ()
     if type(None) in options:
         if said.lower() in ("none", "null", ""):
             return None
@@ -85,7 +85,7 @@ def _value(path: str, kind: Any, said: str) -> Any:
         raise ConfigError(
             path, f"is {said!r}, which is no value; write a number, a list of three, true or false"
         ) from None
-    if kind is PhaseAmps:
+    if kind == PhaseAmps:
         three = value if isinstance(value, list) else [value] * 3
         if len(three) != 3:
             raise ConfigError(path, "must be one number of amperes, or three: one for each of L1, L2, L3")
