@@ -7,7 +7,7 @@ from typing import Any
 from attrs import evolve, frozen
 
 from charging_manager.agent.api_common import field_problem, known_mode, named
-from charging_manager.agent.api_shapes import DeviceBody, DeviceChange
+from charging_manager.agent.api_shapes import LEFT_OUT, DeviceBody, DeviceChange
 from charging_manager.agent.config import (
     Configuration,
     DeviceSettings,
@@ -17,7 +17,7 @@ from charging_manager.agent.config import (
     without_device,
 )
 from charging_manager.agent.people import People
-from charging_manager.agent.places import address_key, budgets_rest_on, may_be_placed_from_afar, said_at_site
+from charging_manager.agent.places import address_key, budgets_rest_on, may_be_placed_from_afar, raises, said_at_site
 from charging_manager.agent.running import RunningSite
 from charging_manager.devices.driver import Driver
 from charging_manager.devices.driver import Kind as DriverKind
@@ -55,8 +55,8 @@ class DevicePages:
                 one,
                 Right.ADMIN,
                 self.change,
-                "Change a device; at the site only: role, phases, circuit, out_of_service, more max_a, meter address, "
-                "an address that hangs elsewhere",
+                "Change a device; at the site only: role, phases, circuit, out_of_service, more max_a or max_w, meter "
+                "address, an address that hangs elsewhere",
                 body=DeviceChange,
                 answer=dict,
             ),
@@ -189,6 +189,7 @@ class DevicePages:
             min_a=body.min_a if body.min_a is not None else lowest_a,
             max_a=body.max_a if body.max_a is not None else highest_a,
             step_a=setpoint.step_a if setpoint else 1.0,
+            max_w=body.max_w if kind is Kind.CHARGE_POINT else None,
             settings=_settings(body.settings, driver),
         )
 
@@ -220,6 +221,7 @@ class DevicePages:
             mode=known_mode(body.mode) if body.mode is not None and body.mode != old.mode.value else old.mode,
             min_a=body.min_a if body.min_a is not None else old.min_a,
             max_a=body.max_a if body.max_a is not None else old.max_a,
+            max_w=old.max_w if body.max_w == LEFT_OUT or old.kind is not Kind.CHARGE_POINT else body.max_w,
         )
 
     def _new_address(self, old: DeviceSettings, body: DeviceChange, driver: Driver | None) -> str:
@@ -268,6 +270,7 @@ class DevicePages:
             "mode": device.mode.value,
             "min_a": device.min_a,
             "max_a": device.max_a,
+            "max_w": device.max_w,
             "settings": {name: name in device.settings for name in offered},
             "condition": self._condition(device, caller.language),
         }
@@ -330,6 +333,7 @@ def _refuse_from_afar(old: DeviceSettings, new: DeviceSettings, before: Configur
         and old.phases == new.phases
         and old.out_of_service == new.out_of_service
         and new.max_a <= old.max_a
+        and not raises(old.max_w, new.max_w)
     )
     if old.kind is Kind.METER or _an_input_rests_on(old.id, before):
         same = same and (old.driver, old.address, old.settings) == (new.driver, new.address, new.settings)

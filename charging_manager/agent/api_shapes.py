@@ -15,6 +15,9 @@ LEFT_OUT: Final = -1e9
 """Stands for a number that was not in the body, where null means something."""
 
 
+LEFT_OUT_PRIORITY: Final = -1_000_000_000
+
+
 @frozen
 class LoginBody:
     """One of both."""
@@ -57,6 +60,8 @@ class DeviceBody:
     mode: str = "fast"
     min_a: float | None = None
     max_a: float | None = None
+    max_w: float | None = None
+    """The most over all phases; null: as max_a has it."""
     settings: dict[str, bool] | None = None
     kind: str | None = None
     """Accepted because ``GET`` shows it, like ``condition``; the driver decides."""
@@ -79,9 +84,22 @@ class DeviceChange:
     mode: str | None = None
     min_a: float | None = None
     max_a: float | None = None
+    max_w: float | None = LEFT_OUT
+    """Null: no such limit; left out: as it was."""
     settings: dict[str, bool] | None = None
     kind: str | None = None
     condition: dict[str, Any] | None = None
+
+
+@frozen
+class BreakerBody:
+    """A miniature circuit breaker, IEC 60898-1: curve B or C, rated current from 6 to 125 A."""
+
+    curve: str
+    rated_a: float
+
+
+LEFT_OUT_BREAKER: Final = BreakerBody("", 0.0)
 
 
 @frozen
@@ -97,6 +115,14 @@ class CircuitBody:
     fallback_a: float | None = None
     meter: str | None = ""
     """Null: none; left out or empty: as it was."""
+    charging_limit_a: list[float] | None = field(factory=list)
+    """What charging alone may draw on L1, L2, L3. Null: no such limit; left out or empty: as it was."""
+    limit_w: float | None = LEFT_OUT
+    """What may flow in all, over all phases. Null: no such limit; left out: as it was."""
+    charging_limit_w: float | None = LEFT_OUT
+    """What charging alone may draw, over all phases. Null: no such limit; left out: as it was."""
+    breaker: BreakerBody | None = LEFT_OUT_BREAKER
+    """Lets short peaks pass that it bears. Null: a limit holds at every instant; left out: as it was."""
 
 
 @frozen
@@ -106,6 +132,9 @@ class SiteChange:
     name: str | None = None
     language: str | None = None
     unbalance_a: float | None = LEFT_OUT
+    unbalance_with_house: bool | None = None
+    first_come: bool | None = None
+    """Inside a priority, who was plugged in first is served first, before turns rotate."""
     circuits: list[CircuitBody] | None = None
     serial: str | None = None
     """Accepted because ``GET`` shows it; it cannot be changed."""
@@ -120,6 +149,8 @@ class UserBody:
     remote: bool = False
     charge_points: list[str] = field(factory=list)
     language: str = "en"
+    priority: int | None = None
+    """Where this user charges it counts, if it is higher than the charge point's; null: none."""
 
 
 @frozen
@@ -131,6 +162,8 @@ class UserChange:
     remote: bool | None = None
     charge_points: list[str] | None = None
     language: str | None = None
+    priority: int | None = LEFT_OUT_PRIORITY
+    """Null: none; left out: as it was."""
 
 
 @frozen

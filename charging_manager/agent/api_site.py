@@ -8,14 +8,16 @@ from attrs import evolve, frozen
 
 from charging_manager.agent.api_common import field_problem, named
 from charging_manager.agent.api_devices import site_only
-from charging_manager.agent.api_shapes import LEFT_OUT, CircuitBody, SiteChange
+from charging_manager.agent.api_shapes import LEFT_OUT, LEFT_OUT_BREAKER, CircuitBody, SiteChange
 from charging_manager.agent.config import Configuration, id_from_name
 from charging_manager.agent.people import People
-from charging_manager.agent.places import brings_back_a_circuit
+from charging_manager.agent.places import brings_back_a_circuit, raises
 from charging_manager.agent.running import RunningSite
 from charging_manager.http.routes import Call, Problem, Right, Route
-from charging_manager.model.site import MOST_A, Circuit
+from charging_manager.model.site import MOST_A, Breaker, BreakerCurve, Circuit
 from charging_manager.model.units import PhaseAmps, phase_amps
+
+NONE_A = (None, None, None)
 
 
 @frozen
@@ -52,6 +54,8 @@ class SitePages:
                 name=named(body.name, config.name),
                 language=body.language if body.language is not None else config.language,
                 unbalance_a=body.unbalance_a if body.unbalance_a != LEFT_OUT else config.unbalance_a,
+                unbalance_with_house=_said(body.unbalance_with_house, config.unbalance_with_house),
+                first_come=_said(body.first_come, config.first_come),
             )
             if body.circuits is not None:
                 new = evolve(new, circuits=_circuits(body.circuits, config))
@@ -71,6 +75,8 @@ def shown(config: Configuration, serial: str) -> dict[str, Any]:
         "name": config.name,
         "serial": serial,
         "unbalance_a": config.unbalance_a,
+        "unbalance_with_house": config.unbalance_with_house,
+        "first_come": config.first_come,
         "language": config.language,
         "circuits": [
             {
@@ -81,6 +87,12 @@ def shown(config: Configuration, serial: str) -> dict[str, Any]:
                 "reserve_a": circuit.reserve_a,
                 "fallback_a": circuit.fallback_a,
                 "meter": circuit.meter,
+                "charging_limit_a": list(circuit.charging_limit_a) if circuit.charging_limit_a else None,
+                "limit_w": circuit.limit_w,
+                "charging_limit_w": circuit.charging_limit_w,
+                "breaker": {"curve": circuit.breaker.curve.value, "rated_a": circuit.breaker.rated_a}
+                if circuit.breaker
+                else None,
             }
             for circuit in config.circuits.values()
         ],
@@ -101,15 +113,7 @@ def _circuits(bodies: list[CircuitBody], config: Configuration) -> dict[str, Cir
         where = f"circuits.{number}"
         if name in circuits:
             raise Problem(409, "duplicate", "There are two circuits with the ID {id}.", f"{where}.id", id=name)
-        try:
-            limit_a = phase_amps(body.limit_a)
-        except ValueError as error:
-            raise Problem(
-                422,
-                "bad-limit",
-                "A limit is three numbers of amperes, one for each of L1, L2 and L3.",
-                f"{where}.limit_a",
-            ) from error
+        limit_a = _three(body.limit_a, f"{where}.limit_a")
         old = config.circuits.get(name)
         reserve_a = _kept(body.reserve_a, old.reserve_a if old else 0.0)
         fallback_a = _kept(body.fallback_a, old.fallback_a if old else 0.0)
@@ -122,8 +126,45 @@ def _circuits(bodies: list[CircuitBody], config: Configuration) -> dict[str, Cir
             reserve_a=reserve_a,
             fallback_a=fallback_a,
             meter=body.meter if body.meter != "" else (old.meter if old else None),
+            charging_limit_a=_charging_limit_a(body, old, where),
+            limit_w=_watts(body.limit_w, old.limit_w if old else None),
+            charging_limit_w=_watts(body.charging_limit_w, old.charging_limit_w if old else None),
+            breaker=_breaker(body, old, where),
         )
     return circuits
+
+
+def _three(amps: list[float], where: str) -> PhaseAmps:
+    try:
+        return phase_amps(amps)
+    except ValueError as error:
+        raise Problem(
+            422, "bad-limit", "A limit is three numbers of amperes, one for each of L1, L2 and L3.", where
+        ) from error
+
+
+def _charging_limit_a(body: CircuitBody, old: Circuit | None, where: str) -> PhaseAmps | None:
+    if body.charging_limit_a is None:
+        return None
+    if not body.charging_limit_a:
+        return old.charging_limit_a if old else None
+    return _three(body.charging_limit_a, f"{where}.charging_limit_a")
+
+
+def _watts(new: float | None, old: float | None) -> float | None:
+    return old if new == LEFT_OUT else new
+
+
+def _breaker(body: CircuitBody, old: Circuit | None, where: str) -> Breaker | None:
+    if body.breaker is None:
+        return None
+    if body.breaker == LEFT_OUT_BREAKER:
+        return old.breaker if old else None
+    if body.breaker.curve not in set(BreakerCurve):
+        raise Problem(
+            422, "bad-breaker", "The curve of a breaker is B or C; others have no model here.", f"{where}.breaker.curve"
+        )
+    return Breaker(BreakerCurve(body.breaker.curve), body.breaker.rated_a)
 
 
 def _check_amps(where: str, limit_a: PhaseAmps, reserve_a: float, fallback_a: float) -> None:
@@ -177,6 +218,10 @@ def _field_of(where: str, body: SiteChange) -> str:
     return ".".join(filter(None, (first, str(ids[name]), key)))
 
 
+def _said(new: bool | None, old: bool) -> bool:
+    return old if new is None else new
+
+
 def _kept(new: float | None, old: float) -> float:
     return new if new is not None else old
 
@@ -186,6 +231,8 @@ def loosens(old: Configuration, new: Configuration) -> bool:
     if brings_back_a_circuit(old, new):
         return True
     if old.unbalance_a is not None and (new.unbalance_a is None or new.unbalance_a > old.unbalance_a):
+        return True
+    if old.unbalance_with_house and not new.unbalance_with_house and new.unbalance_a is not None:
         return True
     for circuit in old.circuits.values():
         after = new.circuits.get(circuit.id)
@@ -197,6 +244,25 @@ def loosens(old: Configuration, new: Configuration) -> bool:
             or after.fallback_a > circuit.fallback_a
             or after.parent != circuit.parent
             or after.meter != circuit.meter
+            or _loosens_further(circuit, after)
         ):
             return True
     return False
+
+
+def _loosens_further(before: Circuit, after: Circuit) -> bool:
+    """Limits that may be absent, and what a breaker that was entered lets pass."""
+    if any(
+        raises(one, other)
+        for one, other in zip(before.charging_limit_a or NONE_A, after.charging_limit_a or NONE_A, strict=True)
+    ):
+        return True
+    if raises(before.limit_w, after.limit_w) or raises(before.charging_limit_w, after.charging_limit_w):
+        return True
+    if after.breaker is None or after.breaker == before.breaker:
+        return False
+    return (
+        before.breaker is None
+        or after.breaker.curve is not before.breaker.curve
+        or after.breaker.rated_a > before.breaker.rated_a
+    )

@@ -7,7 +7,7 @@ from typing import Any
 from attrs import evolve, frozen
 
 from charging_manager.agent.api_common import field_problem, named
-from charging_manager.agent.api_shapes import UserBody, UserChange
+from charging_manager.agent.api_shapes import LEFT_OUT_PRIORITY, UserBody, UserChange
 from charging_manager.agent.config import Configuration, UserSettings, id_from_name
 from charging_manager.agent.people import People
 from charging_manager.agent.running import RunningSite
@@ -70,6 +70,7 @@ class UserPages:
                 remote=body.remote,
                 charge_points=tuple(dict.fromkeys(body.charge_points)),
                 language=body.language,
+                priority=body.priority,
                 id_hash=self.people.hash_of(secret),
             )
             made.append(user)
@@ -94,6 +95,7 @@ class UserPages:
                 remote=body.remote if body.remote is not None else old.remote,
                 charge_points=boxes,
                 language=body.language if body.language is not None else old.language,
+                priority=body.priority if body.priority != LEFT_OUT_PRIORITY else old.priority,
             )
             return evolve(config, users={**config.users, user.id: new})
 
@@ -142,4 +144,5 @@ def shown(user: UserSettings) -> dict[str, Any]:
         "remote": user.remote,
         "charge_points": list(user.charge_points),
         "language": user.language,
+        "priority": user.priority,
     }

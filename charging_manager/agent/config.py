@@ -109,6 +109,7 @@ class Place:
     circuit: str
     phases: tuple[int, ...]
     max_a: float
+    max_w: float | None = None
 
 
 @frozen
@@ -226,6 +227,8 @@ def check_configuration(config: Configuration) -> Configuration:
         _check_id(f"{where}.id", user.id)
         _check_name(f"{where}.name", user.name)
         _check_language(f"{where}.language", user.language)
+        if user.priority is not None and not -1000 <= user.priority <= 1000:
+            raise ConfigError(f"{where}.priority", "a whole number from -1000 to 1000; higher is served first")
         for charge_point in user.charge_points:
             found = config.devices.get(charge_point)
             if found is None or found.kind is not Kind.CHARGE_POINT:

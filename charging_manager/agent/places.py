@@ -110,8 +110,17 @@ def _normal_host(host: str) -> str:
 
 
 def _place(device: DeviceSettings) -> Place:
-    return Place(device.circuit, device.phases, device.max_a)
+    return Place(device.circuit, device.phases, device.max_a, device.max_w)
 
 
 def _fits(device: DeviceSettings, place: Place) -> bool:
-    return (device.circuit, device.phases) == (place.circuit, place.phases) and device.max_a <= place.max_a
+    return (
+        (device.circuit, device.phases) == (place.circuit, place.phases)
+        and device.max_a <= place.max_a
+        and not raises(place.max_w, device.max_w)
+    )
+
+
+def raises(before: float | None, after: float | None) -> bool:
+    """Whether a limit that may be absent lets more pass than before."""
+    return before is not None and (after is None or after > before)

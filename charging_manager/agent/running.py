@@ -33,6 +33,8 @@ from charging_manager.agent.store import Change, ConfigStore
 from charging_manager.agent.tariff import TariffWatch
 from charging_manager.agent.wishes import wishes
 from charging_manager.clocks import UtcNow, zone
+from charging_manager.control.advice import SENTENCES as ADVICE
+from charging_manager.control.advice import advice
 from charging_manager.control.because import POINTS, SENTENCES
 from charging_manager.devices.driver import Driver
 from charging_manager.devices.loader import DriverShelf
@@ -107,6 +109,7 @@ class RunningSite:
             clock, decide, self._situation, self.readings.recent, self.fleet, self._publish, every_s
         )
         self._site = config.current.site(serial)
+        self._advice = tuple(advice(self._site))
         self._watched: frozenset[str] = frozenset()
         self._fallbacks: Mapping[str, float] = {}
         self._shelf_loop = LoopingCall(self.look_at_drivers)
@@ -225,6 +228,7 @@ class RunningSite:
         site = config.site(self.serial)
         if site != self._site:  # control keeps what it worked out for this very object
             self._site = site
+            self._advice = tuple(advice(site))
             self._watched = meters_that_matter(site)
         self._fallbacks = fallback_currents(self._site)
         for name in self.fleet.update(config.devices, self.drivers, self._fallbacks, self._site):
@@ -318,6 +322,7 @@ class RunningSite:
                         {"circuit": circuits[name].name, "amps": circuits[name].fallback_a},
                     )
                 )
+        alarms += [Sentence(one.code, ADVICE[one.code], one.fields) for one in self._advice]
         if self.steering.failing:
             alarms.append(
                 Sentence("steering-failed", "Deciding fails; every charge point is held to its fallback. See the log.")

@@ -97,7 +97,9 @@ def read_configuration(connection: sqlite3.Connection) -> Configuration | None:
     if site is None:
         return None
     brought_up = _has_table(rows, "document")
-    circuits, devices, users = (sql if brought_up else _before(sql) for sql in (_CIRCUITS, _DEVICES, _USERS))
+    circuits, devices, users, places = (
+        sql if brought_up else _before(sql) for sql in (_CIRCUITS, _DEVICES, _USERS, _PLACES)
+    )
     boxes: dict[str, list[str]] = {}
     for user, charge_point in rows("SELECT user, charge_point FROM user_charge_point ORDER BY user, charge_point"):
         boxes.setdefault(user, []).append(charge_point)
@@ -123,7 +125,7 @@ def read_configuration(connection: sqlite3.Connection) -> Configuration | None:
                 row[0]: Override(Mode(row[1]) if row[1] is not None else None, row[2])
                 for row in rows("SELECT charge_point, mode, current_a FROM override")
             },
-            places={row[0]: Place(row[1], _phases(row[2]), row[3]) for row in rows(_PLACES)}
+            places={row[0]: Place(row[1], _phases(row[2]), *row[3:]) for row in rows(places)}
             if _has_table(rows, "place")
             else {},
             **(read_documents(rows) if brought_up else {}),
@@ -142,7 +144,9 @@ _DEVICES = """SELECT id, name, kind, driver, address, circuit, role, phases, out
 _USERS = """SELECT id, name, remote, language, id_hash
 , priority
  FROM user ORDER BY position"""
-_PLACES = "SELECT address, circuit, phases, max_a FROM place ORDER BY address"
+_PLACES = """SELECT address, circuit, phases, max_a
+, max_w
+ FROM place ORDER BY address"""
 
 
 def _before(sql: str) -> str:
@@ -250,7 +254,10 @@ def write_configuration(connection: sqlite3.Connection, config: Configuration) -
         [(key, one.mode.value if one.mode else None, one.current_a) for key, one in config.overrides.items()],
     )
     many(
-        "INSERT INTO place VALUES (?, ?, ?, ?)",
-        [(key, one.circuit, ",".join(map(str, one.phases)), one.max_a) for key, one in config.places.items()],
+        "INSERT INTO place VALUES (?, ?, ?, ?, ?)",
+        [
+            (key, one.circuit, ",".join(map(str, one.phases)), one.max_a, one.max_w)
+            for key, one in config.places.items()
+        ],
     )
     many("INSERT INTO document VALUES (?, ?)", list(documents(config)))

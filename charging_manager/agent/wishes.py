@@ -14,8 +14,14 @@ def wishes(config: Configuration, book: SessionBook) -> dict[str, Wish]:
         session = book.running(name)
         found[name] = Wish(
             user=session.user if session else None,
+            priority=_priority(config, session.user if session else None),
             by_hand=name in config.overrides,
             session_wh=session.energy_wh if session else 0.0,
             goal=config.goals.get(name),
         )
     return found
+
+
+def _priority(config: Configuration, user: str | None) -> int | None:
+    known = config.users.get(user) if user is not None else None
+    return known.priority if known is not None else None

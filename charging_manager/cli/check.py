@@ -11,9 +11,12 @@ from charging_manager.agent.store import read_configuration
 from charging_manager.agent.tap import Options as AgentOptions
 from charging_manager.cli.table import WrongUsage
 from charging_manager.cloud.tap import Options as CloudOptions
+from charging_manager.control.advice import SENTENCES as ADVICE
+from charging_manager.control.advice import advice
 from charging_manager.daemon.settings import find_settings, read_settings
 from charging_manager.errors import ConfigError
 from charging_manager.paths import state_folder
+from charging_manager.words import say
 
 KNOWN = {"agent": AgentOptions.known, "cloud": CloudOptions.known}
 
@@ -54,4 +57,6 @@ def _database(path: Path) -> None:
     except sqlite3.Error as error:
         raise ConfigError(str(path), f"cannot be read ({error})") from error
     if found is not None:
-        check_configuration(found)
+        site = check_configuration(found).site("")
+        for one in advice(site):
+            print(say("en", ADVICE[one.code], **one.fields))

@@ -77,6 +77,7 @@ export function DeviceForm({ device, drivers, circuits, taken, onSave, onNo }) {
   const [priority, setPriority] = useState(fieldNumber(device?.priority ?? 0));
   const [least, setLeast] = useState(fieldNumber(device?.min_a));
   const [most, setMost] = useState(fieldNumber(device?.max_a));
+  const [watts, setWatts] = useState(fieldNumber(device?.max_w));
   const [settings, setSettings] = useState(device?.settings ?? {});
   const wishedId = device?.id ?? (id || idFor(name, taken));
   /** @param {Event} event */
@@ -98,6 +99,7 @@ export function DeviceForm({ device, drivers, circuits, taken, onSave, onNo }) {
         wish.priority = amount(priority, "priority");
         wish.min_a = least.trim() ? amount(least, "min_a") : null;
         wish.max_a = most.trim() ? amount(most, "max_a") : null;
+        wish.max_w = watts.trim() ? amount(watts, "max_w") : null;
       }
       const offered = (driver?.settings ?? []).map((setting) => setting.name);
       wish.settings = Object.fromEntries(offered.map((key) => [key, settings[key] === true]));
@@ -140,8 +142,9 @@ export function DeviceForm({ device, drivers, circuits, taken, onSave, onNo }) {
       : html`<div class="three">
         <${TextField} label=${t("At least, A")} name="min_a" inputmode="decimal" placeholder=${fieldNumber(driver?.defaults?.min_a)} value=${least} onValue=${setLeast} problem=${task.problem} />
         <${TextField} label=${t("At most, A")} name="max_a" inputmode="decimal" placeholder=${fieldNumber(driver?.defaults?.max_a)} value=${most} onValue=${setMost} problem=${task.problem} />
+        <${TextField} label=${t("At most, W")} name="max_w" inputmode="decimal" value=${watts} onValue=${setWatts} problem=${task.problem} />
         <${TextField} label=${t("Priority")} name="priority" inputmode="numeric" value=${priority} onValue=${setPriority} problem=${task.problem} />
-      </div><p class="help">${t("A higher priority is served first.")}</p>`}
+      </div><p class="help">${t("A higher priority is served first. Watts are over all phases; empty for no such limit.")}</p>`}
     ${(driver?.settings ?? []).map(
       (setting) => html`<${TickField} key=${setting.name} label=${setting.title} name=${`setting-${setting.name}`}
         checked=${settings[setting.name] === true} onValue=${(/** @type {boolean} */ on) => setSettings({ ...settings, [setting.name]: on })} />`,

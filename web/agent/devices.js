@@ -14,7 +14,7 @@ import { DeviceForm, kindName } from "./deviceform.js";
  *   last_error: string|null, text: string}} Condition */
 /** @typedef {{id: string, name: string, kind: "charge-point"|"meter"|"inputs", driver: string, address: string, circuit: string,
  *   role: string|null, phases: number[], out_of_service: boolean, priority?: number, mode?: string, min_a?: number,
- *   max_a?: number, settings?: Record<string, boolean>, condition?: Condition}} Device */
+ *   max_a?: number, max_w?: number|null, settings?: Record<string, boolean>, condition?: Condition}} Device */
 /** @typedef {{name: string, ok: boolean, text: string}} Step */
 
 const TEST_MS = 180_000;

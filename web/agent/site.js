@@ -2,7 +2,7 @@
 import { get, Problem, problemFrom, put } from "../common/api.js";
 import { fieldNumber, typedNumber } from "../common/format.js";
 import { me, start } from "../common/frame.js";
-import { Button, DoneBox, ProblemBox, Question, SelectField, TextField, useTask } from "../common/parts.js";
+import { Button, DoneBox, ProblemBox, Question, SelectField, TextField, TickField, useTask } from "../common/parts.js";
 import { html, useEffect, useState } from "../common/ui.js";
 import { t } from "../common/words.js";
 import { asTree } from "./circuits.js";
@@ -10,10 +10,18 @@ import { idFor } from "./deviceform.js";
 import { changesBetween } from "./sitechanges.js";
 
 /** @typedef {{id: string, name: string, parent: string|null, limit_a: number[], reserve_a: number, fallback_a: number,
- *   meter: string|null}} Circuit */
-/** @typedef {{name: string, unbalance_a: number|null, language?: string, circuits: Circuit[]}} Site */
+ *   meter: string|null, charging_limit_a: number[]|null, limit_w: number|null, charging_limit_w: number|null,
+ *   breaker: {curve: string, rated_a: number}|null}} Circuit */
+/** @typedef {{name: string, unbalance_a: number|null, unbalance_with_house: boolean, first_come: boolean, language?: string,
+ *   circuits: Circuit[]}} Site */
 /** A circuit as it is being typed. @typedef {{id: string, name: string, parent: string, limits: string[], reserve: string,
- *   fallback: string, meter: string}} Draft */
+ *   fallback: string, meter: string, charging: string[], watts: string, chargingWatts: string, curve: string,
+ *   rated: string}} Draft */
+
+const EMPTY = { charging: ["", "", ""], watts: "", chargingWatts: "", curve: "", rated: "" };
+
+/** By what the server names: the field of this page. @type {Record<string, string>} */
+const FIELDS = { limit_a: "limit_0", charging_limit_a: "charging_0", "breaker.rated_a": "rated_a", "breaker.curve": "curve" };
 
 /** @param {Circuit} circuit @returns {Draft} */
 const drafted = (circuit) => ({
@@ -24,6 +32,11 @@ const drafted = (circuit) => ({
   reserve: fieldNumber(circuit.reserve_a),
   fallback: fieldNumber(circuit.fallback_a),
   meter: circuit.meter ?? "",
+  charging: circuit.charging_limit_a?.map((limit) => fieldNumber(limit)) ?? EMPTY.charging,
+  watts: fieldNumber(circuit.limit_w),
+  chargingWatts: fieldNumber(circuit.charging_limit_w),
+  curve: circuit.breaker?.curve ?? "",
+  rated: fieldNumber(circuit.breaker?.rated_a),
 });
 
 /** @param {string} text @param {string} where */
@@ -35,6 +48,20 @@ function amount(text, where) {
   return value;
 }
 
+/** @param {string} text @param {string} where */
+function maybe(text, where) {
+  if (text.trim() === "") return null;
+  const value = typedNumber(text);
+  if (!Number.isFinite(value) || value < 0) throw new Problem(0, "no-number", t("Enter a number, 0 or more."), where);
+  return value;
+}
+
+/** All three, or none. @param {Draft} draft */
+const charging = (draft) =>
+  draft.charging.every((text) => text.trim() === "")
+    ? null
+    : draft.charging.map((text, phase) => amount(text, `${draft.id}.charging_${phase}`));
+
 /** @param {Draft} draft @returns {Circuit} */
 const meant = (draft) => ({
   id: draft.id,
@@ -44,6 +71,10 @@ const meant = (draft) => ({
   reserve_a: amount(draft.reserve, `${draft.id}.reserve_a`),
   fallback_a: amount(draft.fallback, `${draft.id}.fallback_a`),
   meter: draft.meter || null,
+  charging_limit_a: charging(draft),
+  limit_w: maybe(draft.watts, `${draft.id}.limit_w`),
+  charging_limit_w: maybe(draft.chargingWatts, `${draft.id}.charging_limit_w`),
+  breaker: draft.curve ? { curve: draft.curve, rated_a: amount(draft.rated, `${draft.id}.rated_a`) } : null,
 });
 
 /**
@@ -76,7 +107,45 @@ function CircuitForm({ draft, depth, others, meters, problem, onChange, onRemove
         onValue=${set("fallback")} problem=${problem} help=${t("What charging may draw while the meter is silent.")} />
       <div class="field end"><${Button} class="danger" onClick=${onRemove}>${t("Remove circuit")}<//></div>
     </div>
+    <${FurtherLimits} draft=${draft} problem=${problem} onChange=${onChange} />
   </fieldset>`;
+}
+
+/**
+ * What only some circuits have; open where something is set, or where the server found a fault.
+ * @param {{draft: Draft, problem: any, onChange: (draft: Draft) => void}} props
+ */
+function FurtherLimits({ draft, problem, onChange }) {
+  /** @param {keyof Draft} key */
+  const set = (key) => (/** @type {string} */ value) => onChange({ ...draft, [key]: value });
+  const used = draft.charging.some(Boolean) || draft.watts || draft.chargingWatts || draft.curve;
+  const faulty = new RegExp(`^${draft.id}\\.(charging_|limit_w|rated_a|curve)`).test(problem?.where ?? "");
+  const [open] = useState(Boolean(used));
+  return html`<details class="further" open=${open || faulty}>
+    <summary>${t("Limits for charging alone, in watts, and the breaker")}</summary>
+    <div class="phases">
+      ${[0, 1, 2].map(
+        (phase) => html`<${TextField} key=${phase} label=${t("Charging alone L{n}, A", { n: phase + 1 })} name=${`${draft.id}.charging_${phase}`}
+          inputmode="decimal" value=${draft.charging[phase]} problem=${problem}
+          onValue=${(/** @type {string} */ value) => onChange({ ...draft, charging: draft.charging.map((old, at) => (at === phase ? value : old)) })} />`,
+      )}
+    </div>
+    <div class="three">
+      <${TextField} label=${t("All that flows, W")} name=${`${draft.id}.limit_w`} inputmode="decimal" value=${draft.watts} onValue=${set("watts")}
+        problem=${problem} help=${t("Over all phases, with the house; empty for no such limit.")} />
+      <${TextField} label=${t("Charging alone, W")} name=${`${draft.id}.charging_limit_w`} inputmode="decimal" value=${draft.chargingWatts}
+        onValue=${set("chargingWatts")} problem=${problem} help=${t("Over all phases; empty for no such limit.")} />
+    </div>
+    <div class="three">
+      <${SelectField} label=${t("Breaker curve")} name=${`${draft.id}.curve`} value=${draft.curve} onValue=${set("curve")} problem=${problem}
+        options=${[["", t("not entered")], ["B", "B"], ["C", "C"]]} />
+      ${draft.curve
+        ? html`<${TextField} label=${t("Rated current, A")} name=${`${draft.id}.rated_a`} inputmode="decimal" required value=${draft.rated}
+            onValue=${set("rated")} problem=${problem} />`
+        : null}
+    </div>
+    <p class="help">${t("With its breaker entered, a circuit lets short peaks of the house pass that the breaker surely bears. Leave it out where the grid operator or a contract set the limit.")}</p>
+  </details>`;
 }
 
 function SitePage() {
@@ -86,6 +155,8 @@ function SitePage() {
   const [drafts, setDrafts] = useState(/** @type {Draft[]} */ ([]));
   const [name, setName] = useState("");
   const [unbalance, setUnbalance] = useState("");
+  const [withHouse, setWithHouse] = useState(false);
+  const [firstCome, setFirstCome] = useState(false);
   const [problem, setProblem] = useState(/** @type {any} */ (null));
   const [asked, setAsked] = useState(/** @type {{wish: Site, changes: any[]}|null} */ (null));
   const [done, setDone] = useState(/** @type {string|null} */ (null));
@@ -94,6 +165,8 @@ function SitePage() {
     setSite(fresh);
     setName(fresh.name);
     setUnbalance(fieldNumber(fresh.unbalance_a));
+    setWithHouse(fresh.unbalance_with_house ?? false);
+    setFirstCome(fresh.first_come ?? false);
     setDrafts(fresh.circuits.map(drafted));
   };
   const load = async () => {
@@ -119,6 +192,8 @@ function SitePage() {
         ...site,
         name: name.trim(),
         unbalance_a: unbalance.trim() === "" ? null : amount(unbalance, "unbalance_a"),
+        unbalance_with_house: withHouse,
+        first_come: firstCome,
         circuits: drafts.map(meant),
       };
       const changes = changesBetween(site, wish, meters);
@@ -138,17 +213,17 @@ function SitePage() {
     });
   /** What the server names by place or id is marked at its field here. @param {any} fault */
   const placed = (fault) => {
-    const match = /^circuits\.([^.]+)(?:\.(\w+))?/.exec(fault?.where ?? "");
+    const match = /^circuits\.([^.]+)(?:\.([\w.]+))?/.exec(fault?.where ?? "");
     if (!match) return fault;
     const id = drafts[Number(match[1])]?.id ?? match[1];
-    const key = match[2] === "limit_a" ? "limit_0" : (match[2] ?? "name");
+    const key = FIELDS[match[2] ?? ""] ?? match[2] ?? "name";
     return new Problem(fault.status, fault.code, fault.message, `${id}.${key}`);
   };
   const add = () => {
     const title = drafts.length ? t("New circuit") : t("Grid connection");
     const id = idFor(title, drafts.map((draft) => draft.id));
     const parent = drafts.find((draft) => draft.parent === "")?.id ?? "";
-    setDrafts([...drafts, { id, name: title, parent, limits: ["", "", ""], reserve: "0", fallback: "0", meter: "" }]);
+    setDrafts([...drafts, { id, name: title, parent, limits: ["", "", ""], reserve: "0", fallback: "0", meter: "", ...EMPTY }]);
   };
   const tree = asTree(/** @type {any} */ (drafts));
   return html`<form onSubmit=${review}>
@@ -158,6 +233,9 @@ function SitePage() {
       <${TextField} label=${t("Unbalance limit, A")} name="unbalance_a" inputmode="decimal" value=${unbalance} onValue=${setUnbalance} problem=${problem}
         help=${t("Most that charging may differ between two phases; empty for no limit.")} />
     </div>
+    <${TickField} label=${t("House load counts in the unbalance limit")} name="unbalance_with_house" checked=${withHouse} onValue=${setWithHouse} />
+    <${TickField} label=${t("Who was plugged in first is served first")} name="first_come" checked=${firstCome} onValue=${setFirstCome}
+      help=${t("Inside a priority; otherwise turns rotate when not all cars can charge.")} />
     <h2>${t("Circuits")}</h2>
     ${drafts.length ? null : html`<p>${t("Begin with the grid connection: the main fuse and its limit on each phase.")}</p>`}
     ${tree.map(([row, depth]) => {

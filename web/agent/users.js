@@ -1,14 +1,23 @@
 // Users of this installation. An ID is shown once, when it is made.
-import { get, post, problemFrom, put, remove } from "../common/api.js";
+import { get, post, Problem, problemFrom, put, remove } from "../common/api.js";
+import { fieldNumber, typedNumber } from "../common/format.js";
 import { start } from "../common/frame.js";
 import { announce, Button, Copyable, ProblemBox, Question, SelectField, Table, TextField, TickField, useTask } from "../common/parts.js";
 import { html, useEffect, useState } from "../common/ui.js";
 import { language, t } from "../common/words.js";
 
-/** @typedef {{id: string, name: string, remote: boolean, charge_points: string[], language: string}} User */
+/** @typedef {{id: string, name: string, remote: boolean, charge_points: string[], language: string, priority: number|null}} User */
 /** @typedef {{id: string, name: string}} Point */
 
 const LANGUAGES = [["de", "Deutsch"], ["en", "English"], ["fr", "Français"]];
+
+/** @param {string} text */
+function whole(text) {
+  if (text.trim() === "") return null;
+  const value = typedNumber(text);
+  if (!Number.isInteger(value)) throw new Problem(0, "no-number", t("Enter a whole number, or nothing."), "priority");
+  return value;
+}
 
 /** @param {{user: User|null, points: Point[], onDone: (answer: any) => void, onNo: () => void}} props */
 function Form({ user, points, onDone, onNo }) {
@@ -16,12 +25,13 @@ function Form({ user, points, onDone, onNo }) {
   const [name, setName] = useState(user?.name ?? "");
   const [remote, setRemote] = useState(user?.remote ?? false);
   const [chosen, setChosen] = useState(user?.charge_points ?? []);
+  const [priority, setPriority] = useState(fieldNumber(user?.priority));
   const [speech, setSpeech] = useState(user?.language ?? language);
   /** @param {Event} event */
   const submit = (event) => {
     event.preventDefault();
     void task.run(async () => {
-      const wish = { name: name.trim(), remote, charge_points: chosen, language: speech };
+      const wish = { name: name.trim(), remote, charge_points: chosen, language: speech, priority: whole(priority) };
       onDone(user ? await put(`/users/${encodeURIComponent(user.id)}`, wish) : await post("/users", wish));
     });
   };
@@ -35,6 +45,8 @@ function Form({ user, points, onDone, onNo }) {
           onValue=${(/** @type {boolean} */ on) => setChosen(on ? [...chosen, point.id] : chosen.filter((id) => id !== point.id))} />`,
       )}
     </fieldset>
+    <${TextField} label=${t("Priority")} name="priority" inputmode="numeric" value=${priority} onValue=${setPriority} problem=${task.problem}
+      help=${t("Counts where this user charges, if it is higher than the charge point's; empty for none.")} />
     <${TickField} label=${t("May log in through the cloud server")} name="remote" checked=${remote} onValue=${setRemote} />
     <${SelectField} label=${t("Language")} name="language" value=${speech} options=${LANGUAGES} onValue=${setSpeech} problem=${task.problem} />
     <${ProblemBox} problem=${task.problem} />

@@ -11,6 +11,8 @@ ALTER TABLE circuit ADD COLUMN breaker_rated_a REAL;  -- rated current of that b
 ALTER TABLE device ADD COLUMN max_w REAL;                           -- charge points: the most over all phases; NULL: as max_a has it
 ALTER TABLE device ADD COLUMN storage TEXT NOT NULL DEFAULT 'house'; -- meters of storage batteries: whom it is there for, house or all
 
+ALTER TABLE place ADD COLUMN max_w REAL;  -- as max_a, in watts; NULL: no such limit was said
+
 ALTER TABLE user ADD COLUMN priority INTEGER;  -- where this user charges it counts if it is higher; NULL: none
 
 CREATE TABLE document (
