@@ -110,7 +110,7 @@ class RunningSite:
         )
         self._site = config.current.site(serial)
         self._advice = tuple(advice(self._site))
-        self._watched: frozenset[str] = frozenset()
+        self._watched = meters_that_matter(self._site)
         self._fallbacks: Mapping[str, float] = {}
         self._shelf_loop = LoopingCall(self.look_at_drivers)
         self._shelf_loop.clock = clock

@@ -19,7 +19,7 @@ from charging_manager.model.wish import Wish
 
 _FAILURES_BEFORE_FALLBACK = 3
 
-HASTE_EVERY_S = 0.25
+HASTE_EVERY_S = 0.1
 """So long at least lies between two decisions, however much haste there is."""
 
 

@@ -19,6 +19,8 @@ class Faults:
     wrong_unit: bool = False
     nan: bool | list[str] = False
     """Measured values are unknown: all, or those named."""
+    frozen: bool = False
+    """All values stay what they are."""
     starting_until_s: float = field(default=0.0)
     """After a restart it says nothing for a while."""
     zero_energy_until_s: float = field(default=0.0)

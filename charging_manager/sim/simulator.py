@@ -6,6 +6,7 @@ It refuses what the device refuses, and it remembers what a real one would have 
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Awaitable, Callable, Container, Mapping, MutableMapping
 from random import Random
 from typing import Any
@@ -43,9 +44,10 @@ GRACE = 0.95
 STARTING_S = 3.0
 COUNTERS_BACK_S = 10.0
 MOST_REMEMBERED = 500
+MOST_READS = 50
 
 CAR_KEYS = ("wants_a", "phases", "needs_wh", "patience", "onset_s", "follow_s", "disobeys")
-FAULT_KEYS = ("silence", "delay_ms", "exception", "half_frame", "wrong_unit", "nan")
+FAULT_KEYS = ("silence", "delay_ms", "exception", "half_frame", "wrong_unit", "nan", "frozen")
 
 
 class _Anybody:
@@ -83,7 +85,13 @@ class Simulator:
         self._identifying = identifying(driver)
         self._codes = state_codes(driver)
         self.box = Box(driver, wired_phases, clock.seconds()) if driver.kind is Kind.CHARGER else None
-        self.flow = Flow(source) if self.box is None else None
+        self.extra_a: PhaseAmps = NO_AMPS
+        """What a meter sees beside what the site lets flow there, on its own phases."""
+        self.flow = Flow(lambda: _plus(source(), self.extra_a)) if self.box is None else None
+        self.changed_s = clock.seconds()
+        self.read_at_s: deque[float] = deque(maxlen=MOST_READS)
+        """Of a meter: when it was read last."""
+        self._still: dict[tuple[str, int], Value] = {}
         self._channel = min(self.box.outlets) if self.box else 1
         self._last_request_s: MutableMapping[object, float] = WeakKeyDictionary()
         self._last_write_s: dict[Entry, float] = {}
@@ -162,6 +170,8 @@ class Simulator:
             else:
                 answer = self._image.read(unit, function, address, count, self._value)
                 self.reads += 1
+                if self.flow is not None:
+                    self.read_at_s.append(round(now_s, 4))
         except DeviceRefused as refusal:
             self.refused += 1
             self._remember(self.refusals, f"function {function} at {address} x {count}: {refusal}")
@@ -222,6 +232,12 @@ class Simulator:
     # -- what the registers show -------------------------------------------------------------------------------------
 
     def _value(self, name: str, channel: int) -> Value:
+        if self.faults.frozen:
+            return self._still.setdefault((name, channel), self._lively(name, channel))
+        self._still.clear()
+        return self._lively(name, channel)
+
+    def _lively(self, name: str, channel: int) -> Value:
         if name in self.shows:
             return self.shows[name]
         faults = self.faults
@@ -305,6 +321,7 @@ class Simulator:
         now_s = self.clock.seconds()
         told: dict[str, Any] = {
             "driver": self.driver.name,
+            "changed_s": round(self.changed_s, 4),
             "unit": self.unit,
             "voltage_v": list(VOLTAGES),
             "faults": {key: getattr(self.faults, key) for key in FAULT_KEYS},
@@ -319,6 +336,8 @@ class Simulator:
         }
         if self.flow is not None:
             told["current_a"] = [round(a, 4) for a in self.flow.current_a]
+            told["extra_a"] = list(self.extra_a)
+            told["read_at_s"] = list(self.read_at_s)
             told["power_w"] = round(sum(self.flow.power_w), 2)
             told["energy_wh"] = round(sum(self.flow.energy_l_wh), 2)
             told["energy_export_wh"] = round(sum(self.flow.export_l_wh), 2)
@@ -350,6 +369,7 @@ class Simulator:
     def change(self, what: Mapping[str, Any], random: Random | None = None) -> None:
         """Do what docs/simulators.md lists, in order. Raises: ConfigError for an unknown key or a bad value."""
         channel = what.get("connector")
+        self.changed_s = self.clock.seconds()
         for key, value in what.items():
             if key == "connector":
                 continue
@@ -367,6 +387,8 @@ class Simulator:
                 setattr(car, key, _like(key, value))
             elif key in FAULT_KEYS:
                 setattr(self.faults, key, value)
+            elif key == "extra_a" and self.flow is not None:
+                self.extra_a = three_amps(key, value)
             elif key == "fault":
                 self.outlet(channel).fault = bool(value)
             elif key == "rfid":
@@ -393,6 +415,19 @@ class Simulator:
                 self.shows.pop(name, None)
             else:
                 self.shows[name] = value
+
+
+def _plus(one: PhaseAmps, other: PhaseAmps) -> PhaseAmps:
+    return one[0] + other[0], one[1] + other[1], one[2] + other[2]
+
+
+def three_amps(key: str, value: Any) -> PhaseAmps:
+    """Three numbers. Raises: ConfigError."""
+    try:
+        one, two, three = (float(amps) for amps in value)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(key, "three numbers are needed") from error
+    return one, two, three
 
 
 def _like(key: str, value: Any) -> Any:

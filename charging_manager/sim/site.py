@@ -20,7 +20,7 @@ from charging_manager.sim.house import House, Roof
 from charging_manager.sim.life import Visits
 from charging_manager.sim.lines import LOOPBACK, Listening, listen
 from charging_manager.sim.plan import DevicePlan, SitePlan, check_plan
-from charging_manager.sim.simulator import Simulator
+from charging_manager.sim.simulator import Simulator, three_amps
 
 STEP_S = 0.2
 """How often the cars move when nobody asks."""
@@ -209,13 +209,7 @@ class SimulatedSite(Service):
 
 
 def _three(key: str, value: Any) -> PhaseAmps | None:
-    if value is None:
-        return None
-    try:
-        one, two, three = (float(amps) for amps in value)
-    except (TypeError, ValueError) as error:
-        raise ConfigError(key, "three numbers are needed, or null") from error
-    return one, two, three
+    return None if value is None else three_amps(key, value)
 
 
 def _with_endpoint(address: Address, endpoint: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from attrs import evolve
-from twisted.internet.task import Clock
 
 from charging_manager.agent.haste import meters_that_matter, needs_haste
 from charging_manager.agent.steering import HASTE_EVERY_S, Cycle
@@ -92,15 +91,9 @@ def test_a_step_of_the_house_lowers_the_setpoint_with_the_reading_that_shows_it(
     garage = agent.devices["garage"]
     before_a = garage.setpoint_a
     assert before_a is not None and before_a == 30.0
-    _until_just_before_the_meter_is_read(agent.clock, agent.devices["grid"].heard_s or 0.0)
-    agent.devices["grid"].values["current_a"] = (40.0, 40.0, 40.0)
+    agent.clock.advance(0.5)  # between two cycles
     number = agent.site.steering.number
-    agent.clock.advance(0.02)
-    assert agent.devices["grid"].heard_s == agent.clock.seconds()
+    agent.site._read(Reading("grid", agent.clock.seconds(), current_a=(40.0, 40.0, 40.0)))
     agent.clock.advance(0.0)
     assert agent.site.steering.number == number + 1
     assert garage.setpoint_a is not None and garage.setpoint_a < before_a
-
-
-def _until_just_before_the_meter_is_read(clock: Clock, heard_s: float) -> None:
-    clock.advance(heard_s + 1.0 - clock.seconds() - 0.01)
