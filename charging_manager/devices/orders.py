@@ -21,6 +21,7 @@ from attrs import define, field, frozen
 
 from charging_manager.devices.codec import decode, encode
 from charging_manager.devices.driver import Driver, FedBy, Register, Value, Write
+from charging_manager.devices.locking import Locking
 from charging_manager.devices.phasing import Facts, Phasing
 from charging_manager.errors import DeviceError
 
@@ -81,8 +82,7 @@ class Orders:
     target_a: float | None = None
     """What the box is brought to now: that, or 0 while its phases are switched."""
     phasing: Phasing = field(factory=Phasing)
-    locked: bool | None = None
-    """Whether a storage battery shall give nothing; None until somebody said so."""
+    locking: Locking = field(factory=Locking)
     confirmed_a: float | None = None
     commanded_a: float | None = None
     written: dict[str, int] = field(factory=dict)
@@ -97,9 +97,6 @@ class Orders:
     _changed_s: float = -math.inf
     _fed_s: float = -math.inf
     _started: set[str] = field(factory=set)
-    _kept_s: dict[str, float] = field(factory=dict)
-    _exponents: dict[str, int] = field(factory=dict)
-    """Scale factors by name, as shown last."""
     _paused_s: float | None = None
     _too_low_s: float | None = None
     _low_patience_s: float = LOW_PATIENCE_S
@@ -133,17 +130,12 @@ class Orders:
         """From now on a storage battery shall give nothing, or do as it likes."""
         if self.driver.storage is None:
             raise NotAllowed(f"{self.driver.name} is no storage battery that can be told")
-        self.locked = locked
+        self.locking.wanted = locked
 
     @property
     def storage_locked(self) -> bool | None:
         """What the storage battery took or shows; None: not known."""
-        rule = self.driver.storage
-        if rule is None:
-            return None
-        return next(
-            (state for state, writes in ((True, rule.lock), (False, rule.unlock)) if self._in_force(writes)), None
-        )
+        return self.locking.state(self.driver, self._belief)
 
     def legal(self, setpoint_a: float) -> float:
         """Rounded down to the box's step and to what it can do at most; 0, a pause, if that is below its minimum."""
@@ -201,10 +193,9 @@ class Orders:
             yield from ((Urgency.LOWER, write) for write in steps[:1])
         yield from ((Urgency.LOWER, write) for write in self.recovering[:1])
         yield from ((Urgency.PREPARE, write) for write in self._preparations() if self._differs(write, now_s))
-        yield from ((Urgency.PREPARE, write) for write in self._storage_due(now_s))
-        change = self.phasing.due()
-        if change is not None:
-            yield Urgency.PREPARE, change
+        for change in (self.locking.due(self.driver, self._belief, now_s), self.phasing.due()):
+            if change is not None:
+                yield Urgency.PREPARE, change
         if not lowering:
             yield from ((Urgency.RAISE, write) for write in steps[:1])
         yield from ((Urgency.FEED, write) for write in self._food())
@@ -263,33 +254,7 @@ class Orders:
         return now_s - self._belief_s.get(write.register, -math.inf) >= rule.keep_every_s
 
     def _words(self, register: Register, value: float) -> Words:
-        return _encoded(register, value, self._exponents.get(register.scale_from or "", 0))
-
-    # -- storage batteries -------------------------------------------------------------------------------------------
-
-    def _storage_due(self, now_s: float) -> Iterator[Write]:
-        rule = self.driver.storage
-        if rule is None or self.locked is None:
-            return
-        every_s = rule.keep_every_s if self.locked and rule.keep_every_s is not None else math.inf
-        for write in self._possible(rule.lock if self.locked else rule.unlock):
-            if self._differs(write, now_s) or now_s - self._kept_s.get(write.register, now_s) >= every_s:
-                yield write
-                return
-
-    def _possible(self, writes: tuple[Write, ...]) -> Iterator[Write]:
-        """Those to registers that the device has: a value that it shows as unknown is one that it does not have."""
-        for write in writes:
-            register = self.driver.registers[write.register]
-            if register.scale_from is not None and register.scale_from not in self._exponents:
-                continue
-            known = self._belief.get(write.register)
-            if register.function is None or (known is not None and decode(register, known) is not None):
-                yield write
-
-    def _in_force(self, writes: tuple[Write, ...]) -> bool:
-        possible = tuple(self._possible(writes))
-        return bool(possible) and self._holds(possible)
+        return _encoded(register, value, self.locking.exponents.get(register.scale_from or "", 0))
 
     # -- what happened -----------------------------------------------------------------------------------------------
 
@@ -301,7 +266,7 @@ class Orders:
         for never in self.driver.never:
             if register.address < never.address + never.count and never.address < register.end:
                 raise NotAllowed(f"{register.name} must never be written: {never.why}")
-        value = decode(register, order.words, self._exponents.get(register.scale_from or "", 0))
+        value = decode(register, order.words, self.locking.exponents.get(register.scale_from or "", 0))
         if not isinstance(value, int | float):
             raise NotAllowed(f"{register.name} cannot be written with an unknown value")
         low = register.lowest if register.lowest is not None else -math.inf
@@ -324,7 +289,7 @@ class Orders:
         self._wrote_s = now_s
         self._retry_s.pop(name, None)
         self._belief[name] = order.words
-        self._belief_s[name] = self._kept_s[name] = now_s
+        self._belief_s[name] = now_s
         self.written[name] = self.written.get(name, 0) + 1
         if self.recovering and self.recovering[0].register == name:
             self.recovering = self.recovering[1:]
@@ -332,6 +297,7 @@ class Orders:
             self._started.add(name)
         self._feeds(order, now_s)
         self.phasing.acknowledged(name, now_s)
+        self.locking.acknowledged(name, now_s)
         if order.urgency in (Urgency.LOWER, Urgency.RAISE) and self._is_step(order):
             self._changed_s = now_s
             self._too_low_s = None
@@ -401,8 +367,7 @@ class Orders:
         """What a read showed that was asked at ``asked_s``. Gives the names of registers that somebody else changed."""
         foreign = []
         if self.driver.storage is not None:
-            scales = {register.scale_from for register in self.driver.registers.values()}
-            self._exponents |= {n: v for n, v in values.items() if n in scales and isinstance(v, int)}
+            self.locking.note_scales(self.driver, values)
         for name, seen in words.items():
             register = self.driver.registers[name]
             known = self._belief.get(name)
@@ -482,7 +447,7 @@ class Orders:
         self._started.clear()
         self._too_low_s = None
         self.recovering = ()
-        self._kept_s.clear()
+        self.locking.forget()
         self._paused_s = None
         self.phasing.forget()
         self.target_a = self.asked_a

@@ -13,8 +13,8 @@ from charging_manager.devices.driver import Driver, Kind, Value
 from charging_manager.errors import ConfigError
 from charging_manager.modbus.address import Address, parse_address
 
-SEES = ("grid", "solar", "load", "chargers")
-"""What a meter may measure: everything, the roof, the house without charging, some charge points."""
+SEES = ("grid", "solar", "load", "chargers", "storage")
+"""What a meter may measure: everything, the roof, the house without charging, some charge points, the battery."""
 
 
 @frozen
@@ -50,6 +50,8 @@ class SitePlan:
     house_a: tuple[float, float, float] | None = None
     """A fixed load instead of one that breathes."""
     roof: Mapping[str, float] = field(factory=dict)
+    battery: Mapping[str, float] = field(factory=dict)
+    """Arguments of Battery; there is one where a meter sees ``storage``."""
 
 
 def check_plan(plan: SitePlan, drivers: Mapping[str, Driver]) -> SitePlan:
@@ -90,7 +92,8 @@ def read_plan(path: Path) -> SitePlan:
         house = dict(data.pop("house", {}))
         held = house.pop("hold_a", None)
         house_a = None if held is None else (float(held[0]), float(held[1]), float(held[2]))
-        return SitePlan(devices, int(data.pop("seed", 1)), house, house_a, dict(data.pop("roof", {})))
+        seed, roof, battery = int(data.pop("seed", 1)), dict(data.pop("roof", {})), dict(data.pop("battery", {}))
+        return SitePlan(devices, seed, house, house_a, roof, battery)
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         raise ConfigError(str(path), f"is no plan of a site ({error}); docs/simulators.md shows one") from error
 

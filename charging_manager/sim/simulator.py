@@ -26,6 +26,7 @@ from charging_manager.sim.box import Box
 from charging_manager.sim.car import Car
 from charging_manager.sim.faults import Faults
 from charging_manager.sim.image import Entry, Image
+from charging_manager.sim.lock import Lock
 from charging_manager.sim.power import VOLTAGES, Flow
 from charging_manager.sim.shown import (
     MEASURED,
@@ -70,6 +71,7 @@ class Simulator:
         source: Callable[[], PhaseAmps] = lambda: NO_AMPS,
         shows: Mapping[str, Value] | None = None,
         early: str = "busy",
+        soc_pct: Callable[[], float] | None = None,
     ) -> None:
         self.unit = unit
         self.clock = clock
@@ -92,6 +94,8 @@ class Simulator:
         self.read_at_s: deque[float] = deque(maxlen=MOST_READS)
         """Of a meter: when it was read last."""
         self._still: dict[tuple[str, int], Value] = {}
+        self.lock = Lock(driver.storage, clock.seconds()) if driver.storage is not None else None
+        self._soc_pct = soc_pct
         self._channel = min(self.box.outlets) if self.box else 1
         self._last_request_s: MutableMapping[object, float] = WeakKeyDictionary()
         self._last_write_s: dict[Entry, float] = {}
@@ -207,7 +211,8 @@ class Simulator:
             if now_s - last_s < GRACE * self.driver.bus.write_gap_s:
                 self.early_writes += 1
                 raise DeviceRefused(BUSY, f"{register.name} was written a moment ago")
-            value = decode(register, part)
+            factor = self._value(register.scale_from, entry.channel) if register.scale_from else 0
+            value = decode(register, part, factor if isinstance(factor, int) else 0)
             if isinstance(value, int | float) and value != 0:
                 if register.lowest is not None and value < register.lowest:
                     raise DeviceRefused(ILLEGAL_VALUE, f"{register.name} takes no {value:g}")
@@ -222,6 +227,8 @@ class Simulator:
             self._remember(self.writes, {"at_s": round(now_s, 3), "register": register.name, "value": value})
             if self.box is not None:
                 self.box.write(register.name, entry.channel, value, now_s)
+            if self.lock is not None:
+                self.lock.write(register.name, value, now_s)
         return []
 
     @staticmethod
@@ -245,6 +252,10 @@ class Simulator:
             return None
         seen = self._measured(channel)
         box = self.box
+        if self.lock is not None and name in self.lock.stored:
+            return self.lock.stored[name]
+        if name == "soc_pct" and self._soc_pct is not None:
+            return self._soc_pct()
         if box is None:
             value = measured_value(name, seen, self.driver.unsigned_currents)
         else:
@@ -336,6 +347,8 @@ class Simulator:
         }
         if self.flow is not None:
             told["current_a"] = [round(a, 4) for a in self.flow.current_a]
+            if self.lock is not None:
+                told["locked"] = self.lock.locked(now_s)
             told["extra_a"] = list(self.extra_a)
             told["read_at_s"] = list(self.read_at_s)
             told["power_w"] = round(sum(self.flow.power_w), 2)

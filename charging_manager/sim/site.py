@@ -15,6 +15,7 @@ from charging_manager.devices.driver import Driver, Kind
 from charging_manager.errors import ConfigError
 from charging_manager.modbus.address import Address, RtuAddress
 from charging_manager.model.units import NO_AMPS, PhaseAmps
+from charging_manager.sim.battery import Battery
 from charging_manager.sim.car import Car
 from charging_manager.sim.house import House, Roof
 from charging_manager.sim.life import Visits
@@ -40,6 +41,7 @@ class SimulatedSite(Service):
         self.house = House(plan.seed, **plan.house)
         self.house.held_a = plan.house_a
         self.roof = Roof(plan.seed, **plan.roof)
+        self.battery = Battery(**plan.battery) if any(each.sees == "storage" for each in plan.devices) else None
         self.simulators: dict[str, Simulator] = {}
         self.visits: dict[str, Visits] = {}
         self.addresses: dict[str, str] = {}
@@ -60,6 +62,7 @@ class SimulatedSite(Service):
             source=self._source(device),
             shows=device.shows,
             early=device.early,
+            soc_pct=self._soc_pct if device.sees == "storage" else None,
         )
         if driver.kind is not Kind.CHARGER:
             return
@@ -82,11 +85,31 @@ class SimulatedSite(Service):
         return totals[0], totals[1], totals[2]
 
     def grid_a(self) -> PhaseAmps:
-        """What flows through the grid connection: house and charging, less solar. Positive is consumption."""
-        now_s = self._reactor.seconds()
-        parts = zip(self.house.load_a(now_s), self.charging_a(), self.roof_a(), strict=True)
+        """What flows through the grid connection: house, charging and storage, less solar. Positive is consumption."""
+        self._advance_battery()
+        parts = zip(self._net_a(), self.battery_a(), strict=True)
+        one, two, three = (net + battery for net, battery in parts)
+        return one, two, three
+
+    def battery_a(self) -> PhaseAmps:
+        """What the storage battery draws; negative while it gives."""
+        return NO_AMPS if self.battery is None else self.battery.flows_a
+
+    def _net_a(self) -> PhaseAmps:
+        parts = zip(self.house.load_a(self._reactor.seconds()), self.charging_a(), self.roof_a(), strict=True)
         one, two, three = (house + cars - sun for house, cars, sun in parts)
         return one, two, three
+
+    def _advance_battery(self) -> None:
+        if self.battery is None:
+            return
+        now_s = self._reactor.seconds()
+        locks = [simulator.lock for simulator in self.simulators.values() if simulator.lock is not None]
+        self.battery.locked = any(lock.locked(now_s) for lock in locks)
+        self.battery.advance(self._net_a(), now_s)
+
+    def _soc_pct(self) -> float:
+        return 0.0 if self.battery is None else self.battery.soc_pct
 
     def roof_a(self) -> PhaseAmps:
         """What the roof gives; nothing at a site without a meter for it."""
@@ -102,6 +125,9 @@ class SimulatedSite(Service):
                 one, two, three = self.roof_a()
                 return -one, -two, -three
             self._advance_chargers()
+            if device.sees == "storage":
+                self._advance_battery()
+                return self.battery_a()
             return self.charging_a(*device.chargers) if device.sees == "chargers" else self.grid_a()
 
         def own_a() -> PhaseAmps:
@@ -123,6 +149,7 @@ class SimulatedSite(Service):
             visits.advance(now_s)
         for simulator in self.simulators.values():
             simulator.advance()
+        self._advance_battery()
 
     # -- service -----------------------------------------------------------------------------------------------------
 
@@ -173,6 +200,8 @@ class SimulatedSite(Service):
             "house_a": [round(amps, 3) for amps in self.house.load_a(now_s)],
             "solar_a": [round(amps, 3) for amps in self.roof_a()],
             "charging_a": [round(amps, 3) for amps in self.charging_a()],
+            "storage_a": [round(amps, 3) for amps in self.battery_a()],
+            "storage_pct": None if self.battery is None else round(self.battery.soc_pct, 3),
             "grid_a": [round(amps, 3) for amps in self.grid_a()],
             "devices": {
                 name: simulator.truth() | {"address": self.addresses.get(name)}
@@ -188,6 +217,8 @@ class SimulatedSite(Service):
                 self.house.held_a = _three(key, value)
             elif key == "solar_a":
                 self.roof.held_a = _three(key, value)
+            elif key == "storage_pct" and self.battery is not None:
+                self.battery.soc_pct = three_amps(key, (value, 0, 0))[0]
             elif key == "visits":
                 for visits in self.visits.values():
                     visits.paused = not value

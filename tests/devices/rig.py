@@ -192,7 +192,11 @@ class Box:
 
     def _write(self, function: int, address: int, words: list[int]) -> None:
         for register in self.driver.registers.values():
-            if register.write_function == function and register.address == address and register.count == len(words):
+            if (register.write_function, register.address + self.offset, register.count) == (
+                function,
+                address,
+                len(words),
+            ):
                 break
         else:
             raise DeviceRefused(2, "nothing can be written there")
