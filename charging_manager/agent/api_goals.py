@@ -139,7 +139,7 @@ def forecast(site: RunningSite, name: str, goal: Goal, language: str) -> dict[st
     if cycle is None:
         return None
     image = evolve(cycle.image, last_plan=cycle.plan, outside=site.outside.view())
-    wish = evolve(wishes(site.config.current, site.book).get(name, Wish()), goal=goal)
+    wish = evolve(wishes(site.config.current, site.book, site.readings.last).get(name, Wish()), goal=goal)
     planned = foresee(image, name, goal, wish)
     if planned is None:
         return None

@@ -175,6 +175,14 @@ class ModeBody:
 
 
 @frozen
+class VehicleBody:
+    """Of the vehicle that is plugged in, until it is unplugged. Both null: forget it."""
+
+    soc_pct: float | None = None
+    capacity_wh: float | None = None
+
+
+@frozen
 class OverrideBody:
     """Until the car is unplugged: at most this current (0 pauses), or another mode. Null ends it."""
 

@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from attrs import evolve, field, frozen
 
-from charging_manager.agent.goals_config import check_goals
+from charging_manager.agent.goals_config import check_goals, check_vehicles
 from charging_manager.agent.grid_config import check_grid, check_inputs
 from charging_manager.clocks import zone
 from charging_manager.errors import ConfigError
@@ -29,6 +29,7 @@ from charging_manager.model.site import (
     StorageRole,
     check_site,
 )
+from charging_manager.model.vehicle import Vehicle
 from charging_manager.tariffs.checks import check_sun, check_tariff
 from charging_manager.tariffs.settings import SunSettings, TariffSettings
 from charging_manager.words import LANGUAGES
@@ -137,6 +138,8 @@ class Configuration:
     """By charge point."""
     tariff: TariffSettings = field(factory=TariffSettings)
     sun_forecast: SunSettings = field(factory=SunSettings)
+    vehicles: Mapping[str, Vehicle] = field(factory=dict)
+    """By charge point, what somebody said of the vehicle there."""
     inputs: Mapping[str, Input] = field(factory=dict)
     grid: GridSettings = field(factory=GridSettings)
 
@@ -246,6 +249,7 @@ def check_configuration(config: Configuration) -> Configuration:
     check_goals(config.goals, boxes)
     check_tariff(config.tariff)
     check_sun(config.sun_forecast)
+    check_vehicles(config.vehicles)
     return config
 
 

@@ -21,6 +21,7 @@ from charging_manager.model.grid import GridSettings
 from charging_manager.model.input import Input
 from charging_manager.model.rule import Rule
 from charging_manager.model.site import SolarSettings
+from charging_manager.model.vehicle import Vehicle
 from charging_manager.tariffs.settings import SunSettings, TariffSettings
 
 DOCUMENTS: Mapping[str, Any] = {
@@ -33,6 +34,7 @@ DOCUMENTS: Mapping[str, Any] = {
     "goals": dict[str, Goal],
     "tariff": TariffSettings,
     "sun_forecast": SunSettings,
+    "vehicles": dict[str, Vehicle],
     "inputs": dict[str, Input],
     "grid": GridSettings,
 }

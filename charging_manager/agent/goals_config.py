@@ -1,4 +1,4 @@
-"""Do goals make sense? Raises ConfigError with the key path and remedy."""
+"""Do goals, and what is said of vehicles, make sense? Raises ConfigError with the key path and remedy."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Container, Mapping
 
 from charging_manager.errors import ConfigError
 from charging_manager.model.goal import Goal
+from charging_manager.model.vehicle import Vehicle
 
 MOST_WH = 500_000.0
 """No car's battery is larger; beyond it numbers come from mistakes."""
@@ -30,3 +31,13 @@ def check_goals(goals: Mapping[str, Goal], charge_points: Container[str]) -> Non
             raise ConfigError(f"{where}.by", "a time of the day like 07:00, in the site's own time")
         if goal.on is None and (not goal.days or not goal.days <= frozenset(range(7))):
             raise ConfigError(f"{where}.days", "one weekday at least, from 0 (Monday) to 6")
+
+
+def check_vehicles(vehicles: Mapping[str, Vehicle]) -> None:
+    """Raises: ConfigError with the key path and remedy."""
+    for name, vehicle in vehicles.items():
+        where = f"vehicles.{name}"
+        if vehicle.soc_pct is not None and not 0.0 <= vehicle.soc_pct <= 100.0:  # NaN is neither
+            raise ConfigError(f"{where}.soc_pct", "a number of percent from 0 to 100, or empty")
+        if vehicle.capacity_wh is not None and not 1000.0 <= vehicle.capacity_wh <= MOST_WH:
+            raise ConfigError(f"{where}.capacity_wh", "a number of watt-hours from 1000 to 500000, or empty")

@@ -22,7 +22,7 @@ from charging_manager.words import say
 API_MAJOR = 1
 FEATURES = (
     *(f"mode:{mode.value}" for mode in AVAILABLE_MODES),
-    *("override", "goals", "tariff", "devices", "site", "users", "cloud", "sessions", "log", "drivers"),
+    *("override", "vehicle", "goals", "tariff", "devices", "site", "users", "cloud", "sessions", "log", "drivers"),
     *("inputs", "grid-operator", "rules"),
 )
 API = {"major": API_MAJOR, "features": list(FEATURES)}
@@ -173,6 +173,7 @@ def _charge_point(box: DeviceSettings, facts: Facts) -> Json:
     mode = facts.config.effective_mode(box)
     ruling = ruling_of(facts.cycle.plan, box.id) if facts.cycle else None
     lowered = ruling if ruling is not None and lower_mode(mode, ruling.mode) is not mode else None
+    wish = facts.cycle.image.wishes.get(box.id) if facts.cycle else None
     return {
         "id": box.id,
         "name": box.name,
@@ -191,6 +192,8 @@ def _charge_point(box: DeviceSettings, facts: Facts) -> Json:
         "session_wh": _round(_session_wh(box.id, fresh, facts), 0),
         "because": facts.because(setpoint.because) if setpoint else None,
         "override_a": override.current_a if override else None,
+        "soc_pct": _round(wish.soc_pct, 1) if wish else None,
+        "capacity_wh": wish.capacity_wh if wish else None,
         "override_mode": override.mode.value if override and override.mode else None,
         "min_a": box.min_a,
         "max_a": box.max_a,

@@ -202,7 +202,7 @@ class RunningSite:
             self._site,
             config.current_overrides(),
             self._fallbacks,
-            wishes(config, self.book),
+            wishes(config, self.book, self.readings.last),
             self.outside.view(),
             self.now().astimezone(zone(config.timezone)),
         )
@@ -258,11 +258,14 @@ class RunningSite:
                 self._end_override(step.session.charge_point)
 
     def _end_override(self, charge_point: str) -> None:
-        if charge_point not in self.config.current.overrides:
+        config = self.config.current
+        if charge_point not in config.overrides and charge_point not in config.vehicles:
             return
 
         def without(config: Configuration) -> Configuration:
-            return evolve(config, overrides={k: v for k, v in config.overrides.items() if k != charge_point})
+            overrides = {k: v for k, v in config.overrides.items() if k != charge_point}
+            vehicles = {k: v for k, v in config.vehicles.items() if k != charge_point}
+            return evolve(config, overrides=overrides, vehicles=vehicles)
 
         Deferred.fromCoroutine(self.config.change(without)).addErrback(
             lambda failure: (
