@@ -20,6 +20,8 @@ from charging_manager.tariffs.mapping import a_number
 from charging_manager.tariffs.rows import MOST_ROWS, Row, at_row, in_zone
 
 LARGEST = 1024 * 1024
+PER_KWH = 0.001
+"""Market documents are per MWh, files of our own per kWh."""
 VALUES = ("price", "power_w", "value")
 _RESOLUTION = re.compile(r"PT(\d+)([MH])")
 
@@ -147,5 +149,5 @@ def _period(period: ElementTree.Element, before: int) -> list[Row]:
     rows, value = [], 0.0
     for at in range(count):
         value = points.get(at + 1, value)
-        rows.append(Row(before + at + 1, start_at + at * step, start_at + (at + 1) * step, value))
+        rows.append(Row(before + at + 1, start_at + at * step, start_at + (at + 1) * step, value * PER_KWH))
     return rows

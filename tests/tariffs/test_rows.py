@@ -120,7 +120,7 @@ ENTSOE = """<?xml version="1.0" encoding="UTF-8"?>
 
 def test_a_market_document_repeats_what_it_leaves_out() -> None:
     rows = read_file(ENTSOE.encode(), PARIS)
-    slots = price_slots(rows, EUR, 0.001)
+    slots = price_slots(rows, EUR, 1.0)
     assert [one.price for one in slots] == [0.0905, 0.0905, -0.01]
     assert slots[0].start_at == utc("2026-05-05 22:00")
 

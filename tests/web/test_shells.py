@@ -42,7 +42,20 @@ def files_of(shell: Path) -> list[str]:
 
 def test_there_are_the_pages_that_the_contract_names() -> None:
     names = {f"{path.parent.name}/{path.stem}" for path in SHELLS}
-    agent = {"login", "setup", "overview", "devices", "site", "users", "remote", "sessions", "system", "grid", "rules"}
+    agent = {
+        "login",
+        "setup",
+        "overview",
+        "devices",
+        "site",
+        "users",
+        "remote",
+        "sessions",
+        "system",
+        "grid",
+        "tariff",
+        "rules",
+    }
     assert names == {f"agent/{name}" for name in agent} | {"cloud/login", "cloud/cloud-admin"}
 
 

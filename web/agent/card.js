@@ -6,6 +6,7 @@ import { modeName, MODES, said, statusName } from "../common/modes.js";
 import { announce, Button, ProblemBox, useTask } from "../common/parts.js";
 import { Component, html, useId, useState } from "../common/ui.js";
 import { t } from "../common/words.js";
+import { GoalPanel } from "./goal.js";
 
 /** @typedef {import("../common/types.js").ChargePoint} ChargePoint */
 
@@ -14,14 +15,17 @@ export function modesOf(point) {
   return MODES.filter((mode) => has(`mode:${mode}`) || mode === point.mode);
 }
 
-/** @param {{point: ChargePoint}} props */
+/** Choosing plan asks for its goal first. @param {{point: ChargePoint}} props */
 function ModeChoice({ point }) {
   const task = useTask();
+  const [asking, setAsking] = useState(false);
   const [wish, setWish] = useState(/** @type {string|null} */ (null));
   const name = useId();
   /** @param {string} mode */
-  const choose = (mode) =>
-    task.run(async () => {
+  const choose = (mode) => {
+    setAsking(mode === "plan");
+    if (mode === "plan") return;
+    void task.run(async () => {
       setWish(mode);
       try {
         await put(`/charge-points/${encodeURIComponent(point.id)}/mode`, { mode });
@@ -31,7 +35,8 @@ function ModeChoice({ point }) {
         throw error;
       }
     });
-  const shown = task.busy && wish ? wish : point.mode;
+  };
+  const shown = asking ? "plan" : task.busy && wish ? wish : point.mode;
   return html`<fieldset class="choice" disabled=${task.busy}>
       <legend class="unseen">${t("Mode")}</legend>
       ${modesOf(point).map(
@@ -40,7 +45,10 @@ function ModeChoice({ point }) {
           <span>${modeName(mode)}</span></label>`,
       )}
     </fieldset>
-    <${ProblemBox} problem=${task.problem} />`;
+    <${ProblemBox} problem=${task.problem} />
+    ${asking || point.mode === "plan"
+      ? html`<${GoalPanel} id=${point.id} code=${point.because?.code ?? ""} edit=${asking} onClose=${() => setAsking(false)} />`
+      : null}`;
 }
 
 /** What somebody set by hand. @param {ChargePoint} point */

@@ -42,6 +42,7 @@ function menuItems() {
       { name: "devices.htm", text: t("Devices") },
       { name: "site.htm", text: t("Site") },
       { name: "rules.htm", text: t("Rules") },
+      { name: "tariff.htm", text: t("Tariff") },
       { name: "grid.htm", text: t("Grid operator") },
       { name: "users.htm", text: t("Users") },
       { name: "remote.htm", text: t("Cloud service") },
