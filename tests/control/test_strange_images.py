@@ -10,12 +10,16 @@ from hypothesis import given
 
 from charging_manager.control.because import sentence
 from charging_manager.control.decide import Rules, decide
+from charging_manager.model.outside import Dimming, Outside
 from charging_manager.model.plan import Plan, SiteImage
 from charging_manager.model.reading import Obedience, Reading, Status
 from charging_manager.model.site import Meter, MeterRole, Mode, Site
+from charging_manager.model.wish import Wish
 from tests.support.strategies import examples, seeds, sites
 
 AMPS = (0.0, -0.1, 3.0, 6.0, 16.04, 32.0, 40.0, None, math.nan, math.inf, -math.inf, 65535.0)
+
+VOLTS = (None, 0.0, 229.0, 241.5, 65535.0, math.nan, math.inf)
 
 
 def strange_site(site: Site, chance: random.Random) -> Site:
@@ -39,21 +43,27 @@ def strange_site(site: Site, chance: random.Random) -> Site:
 def strange_reading(name: str, at_s: float, chance: random.Random, *, box: bool) -> Reading:
     one, two, three = (chance.choice(AMPS) for _ in range(3))
     status = chance.choice([None, *Status]) if box else None
-    energy = chance.choice([None, 0.0, 5e6])
-    return Reading(name, at_s, (one, two, three), energy_wh=energy, session_wh=energy, status=status)
+    volts = (chance.choice(VOLTS), chance.choice(VOLTS), chance.choice(VOLTS))
+    energy, watts = chance.choice([None, 0.0, 5e6, math.nan, -math.inf]), chance.choice([None, 0.0, math.nan, math.inf])
+    return Reading(name, at_s, (one, two, three), volts, watts, energy, session_wh=energy, status=status)
 
 
 def strange_obedience(chance: random.Random) -> Obedience:
-    fallback = chance.choice([None, 0.0, 6.0, 16.0])
+    fallback = chance.choice([None, 0.0, 6.0, 16.0, math.nan])
     return Obedience(
         chance.choice([0.0, 16.0, 32.0]),
         chance.choice([None, 0.0, 6.0, 32.0]),
-        chance.choice([None, 0.0, 6.0, 32.0]),
+        chance.choice([None, 0.0, 6.0, 32.0, math.nan]),
         fallback,
         None if fallback is None else chance.choice([0.0, 30.0]),
         chance.random() < 0.7,
         chance.choice([None, 0.0, 0.1, 8.0, 90.0]),
     )
+
+
+def strange_wish(chance: random.Random) -> Wish:
+    number = chance.choice([None, 0.0, 50.0, math.nan, -math.inf])
+    return Wish(priority=chance.choice([None, -5, 5]), soc_pct=number, capacity_wh=number, session_wh=number or 0.0)
 
 
 @given(sites(), seeds())
@@ -79,7 +89,14 @@ def test_a_decision_comes_out_of_any_image(site: Site, seed: int) -> None:
         overrides = {
             name: chance.choice([0.0, 5.9, 10.0, 99.0]) for name in site.charge_points if chance.random() < 0.2
         }
-        last = decide(SiteImage(now_s, number, site, dict(history), obedience, last, overrides), Rules())
+        wishes = {name: strange_wish(chance) for name in site.charge_points if chance.random() < 0.2}
+        dimming = (
+            Dimming(chance.choice([0.0, 4200.0, math.nan, -1.0, math.inf]), "api") if chance.random() < 0.2 else None
+        )
+        image = SiteImage(
+            now_s, number, site, dict(history), obedience, last, overrides, wishes, evolve(Outside(), dimming=dimming)
+        )
+        last = decide(image, Rules())
         assert set(last.setpoints) == set(site.charge_points)
         assert [violation for violation in last.violations if not violation.startswith("I3")] == []
         for name, setpoint in last.setpoints.items():

@@ -138,7 +138,7 @@ function FurtherLimits({ draft, problem, onChange }) {
     </div>
     <div class="three">
       <${SelectField} label=${t("Breaker curve")} name=${`${draft.id}.curve`} value=${draft.curve} onValue=${set("curve")} problem=${problem}
-        options=${[["", t("not entered")], ["B", "B"], ["C", "C"]]} />
+        options=${[["", t("not entered")], ["B", "B (3–5 ×)"], ["C", "C (5–10 ×)"]]} />
       ${draft.curve
         ? html`<${TextField} label=${t("Rated current, A")} name=${`${draft.id}.rated_a`} inputmode="decimal" required value=${draft.rated}
             onValue=${set("rated")} problem=${problem} />`
