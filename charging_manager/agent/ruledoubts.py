@@ -12,7 +12,7 @@ from attrs import frozen
 
 from charging_manager.agent.config import Configuration, DeviceSettings, Kind
 from charging_manager.agent.picture import Sentence
-from charging_manager.control.facts import NOMINAL_V
+from charging_manager.control.wiring import NOMINAL_V
 from charging_manager.model.mode import Mode
 from charging_manager.model.outside import PriceLevel
 from charging_manager.model.rule import LEAST_FIRST, Rule

@@ -14,12 +14,12 @@ from attrs import field, frozen
 
 from charging_manager.control.prices import level_now, price_now
 from charging_manager.control.rules import Rules
+from charging_manager.control.wiring import NOMINAL_V
 from charging_manager.model.outside import PriceLevel
 from charging_manager.model.plan import SiteImage
 from charging_manager.model.reading import Reading, Status
-from charging_manager.model.site import MeterRole, Site
+from charging_manager.model.site import MeterRole, Site, StorageRole
 
-NOMINAL_V = 230.0
 _MOST_W = 1e8
 
 
@@ -98,10 +98,22 @@ def _grid_w(image: SiteImage, frozen_meters: Container[str], rules: Rules) -> fl
 
 
 def _surplus_w(image: SiteImage, grid_w: float | None, rules: Rules) -> float | None:
-    """What flows back, and what cars take already: without them it would flow back too."""
+    """What flows back, and what cars take already: without them it would flow back too.
+
+    What a storage battery gives is no sun; what it takes is left to it, unless it is there for cars too. A battery that
+    is not known may be giving all of it.
+    """
     if grid_w is None:
         return None
     taken_w = 0.0
+    for meter in image.site.meters.values():
+        if meter.role is MeterRole.STORAGE:
+            newest = _fresh(image, meter.id, rules)
+            storage_w = None if newest is None else _plausible(newest.power_w)
+            if storage_w is None:
+                return None
+            if storage_w < 0.0 or meter.storage is StorageRole.ALL:
+                taken_w += storage_w
     for name, point in image.site.charge_points.items():
         newest = _fresh(image, name, rules)
         if newest is not None and newest.status is Status.CHARGING and not point.out_of_service:

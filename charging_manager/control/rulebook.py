@@ -14,8 +14,10 @@ from operator import or_
 from attrs import field, frozen
 
 from charging_manager.control.conditions import BREATHING, Part, parts_of
-from charging_manager.control.facts import NOMINAL_V, Fact
+from charging_manager.control.facts import Fact
+from charging_manager.control.wiring import NOMINAL_V
 from charging_manager.model.mode import Mode
+from charging_manager.model.plan import Because
 from charging_manager.model.rule import LEAST_FIRST, Match, Rule
 from charging_manager.model.site import Site
 
@@ -39,6 +41,17 @@ class Ruling:
     mode_by: str = ""
     pause_by: str = ""
     """Empty: no rule pauses it."""
+    _said: dict[tuple[str, float], Because] = field(factory=dict, eq=False, repr=False)
+    """Said before: the same words for all whom it holds to the same current."""
+
+    def holds_to(self, amps: float, rule: str) -> Because:
+        """The reason of one that is held to so much."""
+        said = self._said.get((rule, amps))
+        if said is None:
+            if len(self._said) >= _MOST_SAID:
+                self._said.clear()
+            said = self._said[rule, amps] = Because("rule-limit", {"rule": rule, "amps": amps})
+        return said
 
     def most_a(self, phases: int) -> tuple[float, str]:
         """The most per phase for a car on so many phases, and the rule that says so; inf where none does."""

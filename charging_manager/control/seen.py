@@ -351,6 +351,6 @@ def _cap(seen: Seen, hardware_max_a: float, overrides: Mapping[str, float]) -> f
                 else:
                     seen.because = Because("rule-too-low", {"rule": rule, "amps": most, "least": seen.outlet.lowest_a})
                 return 0.0
-            seen.capped = Because("rule-limit", {"rule": rule, "amps": cap})
+            seen.capped = seen.ruling.holds_to(cap, rule)
     wants = seen.last_a if seen.unsure else seen.past.wants_a
     return cap if wants is None or wants > cap else wants

@@ -15,7 +15,7 @@ from charging_manager.model.outside import Outside, PriceLevel, Prices, PriceSlo
 from charging_manager.model.plan import SiteImage
 from charging_manager.model.reading import Reading, Status
 from charging_manager.model.rule import Condition, Unknown
-from charging_manager.model.site import ChargePoint, Circuit, Meter, MeterRole, Site, check_site
+from charging_manager.model.site import ChargePoint, Circuit, Meter, MeterRole, Site, StorageRole, check_site
 from charging_manager.model.wish import Wish
 
 PARIS = ZoneInfo("Europe/Paris")
@@ -200,6 +200,27 @@ def test_facts_are_what_the_readings_say() -> None:
     assert known.grid_w == -1500.0
     assert known.surplus_w == 1500.0 + 4000.0 + 2300.0
     assert known.charging == (2, 2)
+
+
+@pytest.mark.parametrize(
+    ("role", "storage_w", "expected"),
+    [
+        (StorageRole.HOUSE, -3000.0, 2500.0),  # 3 of the 4 kW of the car come from the battery
+        (StorageRole.ALL, -3000.0, 2500.0),
+        (StorageRole.HOUSE, 2000.0, 5500.0),  # it is filled before cars
+        (StorageRole.ALL, 2000.0, 7500.0),
+        (StorageRole.HOUSE, None, None),
+    ],
+)
+def test_what_a_battery_gives_is_no_sun(role: StorageRole, storage_w: float | None, expected: float | None) -> None:
+    battery = Meter("store", "Store", "main", MeterRole.STORAGE, storage=role)
+    now = image(
+        grid=Reading("grid", 99.0, power_w=-1500.0),
+        store=Reading("store", 99.0, power_w=storage_w),
+        one=Reading("one", 99.0, power_w=4000.0, status=Status.CHARGING),
+    )
+    now = evolve(now, site=evolve(SITE, meters={**SITE.meters, "store": battery}))
+    assert gather(now, EVERYTHING, (), Rules()).surplus_w == expected
 
 
 def test_a_silent_or_frozen_meter_tells_nothing_and_nonsense_neither() -> None:
