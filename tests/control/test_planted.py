@@ -72,7 +72,7 @@ def borne() -> Site:
 
 
 def adventures(site: Site | None = None) -> None:
-    for seed in SEEDS:
+    for seed in SEEDS if site is None else SEEDS[:8]:
         live(set_out(site or garage(), seed), 25)
 
 
@@ -80,7 +80,7 @@ def breathing() -> None:
     """Two cars that leave the breaker cool, and a house that goes above the limit for long, and for less long."""
     site = borne()
     points = {name: evolve(site.charge_points[name], phases=(0, 1, 2), max_a=10.0) for name in "ab"}
-    for seed in SEEDS[:6]:
+    for seed in SEEDS[:4]:
         world = set_out(evolve(site, charge_points=points), seed)
         for box in world.boxes.values():
             box.car, box.fallback_a, box.fallback_after_s = Car(), 0.0, 30.0
@@ -94,7 +94,7 @@ def breathing() -> None:
 
 @pytest.mark.parametrize("site", [garage, bounded, borne])
 def test_without_a_mistake_the_adventures_pass(site: Callable[[], Site]) -> None:
-    adventures(site())
+    adventures(None if site is garage else site())
 
 
 def test_without_a_mistake_a_breathing_house_is_borne() -> None:

@@ -26,7 +26,7 @@ def test_the_promises_hold_over_two_hundred_thousand_cycles() -> None:
 
     @given(ruled_sites(), seeds())
     @settings(
-        max_examples=wanted // 240,
+        max_examples=wanted // 265,
         deadline=None,
         derandomize=not LONG,
         database=None,
