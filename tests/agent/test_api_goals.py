@@ -112,6 +112,13 @@ def test_a_charge_by_state_of_charge_that_nobody_tells_is_named(agent: WholeAgen
     assert (said["feasible"], said["need_wh"], said["because"]["code"]) == (None, None, "plan-no-soc")
 
 
+def test_the_forecast_knows_what_the_box_says_of_the_car(agent: WholeAgent) -> None:
+    agent.devices["garage"].values["values"] = {"soc_pct": 50.0}
+    agent.run(5)
+    said = agent.json("PUT", PATH, {"by": "07:00", "soc_pct": 80, "capacity_wh": 45000})["forecast"]
+    assert (said["feasible"], said["need_wh"]) == (True, 15000)
+
+
 def test_goals_outlive_a_restart_and_go_with_their_charge_point() -> None:
     goal = Goal(time(6, 30), 5000.0, None, frozenset({4}), date(2026, 5, 8), Prefer.GREEN, None)
     config = house(box("garage"), goals={"garage": goal})
