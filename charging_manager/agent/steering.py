@@ -20,7 +20,9 @@ from charging_manager.model.wish import Wish
 _FAILURES_BEFORE_FALLBACK = 3
 
 HASTE_EVERY_S = 0.1
-"""So long at least lies between two decisions, however much haste there is."""
+"""So long at least lies between two decisions, however much haste there is,"""
+HASTE_SHARE = 4.0
+"""and so many times as long as the last one took: on a machine that is too small, haste must not eat up the polls."""
 
 
 @frozen
@@ -112,7 +114,8 @@ class Steering:
     def hurry(self) -> None:
         """Decide in this turn of the reactor, or as soon after the last decision as may be; several calls are one."""
         if self._hurried is None and self._loop.running:
-            wait_s = self._decided_s + HASTE_EVERY_S - self._clock.seconds()
+            took_s = self.last.duration_s if self.last is not None else 0.0
+            wait_s = self._decided_s + max(HASTE_EVERY_S, HASTE_SHARE * took_s) - self._clock.seconds()
             self._hurried = self._clock.callLater(max(0.0, wait_s), self.run_once)
 
     def _wait_for_the_loop(self) -> None:

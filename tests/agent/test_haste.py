@@ -69,6 +69,18 @@ def test_haste_has_its_bounds() -> None:
     assert min(apart) > 0.0
 
 
+def test_a_slow_machine_is_not_hurried_off_its_feet() -> None:
+    judge = Judge()
+    steering, clock, _, _ = steered(judge)
+    assert steering.last is not None
+    steering.last = evolve(steering.last, duration_s=0.2)
+    steering.hurry()
+    clock.advance(0.7)
+    assert len(judge.images) == 1
+    clock.advance(0.15)
+    assert len(judge.images) == 2
+
+
 def test_who_stopped_hurries_no_more() -> None:
     judge = Judge()
     steering, clock, _, _ = steered(judge)
