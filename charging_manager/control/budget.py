@@ -18,7 +18,7 @@ from charging_manager.control.memory import House, Memory, Overdraft, Watch
 from charging_manager.control.meters import good_readings, see_frozen, watch_meter
 from charging_manager.control.power import add_feeders, add_powers
 from charging_manager.control.rules import Rules
-from charging_manager.control.seen import Seen
+from charging_manager.control.seen import Seen, keep
 from charging_manager.control.wiring import ALL, Wiring
 from charging_manager.model.plan import SiteImage
 from charging_manager.model.units import PhaseAmps
@@ -65,7 +65,7 @@ def weigh(
             measured[at + 2] += three
             drawing[outlet.circuit] += 1
         if seen.bits != ALL or seen.excess_a:
-            _keep(seen, fixed, at)
+            keep(seen, fixed, at)
         if seen.bits != ALL:
             unbalanced[0] += one
             unbalanced[1] += two
@@ -181,15 +181,6 @@ def _unbalance(wiring: Wiring, unbalanced: list[float], everyone: list[Seen], li
                 amps = seen.worst_a[phase] if seen.bits >> phase & 1 else 0.0
                 lines.rise[at + phase] -= amps
                 lines.room[at + phase] -= amps if seen.silent else 0.0
-
-
-def _keep(seen: Seen, fixed: list[float], at: int) -> None:
-    """What it draws beside its setpoint: a margin on phases that its car does not use, excess on those it does."""
-    for phase in (0, 1, 2):
-        if seen.bits >> phase & 1:
-            fixed[at + phase] += min(seen.excess_a, max(0.0, seen.worst_a[phase] - seen.last_a))
-        else:
-            fixed[at + phase] += seen.worst_a[phase]
 
 
 def _watch_all(

@@ -37,9 +37,10 @@ def decide(image: SiteImage, rules: Rules) -> Plan:
     if memory is None:
         memory = Memory(wire(image.site))
     wiring, tree_s = memory.wiring, memory.tree_s
-    dimmed = image.outside.dimming is not None
-    if wiring.site is not image.site or wiring.dimmed is not dimmed:
-        wiring = wire(image.site, dimmed=dimmed)
+    order = image.outside.dimming
+    dimmed, held = order is not None, order.charge_points if order is not None else None
+    if wiring.site is not image.site or wiring.dimmed is not dimmed or wiring.held != held:
+        wiring = wire(image.site, dimmed=dimmed, held=held)
         tree_s = image.now_s if wiring.circuits != memory.wiring.circuits else tree_s
 
     instants = compare(memory.instants, image.now_s, image.now_at)
@@ -113,7 +114,7 @@ def _look_at_all(image: SiteImage, wiring: Wiring, memory: Memory, ruled: Ruled,
                 None if known is None else known.current_a,
                 rules,
                 ruled.by_point.get(name),
-                wiring.heavy[outlet.circuit],
+                wiring.heavy_of(outlet),
             )
         )
     return everyone

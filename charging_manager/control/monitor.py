@@ -15,7 +15,7 @@ from charging_manager.control.budget import Lines, up_the_tree
 from charging_manager.control.rules import Rules
 from charging_manager.control.seen import Seen
 from charging_manager.control.turns import pause_left_s
-from charging_manager.control.wiring import Wiring, floor_step
+from charging_manager.control.wiring import Of, Wiring, floor_step
 from charging_manager.model.units import NO_AMPS
 
 SLACK_A = 0.001
@@ -43,7 +43,6 @@ def check(
                 violations.append(f"I1: {seen.id} is out of service and got {amps:g} A")
             continue
         at = 3 * outlet.circuit
-        bits = seen.bits
         if not amps:
             if seen.cap_a <= 0.0 and seen.worst_a == NO_AMPS:
                 continue
@@ -60,22 +59,7 @@ def check(
             violations.append(f"I4: {seen.id} got {amps:g} A, outside {outlet.lowest_a:g} to {outlet.highest_a:g} A")
         elif abs(floor_step(amps, outlet.point.step_a) - amps) > SLACK_A:
             violations.append(f"I4: {seen.id} got {amps:g} A, not a step of {outlet.point.step_a:g} A")
-        for phase, may in enumerate(seen.worst_a):
-            line = at + phase
-            if bits >> phase & 1:
-                worst[line] += may if may > amps else amps
-                if seen.silent:
-                    obeyed[line] += may
-                else:
-                    obeyed[line] += amps
-                    if seen.excess_a:
-                        obeyed[line] += min(seen.excess_a, max(0.0, may - seen.last_a))
-                lit[line] += amps
-                if amps > seen.last_a:
-                    raised[line] += amps
-            elif may:
-                worst[line] += may
-                obeyed[line] += may
+        _add(seen, at, obeyed, worst, lit, raised)
     for values in (obeyed, worst, lit, raised):
         up_the_tree(values, wiring)
     for line in range(count):
@@ -90,7 +74,7 @@ def check(
             risk = lines.house_high[line] + worst[line]
             violations.append(f"I1: a setpoint on {name} was raised, at worst it carries {risk:.2f} A of {firm:.2f} A")
     if wiring.feeders or wiring.powers:
-        violations += _further(wiring, lines, obeyed, worst, lit, raised)
+        violations += _further(wiring, everyone, lines, (obeyed, worst, lit, raised))
     served = any(seen.setpoint_a for seen in everyone)
     if not served:
         for name, cycles in hungry.items():
@@ -104,11 +88,43 @@ def _watts_free(seen: Seen, free_a: list[float]) -> bool:
     return all(free_a[line] >= more + SLACK_A for line in seen.heavy)
 
 
-def _further(
-    wiring: Wiring, lines: Lines, obeyed: list[float], worst: list[float], lit: list[float], raised: list[float]
-) -> list[str]:
+def _add(seen: Seen, at: int, obeyed: list[float], worst: list[float], lit: list[float], raised: list[float]) -> None:
+    amps, bits = seen.setpoint_a, seen.bits
+    for phase, may in enumerate(seen.worst_a):
+        line = at + phase
+        if bits >> phase & 1:
+            worst[line] += may if may > amps else amps
+            if seen.silent:
+                obeyed[line] += may
+            else:
+                obeyed[line] += amps
+                if seen.excess_a:
+                    obeyed[line] += min(seen.excess_a, max(0.0, may - seen.last_a))
+            lit[line] += amps
+            if amps > seen.last_a:
+                raised[line] += amps
+        elif may:
+            worst[line] += may
+            obeyed[line] += may
+
+
+Sums = tuple[list[float], list[float], list[float], list[float]]
+"""By line: what is drawn once all have obeyed, what at worst, setpoints, and setpoints that were raised."""
+
+
+def _held(everyone: list[Seen], held: frozenset[str]) -> Sums:
+    """The same of those alone that an order is for, as of one circuit."""
+    sums: Sums = ([0.0] * 3, [0.0] * 3, [0.0] * 3, [0.0] * 3)
+    for seen in everyone:
+        if seen.id in held and not seen.outlet.point.out_of_service:
+            _add(seen, 0, *sums)
+    return sums
+
+
+def _further(wiring: Wiring, everyone: list[Seen], lines: Lines, sums: Sums) -> list[str]:
     """Limits for charging alone, and power limits."""
     found = []
+    obeyed, worst, lit, raised = sums
     for index in wiring.feeders:
         limit_a = wiring.circuits[index].charging_limit_a or (0.0, 0.0, 0.0)
         for phase in (0, 1, 2):
@@ -121,6 +137,8 @@ def _further(
     for power, left, left_rise in zip(wiring.powers, lines.powers, lines.powers_rise, strict=True):
         at = 3 * power.circuit
         name = f"the power limit ({power.of}) of {wiring.circuits[power.circuit].id}"
+        if power.of is Of.ORDER and wiring.held is not None:
+            at, (obeyed, worst, lit, raised) = 0, _held(everyone, wiring.held)  # an order comes last
         if sum(lit[at : at + 3]) and sum(obeyed[at : at + 3]) > left + SLACK_A:
             found.append(f"I1: {name} leaves {left:.2f} A, charging would draw {sum(obeyed[at : at + 3]):.2f} A")
         if sum(raised[at : at + 3]) and sum(worst[at : at + 3]) > left_rise + SLACK_A:

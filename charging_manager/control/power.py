@@ -11,9 +11,9 @@ import math
 from charging_manager.control.lines import Lines
 from charging_manager.control.memory import Memory, Peak
 from charging_manager.control.rules import Rules
-from charging_manager.control.seen import Seen
+from charging_manager.control.seen import Seen, keep
 from charging_manager.control.volts import higher, highest_v
-from charging_manager.control.wiring import NOMINAL_V, Of, Power, Wiring
+from charging_manager.control.wiring import ALL, NOMINAL_V, Of, Power, Wiring
 from charging_manager.model.plan import SiteImage
 
 
@@ -54,12 +54,30 @@ def add_powers(
         beside = high = 0.0
         if power.of is Of.ALL:
             beside, high = sum(lines.house[at : at + 3]), sum(lines.house_high[at : at + 3])
+        exempt_fixed = exempt_worst = 0.0
+        if power.of is Of.ORDER and wiring.held is not None:
+            exempt_fixed, exempt_worst = _exempt(everyone, wiring.held)
         lines.powers.append(amps - beside)
         lines.powers_rise.append(amps - high)
-        lines.room.append(amps - beside - sum(fixed[at : at + 3]))
-        lines.rise.append(amps - high - sum(lines.worst[at : at + 3]))
+        lines.room.append(amps - beside - sum(fixed[at : at + 3]) + exempt_fixed)
+        lines.rise.append(amps - high - sum(lines.worst[at : at + 3]) + exempt_worst)
         lines.jitter.append(sum(lines.jitter[at : at + 3]) if power.of is Of.ALL else 0.0)
     return peaks
+
+
+def _exempt(everyone: list[Seen], held: frozenset[str]) -> tuple[float, float]:
+    """What charge points draw that an order does not hold: beside their setpoints, and at worst."""
+    fixed, worst = [0.0, 0.0, 0.0], 0.0
+    for seen in everyone:
+        if seen.id in held or seen.outlet.point.out_of_service:
+            continue
+        worst += sum(seen.worst_a)
+        if seen.silent:
+            for phase in (0, 1, 2):
+                fixed[phase] += seen.worst_a[phase]
+        elif seen.bits != ALL or seen.excess_a:
+            keep(seen, fixed, 0)
+    return sum(fixed), worst
 
 
 def watts_of(image: SiteImage, power: Power) -> float:

@@ -354,3 +354,12 @@ def _cap(seen: Seen, hardware_max_a: float, overrides: Mapping[str, float]) -> f
             seen.capped = seen.ruling.holds_to(cap, rule)
     wants = seen.last_a if seen.unsure else seen.past.wants_a
     return cap if wants is None or wants > cap else wants
+
+
+def keep(seen: Seen, fixed: list[float], at: int) -> None:
+    """What it draws beside its setpoint: a margin on phases that its car does not use, excess on those it does."""
+    for phase in (0, 1, 2):
+        if seen.bits >> phase & 1:
+            fixed[at + phase] += min(seen.excess_a, max(0.0, seen.worst_a[phase] - seen.last_a))
+        else:
+            fixed[at + phase] += seen.worst_a[phase]

@@ -77,6 +77,13 @@ class Wiring:
     """By circuit: lines of the power limits that bound its cars, up to the root."""
     dimmed: bool = False
     """Its last power limit is an order of the grid operator."""
+    held: frozenset[str] | None = None
+    """The charge points that this order is for; None: all."""
+
+    def heavy_of(self, outlet: Outlet) -> tuple[int, ...]:
+        """Lines of the power limits that bound this charge point's car."""
+        lines = self.heavy[outlet.circuit]
+        return lines if self.held is None or outlet.point.id in self.held else lines[:-1]
 
     @property
     def unbalance_line(self) -> int:
@@ -112,7 +119,7 @@ def bits_of(phases: tuple[int, ...]) -> int:
     return sum(1 << phase for phase in phases)
 
 
-def wire(site: Site, *, dimmed: bool = False) -> Wiring:
+def wire(site: Site, *, dimmed: bool = False, held: frozenset[str] | None = None) -> Wiring:
     """The site laid out, with or without an order of the grid operator. It must have passed ``check_site``."""
     circuits = _parents_first(site)
     number = {circuit.id: index for index, circuit in enumerate(circuits)}
@@ -148,6 +155,7 @@ def wire(site: Site, *, dimmed: bool = False) -> Wiring:
         powers,
         tuple(heavy),
         dimmed,
+        held,
     )
 
 

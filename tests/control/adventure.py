@@ -90,8 +90,9 @@ def rare(world: World, name: str) -> str:
     what = chance.random()
     if what < 0.5:
         watts = chance.choice([None, None, 0.0, 4200.0, 9000.0, 15000.0, math.nan])
-        world.order(watts)
-        return f"the grid operator says {watts} W"
+        names = frozenset(one for one in world.boxes if chance.random() < 0.6) if chance.random() < 0.5 else None
+        world.order(watts, names)
+        return f"the grid operator says {watts} W to {'all' if names is None else sorted(names)}"
     if what < 0.75:
         priority = chance.choice([None, 0, 3])
         world.wishes[name] = Wish(priority=priority)

@@ -106,7 +106,7 @@ def raises_fit_the_worst_case(world: World, image: SiteImage, plan: Plan) -> Non
             ):
                 raise Broken(f"{world.now_s}: charging on {circuit_id} L{phase + 1} {total} of {limit_a}")
     for circuit_id, watts, with_house, name in _powers(world):
-        below = [point for point in _below(world, circuit_id) if point in worst]
+        below = [point for point in _meant(world, circuit_id, name) if point in worst]
         if not raised & set(below):
             continue
         amps = sum(sum(worst[point]) for point in below)
@@ -182,7 +182,7 @@ def _further_limits(world: World) -> None:
         last_s = max(last_s, world.last_change_s(circuit_id)) if with_house else max(last_s, world.ordered_s)
         if world.now_s - last_s < GRACE_S or (with_house and world.is_unseen(circuit_id)):
             continue
-        flows = {point: world.boxes[point].flows() for point in _below(world, circuit_id)}
+        flows = {point: world.boxes[point].flows() for point in _meant(world, circuit_id, name)}
         ours = any(sum(amps) > 0.2 and world.boxes[point].silent_since_s is None for point, amps in flows.items())
         amps = sum(sum(three) for three in flows.values())
         if with_house:
@@ -208,6 +208,12 @@ def _powers(world: World) -> Iterator[tuple[str, float, bool, str]]:
         if circuit.parent is None and world.dimming is not None:
             watts = world.dimming.limit_w  # one that is no number is for nothing
             yield circuit.id, watts if watts > 0.0 else 0.0, False, "the order"
+
+
+def _meant(world: World, circuit: str, name: str) -> list[str]:
+    """The charge points that a power limit is for: an order may name some."""
+    names = world.dimming.charge_points if name == "the order" and world.dimming is not None else None
+    return [point for point in _below(world, circuit) if names is None or point in names]
 
 
 def _known_volts(world: World, circuit: str) -> float:

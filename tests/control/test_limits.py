@@ -79,6 +79,18 @@ def test_watts_for_charging_do_not_count_the_house() -> None:
     assert (amps(plan), codes(plan)) == ([10.0, 10.0], ["charging-power"] * 2)
 
 
+def held(watts: float, *names: str) -> dict[str, Any]:
+    return {"outside": Outside(dimming=Dimming(watts, "api", frozenset(names)))}
+
+
+def test_an_order_holds_those_that_it_names_and_no_other() -> None:
+    here = site([ChargePoint(name, name, "main") for name in ("a", "b", "c")])
+    plan = decide(evolve(plugged(here), **held(230.0 * 42.0, "a", "b")), Rules())
+    assert (amps(plan), codes(plan)[:2]) == ([7.0, 7.0, 32.0], ["dimmed"] * 2)
+    assert amps(decide(evolve(plugged(here), **held(0.0, "c")), Rules())) == [32.0, 32.0, 0.0]
+    assert amps(decide(evolve(plugged(here), **held(0.0)), Rules()))[0] > 0.0, "an order for nobody holds nobody"
+
+
 def test_one_phase_weighs_a_third_of_three() -> None:
     here = site([ChargePoint("a", "a", "main"), ChargePoint("b", "b", "main", (1,))], charging_limit_w=230.0 * 48.0)
     assert amps(decide(plugged(here), Rules())) == [12.0, 12.0]
@@ -130,6 +142,23 @@ def test_an_order_is_obeyed_within_five_seconds() -> None:
     world.order(4200.0)
     world.run(5.0)
     assert sum(box.limit_a for box in world.boxes.values()) <= 4200.0 / 230.0 / 3.0
+
+
+def test_an_order_for_some_is_obeyed_while_the_others_charge_on() -> None:
+    world = World(site([ChargePoint(name, name, "main") for name in ("a", "b", "c")]))
+    for box in world.boxes.values():
+        box.car = Car()
+    world.run(60.0)
+    world.order(4200.0, frozenset({"a", "b"}))
+    world.run(5.0)
+    assert world.boxes["a"].limit_a + world.boxes["b"].limit_a <= 4200.0 / 230.0 / 3.0
+    world.run(60.0)
+    assert world.boxes["c"].limit_a == 32.0
+    assert world.plan is not None and world.plan.violations == ()
+    world.order(0.0, frozenset({"a", "b"}))
+    world.silence("c")
+    world.run(60.0)
+    assert world.boxes["a"].limit_a + world.boxes["b"].limit_a == 0.0
 
 
 def test_the_watts_of_a_charge_point_are_its_own_limit() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from attrs import evolve
@@ -102,8 +103,8 @@ def test_without_a_mistake_a_breathing_house_is_borne() -> None:
 
 
 def forget_a_phase(patch: pytest.MonkeyPatch) -> None:
-    def blind(site: Site, *, dimmed: bool = False) -> Wiring:
-        wiring = real(site, dimmed=dimmed)
+    def blind(site: Site, **order: Any) -> Wiring:
+        wiring = real(site, **order)
         paths = tuple(
             tuple(tuple(line for line in lines if line % 3 != 2) for lines in by_bits) for by_bits in wiring.paths
         )
@@ -114,8 +115,8 @@ def forget_a_phase(patch: pytest.MonkeyPatch) -> None:
 
 
 def forget_the_parents(patch: pytest.MonkeyPatch) -> None:
-    def flat(site: Site, *, dimmed: bool = False) -> Wiring:
-        wiring = real(site, dimmed=dimmed)
+    def flat(site: Site, **order: Any) -> Wiring:
+        wiring = real(site, **order)
         paths = tuple(
             tuple(tuple(line for line in lines if line // 3 == circuit) for lines in by_bits)
             for circuit, by_bits in enumerate(wiring.paths)
@@ -165,8 +166,8 @@ def serve_those_whose_minimum_does_not_fit(patch: pytest.MonkeyPatch) -> None:
 
 
 def give_half_the_minimum(patch: pytest.MonkeyPatch) -> None:
-    def wire_low(site: Site, *, dimmed: bool = False) -> Wiring:
-        wiring = real(site, dimmed=dimmed)
+    def wire_low(site: Site, **order: Any) -> Wiring:
+        wiring = real(site, **order)
         return evolve(wiring, outlets=tuple(evolve(outlet, lowest_a=3.0) for outlet in wiring.outlets))
 
     real = decide.wire

@@ -215,9 +215,9 @@ class World:
         self.site = evolve(self.site, charge_points=points)
         self.boxes[name].point = points[name]
 
-    def order(self, watts: float | None) -> None:
-        """The grid operator dims, or ends it."""
-        self.dimming = None if watts is None else Dimming(watts, "api")
+    def order(self, watts: float | None, names: frozenset[str] | None = None) -> None:
+        """The grid operator dims these charge points (None: all), or ends it."""
+        self.dimming = None if watts is None else Dimming(watts, "api", names)
         self.ordered_s = self.now_s
 
     def silence(self, name: str) -> None:
