@@ -11,10 +11,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from twisted.internet.defer import fail
 
 from charging_manager.model.outside import Dimming
 from charging_manager.model.reading import Status
 from charging_manager.model.site import MeterRole
+from charging_manager.storage.database import StorageError
 from tests.agent.values import box, house, meter
 from tests.agent.whole import REMOTE_ADMIN, Make, WholeAgent
 
@@ -379,3 +381,34 @@ def test_a_user_sees_that_it_is_dimmed_and_nothing_of_the_house(agent: WholeAgen
     seen = visible(said, frozenset({"left"}))
     assert seen["inputs"] == {} and seen["alarms"] == [] and seen["dimming"]["on"] is True
     assert json.dumps(seen)
+
+
+# -- the disk ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_full_disk_delays_the_log_says_so_and_loses_nothing_that_has_room(
+    agent: WholeAgent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = agent.database.write
+    monkeypatch.setattr(agent.database, "write", lambda _: fail(StorageError("disk-full", "the disk is full")))
+    agent.site.grid.order("modbus", True, 9000.0)
+    agent.run(70)
+    assert order(agent) is not None, "it is obeyed all the same"
+    codes = [alarm["code"] for alarm in agent.json("GET", "state")["alarms"]]
+    assert "grid-log-waiting" in codes
+    waiting = agent.site.grid.evidence.waiting
+    assert waiting >= 2
+    assert [one["limit_w"] for one in agent.json("GET", "grid-operator/evidence")["orders"]] == [9000.0]
+    monkeypatch.setattr(agent.database, "write", real)
+    agent.run(10)
+    assert agent.site.grid.evidence.waiting == 0 and agent.site.grid.evidence.trouble is None
+    with contextlib.closing(sqlite3.connect(agent.folder / "agent.db")) as stored:
+        assert stored.execute("SELECT COUNT(*) FROM dimming_order").fetchone()[0] == 1
+
+
+def test_what_waits_for_the_disk_is_bounded(agent: WholeAgent, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(agent.database, "write", lambda _: fail(StorageError("disk-full", "the disk is full")))
+    for number in range(6000):
+        agent.site.grid.order("modbus", True, 8000.0 + number)
+        agent.site.grid.view()
+    assert agent.site.grid.evidence.waiting == 5000 and agent.site.grid.evidence.lost > 0
