@@ -12,6 +12,7 @@
 /** @typedef {{name: string, serial: string, version: string, time: string, circuits: Circuit[]}} SiteState */
 /** @typedef {{site: SiteState, charge_points: ChargePoint[], meters: Meter[],
  *   alarms: Because[], cloud: {state: string, last_error?: string|null}, cycle: {number: number, duration_s: number},
+ *   inputs: any[], dimming?: Record<string, any>|null,
  *   api: {major: number, features: string[]}}} State */
 /** @typedef {{role: "nobody"|"user"|"installer"|"admin", user: string|null, name?: string|null, remote: boolean,
  *   language: string, setup?: boolean, cloud_admin?: boolean, api: {major: number, features: string[]}}} Me */
