@@ -10,6 +10,7 @@ from charging_manager.agent.api_goals import GoalPages
 from charging_manager.agent.api_grid import GridPages
 from charging_manager.agent.api_inputs import InputPages
 from charging_manager.agent.api_live import LivePages
+from charging_manager.agent.api_recording import RecordingPages
 from charging_manager.agent.api_rules import RulePages
 from charging_manager.agent.api_sessions import SessionPages
 from charging_manager.agent.api_site import SitePages
@@ -47,6 +48,7 @@ def build_table(
             *RulePages(site, people).routes(),
             *InputPages(site, people, token).routes(),
             *GridPages(site, people, token).routes(),
+            *RecordingPages(site, people).routes(),
             Route("GET", "/api/v1/openapi.json", Right.ANYBODY, describe, "This description", answer=dict),
         ],
         "Charging Manager agent",

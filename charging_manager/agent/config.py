@@ -12,6 +12,7 @@ from attrs import evolve, field, frozen
 
 from charging_manager.agent.goals_config import check_goals, check_vehicles
 from charging_manager.agent.grid_config import check_grid, check_inputs
+from charging_manager.agent.recording_settings import RecordingSettings, check_recording
 from charging_manager.clocks import zone
 from charging_manager.errors import ConfigError
 from charging_manager.model.goal import Goal
@@ -127,6 +128,7 @@ class Configuration:
     overrides: Mapping[str, Override] = field(factory=dict)
     places: Mapping[str, Place] = field(factory=dict)
     """By ``places.address_key``; also of charge points that are gone."""
+    recording: RecordingSettings = field(factory=RecordingSettings)
     timezone: str = "Europe/Paris"
     first_come: bool = False
     unbalance_with_house: bool = False
@@ -219,6 +221,7 @@ def check_configuration(config: Configuration) -> Configuration:
     _check_name("name", config.name)
     _check_language("language", config.language)
     zone(config.timezone)
+    check_recording(config.recording)
     for circuit in config.circuits.values():
         _check_id(f"circuits.{circuit.id}.id", circuit.id)
         _check_name(f"circuits.{circuit.id}.name", circuit.name)

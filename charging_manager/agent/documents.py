@@ -16,6 +16,7 @@ import orjson
 from cattrs.preconf.orjson import make_converter
 
 from charging_manager.agent.config import Configuration
+from charging_manager.agent.recording_settings import RecordingSettings
 from charging_manager.model.goal import Goal
 from charging_manager.model.grid import GridSettings
 from charging_manager.model.input import Input
@@ -37,6 +38,7 @@ DOCUMENTS: Mapping[str, Any] = {
     "vehicles": dict[str, Vehicle],
     "inputs": dict[str, Input],
     "grid": GridSettings,
+    "recording": RecordingSettings,
 }
 """By field of the configuration: its type."""
 

@@ -26,6 +26,7 @@ from charging_manager.agent.overload import OverloadLog
 from charging_manager.agent.pace import Pace
 from charging_manager.agent.picture import Facts, Picture, Sentence, draw
 from charging_manager.agent.readings import Readings
+from charging_manager.agent.recorder import Recorder
 from charging_manager.agent.records import Records
 from charging_manager.agent.sessions import SessionBook, Step
 from charging_manager.agent.steering import Cycle, Situation, Steering
@@ -88,6 +89,7 @@ class RunningSite:
         self.overloads = OverloadLog()
         self.pace = Pace()
         self.cloud: CloudView | None = None
+        self.recorder: Recorder | None = None
         self.readings = Readings()
         self.outside = OutsideWorld()
         self.inputs = Inputs(clock, lambda: config.current.inputs, self.readings.last)
@@ -140,6 +142,8 @@ class RunningSite:
         self.hub.stop()
         await self.fleet.stop()
         await self.grid.evidence.stop()
+        if self.recorder is not None:
+            await self.recorder.stop()
         await self.records.stop()
 
     @property
@@ -291,6 +295,9 @@ class RunningSite:
         self.pace.cycle(cycle.image.now_s, cycle.duration_s, self.fleet.brought_s)
         with self.log.failuresHandled("the circuits' use could not be compared with their limits"):
             self.overloads.see(cycle.image.now_s, cycle.image.site, cycle.plan.budgets)
+        if self.recorder is not None:
+            with self.log.failuresHandled("the cycle could not be recorded"):
+                self.recorder.see(cycle.image, cycle.plan)
         self.hub.publish(self.picture())
 
     def _alarms(self) -> list[Sentence]:
@@ -301,6 +308,14 @@ class RunningSite:
                     "records-waiting",
                     "The disk takes no records now ({code}); {count} wait in memory. Charging goes on.",
                     {"code": self.records.trouble, "count": self.records.waiting},
+                )
+            )
+        if self.recorder is not None and self.recorder.trouble is not None:
+            alarms.append(
+                Sentence(
+                    "recording-failed",
+                    "Readings and decisions are not recorded now ({reason}). Charging goes on.",
+                    {"reason": self.recorder.trouble},
                 )
             )
         devices = self.config.current.devices

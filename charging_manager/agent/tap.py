@@ -26,6 +26,7 @@ from charging_manager.agent.lifesign import LifeSign
 from charging_manager.agent.modbus_door import ModbusServer, read_door
 from charging_manager.agent.modbus_map import Registers
 from charging_manager.agent.people import People
+from charging_manager.agent.recorder import Recorder
 from charging_manager.agent.records import Records
 from charging_manager.agent.remote import TunnelEnd
 from charging_manager.agent.running import RunningSite
@@ -187,6 +188,14 @@ class Parts:
         )
         door = options["modbus"]
         self.modbus = None if door is None else ModbusServer(door, Registers(self.site), reactor)
+        self.site.recorder = Recorder(
+            self.folder / "recording",
+            reactor,
+            utc_now,
+            lambda: self.config.current.recording,
+            rules,
+            deferToThread,
+        )
         self.logins = LoginSessions(self.database, reactor)
         self.people = People(
             clock=reactor,

@@ -20,6 +20,7 @@ from charging_manager.agent.events import EventHub
 from charging_manager.agent.evidence import Evidence
 from charging_manager.agent.fetch import Asked, FetchError
 from charging_manager.agent.people import People
+from charging_manager.agent.recorder import Recorder
 from charging_manager.agent.records import Records
 from charging_manager.agent.remote import TunnelEnd
 from charging_manager.agent.running import RunningSite
@@ -148,6 +149,9 @@ class WholeAgent:
                 folder,
                 folder / "tariffs",
             ),
+        )
+        self.site.recorder = Recorder(
+            folder / "recording", self.clock, self.now, lambda: self.store.current.recording, Rules(), execute
         )
         self.password = AdminPassword(folder / "admin", execute)
         self.logins = LoginSessions(self.database, self.clock, self.now)

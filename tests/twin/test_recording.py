@@ -1,0 +1,208 @@
+"""What a recorder wrote is read back to the last bit, and decided again it gives the same plans."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from attrs import evolve
+from twisted.internet.defer import Deferred, execute, fail
+from twisted.internet.task import Clock
+
+from charging_manager.agent.recorder import Recorder
+from charging_manager.agent.recording_settings import RecordingSettings
+from charging_manager.control.decide import Rules, decide
+from charging_manager.errors import ConfigError
+from charging_manager.model.plan import Plan, SiteImage
+from charging_manager.twin.again import decide_again
+from charging_manager.twin.build import build
+from charging_manager.twin.course import Cycle
+from charging_manager.twin.frames import FIRST_LINE, Reader
+from charging_manager.twin.recording import full_cycles, read_recording
+from charging_manager.twin.scenario import Scenario
+from tests.twin.small import small
+
+START = datetime.fromisoformat("2026-01-12T00:00:00+01:00")
+
+
+class Studio:
+    """A recorder beside a simulated site."""
+
+    def __init__(self, folder: Path, settings: RecordingSettings | None = None) -> None:
+        self.clock = Clock()
+        self.settings = settings or RecordingSettings()
+        self.folder = folder
+        self.disk: Exception | None = None
+        self.recorder = Recorder(folder, self.clock, self.now, lambda: self.settings, Rules(), self.in_thread)
+        self.images: list[SiteImage] = []
+        self.plans: list[Plan] = []
+
+    def now(self) -> datetime:
+        return START + timedelta(seconds=self.clock.seconds())
+
+    def in_thread(self, function: Callable[[], Any]) -> Deferred[Any]:
+        return execute(function) if self.disk is None else fail(self.disk)
+
+    def record(self, scenario: Scenario, seconds: int, *, exact: bool = True) -> Path:
+        def each(cycle: Cycle) -> None:
+            image, plan = cycle.image, cycle.plan
+            self.clock.advance(max(0.0, image.now_s - 10_000.0 - self.clock.seconds()))
+            self.images.append(image)
+            self.plans.append(plan)
+            self.recorder.see(image, plan)
+
+        run = build(scenario, 1, 1, each=each, exact=exact, seconds=seconds)
+        for _ in run.course.run():
+            pass
+        self.recorder.flush()
+        whole = self.folder / "whole.bin"
+        whole.write_bytes(b"".join(path.read_bytes() for path in self.recorder.files()))
+        return whole
+
+
+def test_recorded_decisions_come_out_the_same_to_the_last_bit(tmp_path: Path) -> None:
+    studio = Studio(tmp_path)
+    path = studio.record(small(), 1000)
+    found = read_recording(path)
+    assert found.full == len(studio.plans) and found.trouble is None
+    compared = decide_again(path, found.rules)
+    assert compared.difference is None
+    assert (compared.cycles, compared.stretches) == (len(studio.plans), 1)
+    for mine, told in zip(full_cycles(path), studio.images, strict=True):
+        assert mine.image.readings == told.readings
+        assert mine.image.obedience == told.obedience
+        assert mine.image.wishes.keys() == told.wishes.keys()
+        assert mine.image.now_at == told.now_at
+
+
+def test_a_stretch_that_begins_in_the_middle_of_things_comes_out_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("charging_manager.twin.tape.SMALL", 1)
+    studio = Studio(tmp_path)
+    path = studio.record(small(), 2000)
+    found = read_recording(path)
+    compared = decide_again(path, found.rules)
+    assert compared.difference is None
+    assert compared.stretches == 3 and 3 * 55 <= compared.cycles <= 3 * 65
+    assert any(setpoint.current_a for setpoint in studio.plans[-1].setpoints.values())
+
+
+def test_a_controller_that_decides_otherwise_is_told_apart(tmp_path: Path) -> None:
+    path = Studio(tmp_path).record(small(), 900)
+    compared = decide_again(path, Rules(less_after_s=5.0, raise_after_lowering_s=1.0, pause_s=10.0))
+    assert compared.difference is not None
+
+    def greedy(image: SiteImage, rules: Rules) -> Plan:
+        plan = decide(image, rules)
+        name = "box-2"
+        return evolve(plan, setpoints={**plan.setpoints, name: evolve(plan.setpoints[name], current_a=7.0)})
+
+    compared = decide_again(path, Rules(), greedy)
+    assert compared.difference is not None and compared.difference.charge_point == "box-2"
+
+
+def test_a_torn_end_is_dropped_and_said(tmp_path: Path) -> None:
+    whole = Studio(tmp_path).record(small(), 900)
+    data = whole.read_bytes()
+    for cut in (1, 500):
+        torn = tmp_path / "torn.bin"
+        torn.write_bytes(data[:-cut])
+        found = read_recording(torn)
+        assert found.trouble is not None and found.tracks
+        assert decide_again(torn, found.rules).difference is None
+
+
+def test_a_program_that_was_killed_and_started_again_leaves_one_recording(tmp_path: Path) -> None:
+    whole = Studio(tmp_path).record(small(), 600).read_bytes()
+    twice = tmp_path / "twice.bin"
+    twice.write_bytes(whole[:-30] + whole)
+    found = full_cycles(twice)
+    assert sum(1 for _ in found) > 900
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "no recording"),
+        (b"hello", "no recording"),
+        (b"charging-manager recording 99\n", "newer version"),
+        (b"charging-manager recording one\n", "no recording"),
+        (FIRST_LINE, "nothing yet"),
+        (FIRST_LINE + b"\0" * 20, "nothing yet"),
+    ],
+)
+def test_what_is_no_recording_is_refused(tmp_path: Path, content: bytes, words: str) -> None:
+    path = tmp_path / "strange.bin"
+    path.write_bytes(content)
+    with pytest.raises(ConfigError, match=words):
+        read_recording(path)
+
+
+def test_flipped_bytes_never_raise_anything_else(tmp_path: Path) -> None:
+    whole = Studio(tmp_path).record(small(), 300).read_bytes()
+    path = tmp_path / "flipped.bin"
+    for at in range(0, len(whole), max(1, len(whole) // 60)):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 0x5A]) + whole[at + 1 :])
+        try:
+            read_recording(path)
+        except ConfigError:
+            continue
+
+
+def test_nobody_is_named_in_a_recording(tmp_path: Path) -> None:
+    studio = Studio(tmp_path)
+    path = studio.record(small(), 900)
+    assert {wish.user for each in full_cycles(path) for wish in each.image.wishes.values()} >= {"user-1", "user-2"}
+    assert "car 2" in {wish.user for image in studio.images for wish in image.wishes.values()}
+    assert not any(b"car " in orjson.dumps(record) for record in Reader(path))
+    assert read_recording(path).sites[0][1].serial == ""
+
+
+def test_old_files_go_and_a_new_one_is_begun_every_hour(tmp_path: Path) -> None:
+    studio = Studio(tmp_path)
+    studio.record(small(), 3 * 3600, exact=False)
+    assert len(studio.recorder.files()) == 3
+    for path in studio.recorder.files():
+        assert read_recording(path).tracks and path.stat().st_mode & 0o777 == 0o600
+    before = sum(path.stat().st_size for path in studio.recorder.files())
+    assert 0 < before < 2_000_000
+
+
+def test_size_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("charging_manager.agent.recorder.FILE_S", 200.0)
+    studio = Studio(tmp_path, RecordingSettings(mib=1))
+    monkeypatch.setattr("charging_manager.agent.recorder.MIB", 20_000)
+    studio.record(small(), 1500)
+    assert sum(path.stat().st_size for path in studio.recorder.files()) < 20_000 * 3
+    assert len(studio.recorder.files()) < 10
+
+
+def test_a_full_disk_is_said_once_and_recording_goes_on_later(tmp_path: Path) -> None:
+    studio = Studio(tmp_path)
+    studio.record(small(), 100)
+    image, plan = studio.images[-1], studio.plans[-1]
+    studio.disk = OSError(28, "No space left on device")
+    for _ in range(40):
+        studio.clock.advance(1)
+        studio.recorder.see(image, plan)
+    assert studio.recorder.trouble == "No space left on device"
+    studio.disk = None
+    for _ in range(90):
+        studio.clock.advance(1)
+        studio.recorder.see(image, plan)
+    assert studio.recorder.trouble is None
+    assert len(studio.recorder.files()) == 2
+
+
+def test_switched_off_nothing_is_kept(tmp_path: Path) -> None:
+    studio = Studio(tmp_path)
+    studio.record(small(), 100)
+    assert studio.recorder.files()
+    studio.settings = RecordingSettings(enabled=False)
+    studio.recorder.see(studio.images[-1], studio.plans[-1])
+    assert studio.recorder.files() == []
