@@ -18,6 +18,7 @@ from charging_manager.agent.api_system import SystemPages
 from charging_manager.agent.api_tariff import TariffPages
 from charging_manager.agent.api_users import UserPages
 from charging_manager.agent.api_vehicle import VehiclePages
+from charging_manager.agent.api_why import WhyPages
 from charging_manager.agent.people import People
 from charging_manager.agent.running import RunningSite
 from charging_manager.daemon.logs import DaemonLog
@@ -43,6 +44,7 @@ def build_table(
             *UserPages(site, people).routes(),
             *SessionPages(site).routes(),
             *VehiclePages(site, people).routes(),
+            *WhyPages(site).routes(),
             *GoalPages(site, people).routes(),
             *TariffPages(site, people).routes(),
             *RulePages(site, people).routes(),

@@ -23,7 +23,7 @@ API_MAJOR = 1
 FEATURES = (
     *(f"mode:{mode.value}" for mode in AVAILABLE_MODES),
     *("override", "vehicle", "goals", "tariff", "devices", "site", "users", "cloud", "sessions", "log", "drivers"),
-    *("inputs", "grid-operator", "rules"),
+    *("inputs", "grid-operator", "rules", "why"),
 )
 API = {"major": API_MAJOR, "features": list(FEATURES)}
 _FRESH_S = 30.0

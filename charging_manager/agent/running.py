@@ -15,11 +15,13 @@ from charging_manager.agent.config import Configuration
 from charging_manager.agent.dimming import GridOperator
 from charging_manager.agent.events import EventHub
 from charging_manager.agent.evidence import Evidence
+from charging_manager.agent.explanations import Explanations
 from charging_manager.agent.fallbacks import fallback_currents
 from charging_manager.agent.fleet import Fleet, MakeDevice, OpenBus
 from charging_manager.agent.grid_words import grid_alarms, shown_dimming, shown_inputs
 from charging_manager.agent.haste import meters_that_matter, needs_haste
 from charging_manager.agent.inputs import Inputs
+from charging_manager.agent.journal import Journal
 from charging_manager.agent.lifesign import LifeSign
 from charging_manager.agent.outside import OutsideWorld
 from charging_manager.agent.overload import OverloadLog
@@ -36,14 +38,15 @@ from charging_manager.agent.wishes import wishes
 from charging_manager.clocks import UtcNow, zone
 from charging_manager.control.advice import SENTENCES as ADVICE
 from charging_manager.control.advice import advice
-from charging_manager.control.because import POINTS, SENTENCES
+from charging_manager.control.rules import Rules
 from charging_manager.devices.driver import Driver
 from charging_manager.devices.loader import DriverShelf
 from charging_manager.errors import ChargingManagerError
-from charging_manager.model.plan import Because, Plan, SiteImage
+from charging_manager.model.plan import Plan, SiteImage
 from charging_manager.model.reading import Reading
 
 _SHELF_EVERY_S = 5.0
+_RULES = Rules()
 
 
 class CloudView(Protocol):
@@ -81,6 +84,8 @@ class RunningSite:
         try_device: Callable[[Any], Awaitable[Sequence[Any]]],
         tariff: TariffWatch,
         every_s: float = 1.0,
+        rules: Rules = _RULES,
+        journal: Journal | None = None,
     ) -> None:
         self.clock, self.now, self.serial = clock, now, serial
         self.config, self.records, self.shelf, self.hub = config, records, shelf, hub
@@ -111,6 +116,7 @@ class RunningSite:
             clock, decide, self._situation, self.readings.recent, self.fleet, self._publish, every_s
         )
         self._site = config.current.site(serial)
+        self.explanations = Explanations(self, rules, journal)
         self._advice = tuple(advice(self._site))
         self._watched = meters_that_matter(self._site)
         self._fallbacks: Mapping[str, float] = {}
@@ -145,6 +151,7 @@ class RunningSite:
         if self.recorder is not None:
             await self.recorder.stop()
         await self.records.stop()
+        await self.explanations.stop()
 
     @property
     def drivers(self) -> Mapping[str, Driver]:
@@ -181,7 +188,7 @@ class RunningSite:
                 last=self.readings.last,
                 answering=self.fleet.answering,
                 session_wh=self._session_wh,
-                because=self.reason,
+                because=self.explanations.reason,
                 cloud_state=cloud.state if cloud else "off",
                 cloud_error=cloud.error if cloud else None,
                 cloud_next_try_s=cloud.next_try_s if cloud else None,
@@ -192,13 +199,6 @@ class RunningSite:
                 now_at=self.now(),
             )
         )
-
-    def reason(self, because: Because) -> Sentence:
-        """A because as a sentence: ids of charge points become names."""
-        points = {key: str(because.fields[key]) for key in POINTS if key in because.fields}
-        devices = self.config.current.devices
-        fields = {**because.fields, **{key: devices[one].name for key, one in points.items() if one in devices}}
-        return Sentence(because.code, SENTENCES.get(because.code, because.code), fields, points)
 
     def _situation(self) -> Situation:
         config = self.config.current
@@ -293,6 +293,7 @@ class RunningSite:
         with self.log.failuresHandled("what is measured could not be noted for the grid operator"):
             self.grid.note()
         self.pace.cycle(cycle.image.now_s, cycle.duration_s, self.fleet.brought_s)
+        self.explanations.see(cycle)
         with self.log.failuresHandled("the circuits' use could not be compared with their limits"):
             self.overloads.see(cycle.image.now_s, cycle.image.site, cycle.plan.budgets)
         if self.recorder is not None:

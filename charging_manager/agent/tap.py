@@ -22,6 +22,7 @@ from charging_manager.agent.events import EventHub
 from charging_manager.agent.evidence import Evidence
 from charging_manager.agent.fetch import Fetcher, trust_root
 from charging_manager.agent.front import AgentFront
+from charging_manager.agent.journal import Journal
 from charging_manager.agent.lifesign import LifeSign
 from charging_manager.agent.modbus_door import ModbusServer, read_door
 from charging_manager.agent.modbus_map import Registers
@@ -34,6 +35,7 @@ from charging_manager.agent.store import ConfigStore
 from charging_manager.agent.tariff import TariffWatch
 from charging_manager.agent.uplink import Uplink, UplinkSettings
 from charging_manager.clocks import use_monotonic, utc_now
+from charging_manager.control.chain import chain
 from charging_manager.control.decide import Rules, decide
 from charging_manager.daemon.ending import or_give_up, refuse
 from charging_manager.daemon.logs import the_log
@@ -174,6 +176,8 @@ class Parts:
                 bus_at=bus_at,
             ),
             decide=lambda image: decide(image, rules),
+            rules=rules,
+            journal=Journal(self.folder / "why", reactor, utc_now, chain, lambda work: deferToThread(work)),
             try_device=try_device,
             tariff=TariffWatch(
                 reactor,

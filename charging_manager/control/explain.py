@@ -27,19 +27,19 @@ def explain(seen: Seen, work: Workings) -> Because:
     if seen.because is not None:
         return seen.because
     if seen.setpoint_a > 0.0:
-        return _own(seen) if seen.limit_line < 0 else _bound(seen.limit_line, seen, work, waiting=False)
+        return _own(seen) if seen.limit_line < 0 else line_because(seen.limit_line, seen, work, waiting=False)
     tightest = tightest_line(seen, work)
     if (
         tightest < work.wiring.unbalance_line
         and work.lines.stale[tightest]
         and work.lines.room[tightest] < seen.outlet.lowest_a
     ):
-        return _bound(tightest, seen, work, waiting=True)
+        return line_because(tightest, seen, work, waiting=True)
     if seen.outlet.too_low is not None and seen.bits == seen.outlet.bits:
         return Because("circuit-too-low", {"circuit": seen.outlet.too_low, "amps": seen.outlet.lowest_a})
     if seen.last_a <= 0.0 and pause_left_s(seen.past, work.now_s, work.rules) > 0.0:
         return Because("pause", {"until": work.instants.at(pause_until_s(seen, work.rules))})
-    return _bound(tightest, seen, work, waiting=True)
+    return line_because(tightest, seen, work, waiting=True)
 
 
 def pause_until_s(seen: Seen, rules: Rules) -> float:
@@ -70,16 +70,16 @@ def tightest_line(seen: Seen, work: Workings) -> int:
     return found
 
 
-def _bound(line: int, seen: Seen, work: Workings, *, waiting: bool) -> Because:
+def line_because(line: int, seen: Seen, work: Workings, *, waiting: bool) -> Because:
     """What a line that is full says to a charge point; the same words for all of a priority."""
     key = (line, waiting, seen.priority)
     said = work.said.get(key)
     if said is None:
-        said = work.said[key] = _line_because(line, seen, work, waiting=waiting)
+        said = work.said[key] = _make_because(line, seen, work, waiting=waiting)
     return said
 
 
-def _line_because(line: int, seen: Seen, work: Workings, *, waiting: bool) -> Because:
+def _make_because(line: int, seen: Seen, work: Workings, *, waiting: bool) -> Because:
     wiring, lines = work.wiring, work.lines
     if line >= wiring.first_power:
         return _power_because(line, seen, work, waiting=waiting)

@@ -39,6 +39,7 @@ class Seen:
         "cap_a",
         "capped",
         "excess_a",
+        "hardware_a",
         "heavy",
         "id",
         "last_a",
@@ -73,6 +74,8 @@ class Seen:
     worst_a: tuple[float, float, float]
     excess_a: float
     """What it draws, or was last known to obey, above ``last_a`` although it had time to follow."""
+    hardware_a: float
+    """The most that the box itself can do."""
     last_a: float
     past: Past
     bits: int
@@ -195,6 +198,7 @@ def look(
         seen.excess_a = excess
     else:
         seen.excess_a = 0.0
+    seen.hardware_a = obedience.hardware_max_a
     seen.cap_a = _cap(seen, obedience.hardware_max_a, image.overrides)
     return seen
 

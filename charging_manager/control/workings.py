@@ -26,6 +26,7 @@ class Workings:
     said: dict[tuple[int, bool, int], Because] = field(factory=dict, repr=False)
     """What a line has been named for already: by line, whether for one that waits, and priority; see ``explain``."""
     _riders: dict[int, list[Seen]] = field(factory=dict, repr=False)
+    _by_id: dict[str, Seen] = field(factory=dict, repr=False)
 
     def riders(self, line: int) -> list[Seen]:
         """Who gets something of this line."""
@@ -35,3 +36,9 @@ class Workings:
                     for each in (*seen.lines, *seen.heavy):
                         self._riders.setdefault(each, []).append(seen)
         return self._riders.get(line, [])
+
+    def seen(self, charge_point: str) -> Seen | None:
+        """How this charge point was seen."""
+        if not self._by_id:
+            self._by_id.update((seen.id, seen) for seen in self.everyone)
+        return self._by_id.get(charge_point)

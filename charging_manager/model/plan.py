@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from enum import StrEnum
 
 from attrs import field, frozen
 
@@ -81,3 +82,44 @@ class Plan:
     """Invariants (docs/control.md) that this decision broke, for the log: empty unless there is a bug."""
     workings: object = field(default=None, eq=False, repr=False)
     """How it was come to: control's own, for ``control.chain``. Not to be kept longer than the plan itself."""
+
+
+class Step(StrEnum):
+    """The links of a decision, in order."""
+
+    LIMIT = "limit"  # what box, wiring and hardware allow
+    DEMAND = "demand"  # what mode, sun, goal and the car ask for
+    SHARE = "share"  # what circuits give, beside others
+    RULE = "rule"  # what rules, a hand or the grid operator leave
+    SETPOINT = "setpoint"  # what is sent: rounded, in steps, after others
+
+
+@frozen
+class Note:
+    """One thing that counted in a link, with the current that it alone would allow; None: it bounds nothing."""
+
+    because: Because
+    allows_a: float | None = None
+
+
+@frozen
+class Link:
+    """One step of a decision: what it allows, and why; the most telling fact stands first."""
+
+    step: Step
+    allows_a: float | None
+    facts: tuple[Note, ...]
+    binds: bool = False
+    """This link set the number."""
+
+
+@frozen
+class Decision:
+    """The record of one decision for one charge point: limit, demand, share, rule, setpoint."""
+
+    charge_point: str
+    number: int
+    setpoint_a: float
+    phases: int | None
+    because: Because
+    links: tuple[Link, ...]

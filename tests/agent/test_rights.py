@@ -39,6 +39,7 @@ FOR_USERS = {
     ("PUT", "/api/v1/charge-points/{id}/override"),
     ("PUT", "/api/v1/charge-points/{id}/vehicle"),
     ("GET", "/api/v1/charge-points/{id}/goal"),
+    ("GET", "/api/v1/charge-points/{id}/why"),
     ("GET", "/api/v1/prices"),
     ("PUT", "/api/v1/charge-points/{id}/goal"),
     ("DELETE", "/api/v1/charge-points/{id}/goal"),

@@ -117,6 +117,7 @@ export class Card extends Component {
         )}</dd></div>
       </dl>
       <p class="because" data-value="because">${reason(point)}</p>
+      ${has("why") ? html`<p><a class="button" href=${`charger.htm?id=${encodeURIComponent(point.id)}`} aria-label=${t("Why? {name}", { name: point.name })}>${t("Why?")}</a></p>` : null}
       ${point.ruled_mode && point.because?.code !== "rule-off"
         ? html`<p class="tag" data-value="ruled">${t("By the rule {rule}: {mode}", { rule: point.ruled_by, mode: modeName(point.ruled_mode) })}</p>`
         : null}
