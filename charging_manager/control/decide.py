@@ -46,7 +46,7 @@ def decide(image: SiteImage, rules: Rules) -> Plan:
     instants = compare(memory.instants, image.now_s, image.now_at)
     ruled = rulings(image, memory, rules)
     everyone = _look_at_all(image, wiring, memory, ruled, rules)
-    plans = aim(image, wiring, everyone, memory, rules)
+    aimed = aim(image, wiring, everyone, memory, instants, rules)
     lines, watches, houses = weigh(image, wiring, everyone, memory, rules)
     if image.now_s - tree_s >= rules.settle_s:  # a limit that a person lowers is no overload
         _stop_the_overloaded(everyone, wiring, lines, rules)
@@ -89,10 +89,14 @@ def decide(image: SiteImage, rules: Rules) -> Plan:
             starving,
             instants,
             ruled,
-            plans,
+            aimed.plans,
             lines.heats,
             lines.volts,
+            aimed.sun,
         ),
+        storage_locked=aimed.sun.locked,
+        surplus_w=aimed.sun.surplus.power_w,
+        phase_switches=aimed.sun.switches,
         violations=violations,
         workings=work,
     )

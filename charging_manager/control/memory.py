@@ -9,6 +9,7 @@ from attrs import field, frozen
 from charging_manager.control.instants import NOWHERE, Instants
 from charging_manager.control.planned import Planned
 from charging_manager.control.rulebook import NOTHING_RULED, Ruled
+from charging_manager.control.sunmemory import NOTHING_SUNNY, SunMemory
 from charging_manager.control.wiring import Wiring
 from charging_manager.model.units import NO_AMPS, MaybePhaseAmps, PhaseAmps
 
@@ -148,3 +149,4 @@ class Memory:
     """By circuit and phase, where a breaker was entered."""
     volts: Mapping[str, Peak] = field(factory=dict)
     """By circuit that has a power limit."""
+    sun: SunMemory = NOTHING_SUNNY

@@ -62,3 +62,46 @@ class Rules:
     """until it is as cool as this."""
     volts_s: float = 300.0
     """For so long the highest voltage counts, where watts are limited."""
+    sun_lag_s: float = 1.0
+    """How far the grid's meter and a box may lie apart in time, where the sun is followed,"""
+    sun_settle_s: float = 6.0
+    """and for how long after a change a box's reading is not yet the last word."""
+    sun_ahead_s: float = 3.0
+    """A surplus that goes on falling is met where it will be then: so long do cars take to follow."""
+    sun_rise_s: float = 20.0
+    """A setpoint rises to what the sun has left for so long,"""
+    sun_wary_s: float = 60.0
+    """or for as long as this, when much had to be taken from the grid."""
+    sun_margin_w: float = 60.0
+    """What must be left over beside what a higher setpoint would take."""
+    sun_rest_s: float = 30.0
+    """Enough sun for so long ends a time of grace."""
+    sun_free_wh: float = 5.0
+    """Taken from the grid in grace without being counted against what was charged."""
+    sun_ride_s: float = 1200.0
+    """Over so long it is looked back what clouds would have cost a car that had charged all the time."""
+    sun_dare: float = 2.0
+    """Times what may come from the grid: so much it may have been for a car to start, for it sits out the worst."""
+    sun_rest_grows: float = 2.0
+    """Every start of a car makes its next pause for want of sun longer by this factor,"""
+    sun_rests: int = 6
+    """so many times."""
+    sun_forget_s: float = 43200.0
+    """Starts are forgotten after this."""
+    one_after_s: float = 180.0
+    """From three phases to one after so long of too little for three."""
+    phases_every_s: float = 600.0
+    """Not sooner after a switch of phases comes one to three."""
+    switch_within_s: float = 120.0
+    """A box that does not confirm a switch within this is left as it is."""
+    house_storage_w: float = 100.0
+    """Cars leave so much over where a storage battery is for the house: while it takes that, it is not full."""
+    storage_least_pct: float = 50.0
+    """A storage battery for all gives to cars down to this state of charge,"""
+    storage_again_pct: float = 5.0
+    """and, once below, again from so much more on."""
+    storage_stale_s: float = 10.0
+    storage_takes_w: float = 300.0
+    """A storage battery that takes so much gives nothing."""
+    unlock_after_s: float = 60.0
+    """Storage batteries may give again when there was no reason against it for so long."""

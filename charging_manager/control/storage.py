@@ -19,7 +19,7 @@ from charging_manager.control.rules import Rules
 from charging_manager.control.sunmemory import SunMemory
 from charging_manager.model.plan import SiteImage
 from charging_manager.model.reading import Reading
-from charging_manager.model.site import Meter, MeterRole, Site, StorageRole
+from charging_manager.model.site import Meter, MeterRole, StorageRole
 
 SOC_NAMES = ("soc_pct", "soc_percent", "soc")
 PLAUSIBLE_W = 1e6
@@ -71,11 +71,6 @@ def soc_pct(reading: Reading) -> float | None:
     return None
 
 
-def has_storage(site: Site) -> bool:
-    """Whether there is any."""
-    return any(meter.role is MeterRole.STORAGE for meter in site.meters.values())
-
-
 def batteries(image: SiteImage, memory: SunMemory, rules: Rules) -> list[Battery]:
     """All of the site; one that was not read of late has no readings."""
     found = []
@@ -116,3 +111,12 @@ def lock(
 def _could_give(battery: Battery, rules: Rules) -> bool:
     power = power_w(battery.readings[-1]) if battery.readings else None
     return power is None or power < rules.storage_takes_w
+
+
+def fills_first(found: Sequence[Battery], rules: Rules) -> bool:
+    """Whether a battery for the house takes so much now that cars wait for it."""
+    for battery in found:
+        power = power_w(battery.readings[-1]) if battery.readings else None
+        if battery.meter.storage is StorageRole.HOUSE and power is not None and power >= rules.storage_takes_w:
+            return True
+    return False

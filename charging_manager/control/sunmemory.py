@@ -52,6 +52,26 @@ class Lows:
 
 
 @frozen
+class Ride:
+    """What a car would have had of late if it had charged all the time: means of watts, older ones fading."""
+
+    taken_w: float = 0.0
+    short_w: float = 0.0
+    """What the sun would not have given it of that."""
+
+    def noted(self, surplus_w: float, least_w: float, most_w: float, part: float) -> Ride:
+        """With what it would have now counting for that part of the mean."""
+        taken_w = min(most_w, max(least_w, surplus_w))
+        short_w = taken_w - max(0.0, min(taken_w, surplus_w))
+        return Ride(self.taken_w + (taken_w - self.taken_w) * part, self.short_w + (short_w - self.short_w) * part)
+
+    @property
+    def part(self) -> float:
+        """How much of it the grid would have given."""
+        return self.short_w / self.taken_w if self.taken_w > 0.0 else 0.0
+
+
+@frozen
 class Surplus:
     """What the sun leaves for cars that follow it, what they draw included. Watts."""
 
@@ -64,6 +84,8 @@ class Surplus:
     falls_w_per_s: float = 0.0
     """How fast it goes on falling."""
     trail: tuple[tuple[float, float], ...] = ()
+    rides: tuple[Ride, ...] = ()
+    """Of a car on one phase, and of one on three."""
     lows: Lows = Lows()
     grid_w: float | None = None
     """By the newest reading: what comes from the grid."""
@@ -88,6 +110,8 @@ class SunPast:
     """How many phases its car was seen to load; 0: not known."""
     phases: int | None = None
     """How many it was told to use."""
+    chosen: int | None = None
+    """How many it shall come to use, where its box can switch."""
     switch_s: float | None = None
     """Since when it is being switched."""
     switched_s: float = -math.inf
@@ -109,3 +133,6 @@ class SunMemory:
     unlock_s: float | None = None
     """Since when there is no more reason for the lock of storage batteries."""
     decided_s: float | None = None
+
+
+NOTHING_SUNNY = SunMemory()

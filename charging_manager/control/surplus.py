@@ -20,13 +20,15 @@ from charging_manager.control.memory import Watch
 from charging_manager.control.rules import Rules
 from charging_manager.control.seen import Seen, plausible
 from charging_manager.control.storage import Battery
-from charging_manager.control.sunmemory import Lows, Surplus
+from charging_manager.control.sunmemory import Lows, Ride, Surplus
 from charging_manager.control.wiring import Wiring
 from charging_manager.model.plan import SiteImage
 from charging_manager.model.reading import Reading
 from charging_manager.model.site import Meter, StorageRole
 
 NOMINAL_V = 230.0
+LEAST_A, OFTEN_A = 6.0, 16.0
+"""What a car takes at least, and what many take at most."""
 IMPLAUSIBLE = 20.0
 """Times what the circuit's limit lets flow."""
 
@@ -85,7 +87,7 @@ def observe(
         grid = grid_w(reading, meter, most_w)
         if grid is None:
             continue
-        found = _between(reading.taken_s, grid, followers, batteries, now, rules)
+        found = _between(reading.taken_s, grid - image.site.solar.import_w, followers, batteries, now, rules)
         if found is None:
             return Surplus()
         low, high, covered = found
@@ -104,19 +106,24 @@ def observe(
         belief = low if belief is None else min(max(belief, low), high)
     if belief is not None:
         belief = min(belief, newest_high)
-    return _noted(evolve(past, seen_s=newest[0], settled_s=settled_s, grid_w=grid_now), now, belief)
+    since_s = newest[0] - past.seen_s
+    return _noted(evolve(past, seen_s=newest[0], settled_s=settled_s, grid_w=grid_now), now, belief, since_s, rules)
 
 
-def _noted(past: Surplus, now: float, belief: float | None) -> Surplus:
+def _noted(past: Surplus, now: float, belief: float | None, since_s: float, rules: Rules) -> Surplus:
     if belief is None:
-        return evolve(past, power_w=None, falls_w_per_s=0.0, trail=(), lows=Lows())
+        return evolve(past, power_w=None, falls_w_per_s=0.0, trail=(), rides=(), lows=Lows())
     trail = (*past.trail[-3:], (past.seen_s, belief))
     falls = math.inf if len(trail) > 2 else 0.0
     for (one_s, before), (two_s, after) in zip(trail[-3:], trail[-2:], strict=False):
         falls = min(falls, (before - after) / (two_s - one_s) if two_s > one_s else 0.0)
-    return evolve(
-        past, power_w=belief, falls_w_per_s=max(0.0, falls), trail=trail, lows=past.lows.noted(now, belief)
+    part = -math.expm1(-max(0.0, since_s) / rules.sun_ride_s) if past.rides else 1.0
+    rides = tuple(
+        ride.noted(belief, phases * LEAST_A * NOMINAL_V, phases * OFTEN_A * NOMINAL_V, part)
+        for ride, phases in zip(past.rides or (Ride(), Ride()), (1, 3), strict=True)
     )
+    lows = past.lows.noted(now, belief)
+    return evolve(past, power_w=belief, falls_w_per_s=max(0.0, falls), trail=trail, rides=rides, lows=lows)
 
 
 def _between(
@@ -148,7 +155,7 @@ def _between(
 def _drew(seen: Seen, at_s: float, now: float, rules: Rules) -> tuple[float, float, bool]:
     """Least and most that a car drew around a time, and whether it was read late enough to know."""
     newest = seen.readings[-1]
-    told_w = seen.told_a * seen.outlet.bits.bit_count() * volts(newest)
+    told_w = seen.told_a * seen.bits.bit_count() * volts(newest)
     changed_s = max(seen.past.raised_s or -math.inf, seen.past.lowered_s or -math.inf, seen.past.steady_s)
     if now - changed_s > rules.sun_settle_s:
         power = drawn_w(newest)

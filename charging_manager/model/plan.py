@@ -78,6 +78,10 @@ class Plan:
     memory: object = None
     storage_locked: bool = False
     """Storage batteries shall give nothing now: what they gave would go into fast charging."""
+    surplus_w: float | None = None
+    """What the sun leaves for cars that follow it, what they draw included; None: not known, or nobody asks."""
+    phase_switches: Mapping[str, int] = field(factory=dict)
+    """By charge point: how often its phases were switched since the program started."""
     violations: tuple[str, ...] = ()
     """Invariants (docs/control.md) that this decision broke, for the log: empty unless there is a bug."""
     workings: object = field(default=None, eq=False, repr=False)

@@ -84,6 +84,8 @@ class SolarSettings:
     """From one to three phases after so long of enough for three."""
     phases: int | None = None
     """1 or 3: never another; None: as the sun is."""
+    grid_pct: float = 1.6
+    """Of what a car charges by the sun alone, so much may come from the grid while clouds pass; more ends its grace."""
 
 
 @frozen
@@ -158,6 +160,8 @@ class Site:
     first_come: bool = False
     """Inside a priority, who was plugged in first is served first, before turns rotate."""
     solar: SolarSettings = SolarSettings()
+    storage_lock: bool = False
+    """Storage batteries for the house give nothing while a car charges by more than the sun."""
     rules: tuple[Rule, ...] = ()
 
     def path_to_root(self, circuit: str) -> Iterator[Circuit]:
