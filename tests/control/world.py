@@ -56,6 +56,13 @@ class Box:
     resolution_a: float = 0.0
     shown: list[tuple[float, tuple[float, float, float]]] = field(factory=list)
 
+    switches: bool = False
+    """It can be told to use one phase or three; it does so late, when told, and stops for that by itself."""
+    boxed: int = 3
+    switch_takes_s: float = 3.0
+    switch_s: float | None = None
+    wanted_phases: int = 3
+
     limit_a: float = 0.0
     """What the box really allows now."""
     current_a: float = 0.0
@@ -71,8 +78,10 @@ class Box:
     goes_wild_s: float | None = None
     """A box without watchdog that restarts at its hardware maximum, so long after it fell silent."""
 
-    def apply(self, amps: float) -> None:
+    def apply(self, amps: float, phases: int | None = None) -> None:
         self.wanted_a = amps
+        if self.switches and phases is not None and phases != self.boxed and self.switch_s is None:
+            self.switch_s, self.wanted_phases = 0.0, phases
 
     def step(self, now: float) -> None:
         silent = self.silent_since_s is not None
@@ -97,6 +106,10 @@ class Box:
                 self.commanded_a = max(self.wanted_a, self.commanded_a or 0.0)
                 self.writing.append((now + self.confirm_s, self.wanted_a))
                 self.written_s = now
+        if self.switch_s is not None and not silent:
+            self.switch_s += STEP_S
+            if self.switch_s >= self.switch_takes_s and self.current_a == 0.0:
+                self.boxed, self.switch_s = self.wanted_phases, None
         self._draw(now)
 
     def _draw(self, now: float) -> None:
@@ -121,7 +134,7 @@ class Box:
         amps = [0.0, 0.0, 0.0]
         if self.car is not None:
             for own in self.car.phases:
-                if own < len(self.point.phases):
+                if own < len(self.point.phases) and own < self.boxed:
                     amps[self.point.phases[own]] = self.current_a
         return amps[0], amps[1], amps[2]
 
@@ -153,6 +166,8 @@ class Box:
             self.fallback_after_s,
             answering,
             None if self.answered_s is None else (0.0 if answering else now - self.answered_s),
+            self.switches,
+            self.boxed if self.switches and self.switch_s is None else None,
         )
 
 
@@ -322,4 +337,4 @@ class World:
             judge(self, image, plan)
         self.plan = plan
         for name, setpoint in plan.setpoints.items():
-            self.boxes[name].apply(setpoint.current_a)
+            self.boxes[name].apply(setpoint.current_a, setpoint.phases)

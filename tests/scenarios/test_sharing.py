@@ -154,7 +154,7 @@ def test_a_paused_car_rests_three_hundred_seconds_and_the_first_start_is_not_del
     assert (site.world.plan.setpoints["garage"].current_a) >= 6.0  # type: ignore[union-attr]
 
 
-def test_off_stops_fast_starts_again_and_other_modes_say_that_they_are_not_there() -> None:
+def test_off_stops_fast_starts_again_and_solar_waits_for_the_sun() -> None:
     site = SiteScript(box("garage"))
     site.plug("garage").after(10.0).expect("garage", 32.0)
     site.world.set_mode("garage", Mode.OFF)
@@ -162,7 +162,7 @@ def test_off_stops_fast_starts_again_and_other_modes_say_that_they_are_not_there
     site.world.set_mode("garage", Mode.FAST)
     site.after(5.0).expect("garage", 32.0)
     site.world.set_mode("garage", Mode.SOLAR)
-    site.after(1.0).expect("garage", 0.0, "mode-not-available")
+    site.after(1.0).expect("garage", 0.0, "sun-wait")
 
 
 def test_an_override_holds_a_car_lower_and_below_the_minimum_pauses_it() -> None:
