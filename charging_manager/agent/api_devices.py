@@ -19,12 +19,13 @@ from charging_manager.agent.config import (
 from charging_manager.agent.people import People
 from charging_manager.agent.places import address_key, budgets_rest_on, may_be_placed_from_afar, raises, said_at_site
 from charging_manager.agent.running import RunningSite
+from charging_manager.agent.solar_config import NOTHING_SAID, SolarBody, changed_solar, shown_solar
 from charging_manager.devices.driver import Driver
 from charging_manager.devices.driver import Kind as DriverKind
 from charging_manager.errors import ConfigError
 from charging_manager.http.routes import Answer, Call, Caller, Problem, Right, Route
 from charging_manager.modbus.address import parse_address
-from charging_manager.model.site import MeterRole
+from charging_manager.model.site import MeterRole, StorageRole
 from charging_manager.words import say
 
 
@@ -87,7 +88,7 @@ class DevicePages:
                 raise Problem(409, "duplicate", "There is a device with the ID {id} already.", "id", id=name)
             device = self._device(name, body, driver, config)
             self._check_place(device, config)
-            after = with_device(config, device)
+            after = _with_solar(with_device(config, device), device, body.solar)
             if call.caller.remote:
                 _refuse_new_from_afar(config, device, after)
             else:
@@ -95,7 +96,7 @@ class DevicePages:
             made.append(device)
             return after
 
-        await field_problem(self.site.config.change(added))
+        await field_problem(self.site.config.change(added), _field_of)
         self.people.note(call.caller, "device-added", made[-1].id)
         return Answer(self._shown(made[-1], call.caller), status=201)
 
@@ -110,7 +111,7 @@ class DevicePages:
             if old is None:
                 raise _unknown(before.id)
             new = self._changed(old, body, driver)
-            after = with_device(config, new)
+            after = _with_solar(with_device(config, new), new, body.solar)
             if call.caller.remote:
                 _refuse_from_afar(old, new, config, after)
             else:
@@ -119,7 +120,7 @@ class DevicePages:
             made.append(new)
             return after
 
-        await field_problem(self.site.config.change(changed))
+        await field_problem(self.site.config.change(changed), _field_of)
         self.people.note(call.caller, "device-changed", before.id)
         return self._shown(made[-1], call.caller)
 
@@ -190,6 +191,7 @@ class DevicePages:
             max_a=body.max_a if body.max_a is not None else highest_a,
             step_a=setpoint.step_a if setpoint else 1.0,
             max_w=body.max_w if kind is Kind.CHARGE_POINT else None,
+            storage=_storage(body.storage),
             settings=_settings(body.settings, driver),
         )
 
@@ -221,6 +223,7 @@ class DevicePages:
             mode=known_mode(body.mode) if body.mode is not None and body.mode != old.mode.value else old.mode,
             min_a=body.min_a if body.min_a is not None else old.min_a,
             max_a=body.max_a if body.max_a is not None else old.max_a,
+            storage=old.storage if body.storage is None else _storage(body.storage),
             max_w=old.max_w if body.max_w == LEFT_OUT or old.kind is not Kind.CHARGE_POINT else body.max_w,
         )
 
@@ -271,6 +274,8 @@ class DevicePages:
             "min_a": device.min_a,
             "max_a": device.max_a,
             "max_w": device.max_w,
+            "solar": shown_solar(self.site.config.current.solar_of.get(device.id)),
+            "storage": device.storage.value,
             "settings": {name: name in device.settings for name in offered},
             "condition": self._condition(device, caller.language),
         }
@@ -346,6 +351,28 @@ def _refuse_from_afar(old: DeviceSettings, new: DeviceSettings, before: Configur
 
 def _an_input_rests_on(device: str, config: Configuration) -> bool:
     return any(one.device == device for one in config.inputs.values())
+
+
+def _field_of(where: str) -> str:
+    """``devices.garage.max_a``, as the configuration says it, is ``max_a`` in the body."""
+    parent, _, key = where.rpartition(".")
+    return f"solar.{key}" if parent.startswith("solar_of.") else key
+
+
+def _with_solar(config: Configuration, device: DeviceSettings, body: SolarBody | None) -> Configuration:
+    """With what was said of how its cars follow the sun; a meter has none of it."""
+    if body == NOTHING_SAID:
+        return config
+    own = {name: settings for name, settings in config.solar_of.items() if name != device.id}
+    if body is not None and device.kind is Kind.CHARGE_POINT:
+        own[device.id] = changed_solar(config.solar_of.get(device.id, config.solar), body)
+    return evolve(config, solar_of=own)
+
+
+def _storage(text: str) -> StorageRole:
+    if text not in set(StorageRole):
+        raise Problem(422, "bad-storage", "Say for whom the storage battery is there: house or all.", "storage")
+    return StorageRole(text)
 
 
 def _unknown(name: str) -> Problem:

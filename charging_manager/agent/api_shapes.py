@@ -10,6 +10,7 @@ from typing import Any, Final
 from attrs import field, frozen
 
 from charging_manager.agent.api_shapes_goals import GoalBody
+from charging_manager.agent.solar_config import NOTHING_SAID, SolarBody
 
 LEFT_OUT: Final = -1e9
 """Stands for a number that was not in the body, where null means something."""
@@ -62,6 +63,10 @@ class DeviceBody:
     max_a: float | None = None
     max_w: float | None = None
     """The most over all phases; null: as max_a has it."""
+    solar: SolarBody | None = None
+    """How its cars follow the sun; null: as the site has it."""
+    storage: str = "house"
+    """Of a storage battery's meter: for whom it is there, house or all."""
     settings: dict[str, bool] | None = None
     kind: str | None = None
     """Accepted because ``GET`` shows it, like ``condition``; the driver decides."""
@@ -86,6 +91,9 @@ class DeviceChange:
     max_a: float | None = None
     max_w: float | None = LEFT_OUT
     """Null: no such limit; left out: as it was."""
+    solar: SolarBody | None = NOTHING_SAID
+    """Null: as the site has it; left out: as it was."""
+    storage: str | None = None
     settings: dict[str, bool] | None = None
     kind: str | None = None
     condition: dict[str, Any] | None = None
@@ -136,6 +144,9 @@ class SiteChange:
     first_come: bool | None = None
     """Inside a priority, who was plugged in first is served first, before turns rotate."""
     circuits: list[CircuitBody] | None = None
+    solar: SolarBody | None = None
+    storage_lock: bool | None = None
+    """Storage batteries for the house give nothing while a car charges by more than the sun."""
     serial: str | None = None
     """Accepted because ``GET`` shows it; it cannot be changed."""
 

@@ -13,6 +13,7 @@ from charging_manager.agent.config import Configuration, id_from_name
 from charging_manager.agent.people import People
 from charging_manager.agent.places import brings_back_a_circuit, raises
 from charging_manager.agent.running import RunningSite
+from charging_manager.agent.solar_config import changed_solar, shown_solar
 from charging_manager.http.routes import Call, Problem, Right, Route
 from charging_manager.model.site import MOST_A, Breaker, BreakerCurve, Circuit
 from charging_manager.model.units import PhaseAmps, phase_amps
@@ -56,6 +57,8 @@ class SitePages:
                 unbalance_a=body.unbalance_a if body.unbalance_a != LEFT_OUT else config.unbalance_a,
                 unbalance_with_house=_said(body.unbalance_with_house, config.unbalance_with_house),
                 first_come=_said(body.first_come, config.first_come),
+                solar=config.solar if body.solar is None else changed_solar(config.solar, body.solar),
+                storage_lock=_said(body.storage_lock, config.storage_lock),
             )
             if body.circuits is not None:
                 new = evolve(new, circuits=_circuits(body.circuits, config))
@@ -78,6 +81,8 @@ def shown(config: Configuration, serial: str) -> dict[str, Any]:
         "unbalance_with_house": config.unbalance_with_house,
         "first_come": config.first_come,
         "language": config.language,
+        "solar": shown_solar(config.solar),
+        "storage_lock": config.storage_lock,
         "circuits": [
             {
                 "id": circuit.id,
@@ -208,6 +213,8 @@ def _nothing_left_behind(config: Configuration) -> None:
 def _field_of(where: str, body: SiteChange) -> str:
     """``circuits.garage.parent``, as the configuration says it, is ``circuits.1.parent`` in the body."""
     first, _, rest = where.partition(".")
+    if first == "solar":
+        return where
     name, _, key = rest.partition(".")
     bodies = body.circuits or []
     ids: dict[str, int] = {}

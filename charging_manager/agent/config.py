@@ -13,6 +13,7 @@ from attrs import evolve, field, frozen
 from charging_manager.agent.goals_config import check_goals, check_vehicles
 from charging_manager.agent.grid_config import check_grid, check_inputs
 from charging_manager.agent.recording_settings import RecordingSettings, check_recording
+from charging_manager.agent.solar_config import check_solar
 from charging_manager.clocks import zone
 from charging_manager.errors import ConfigError
 from charging_manager.model.goal import Goal
@@ -35,7 +36,7 @@ from charging_manager.tariffs.checks import check_sun, check_tariff
 from charging_manager.tariffs.settings import SunSettings, TariffSettings
 from charging_manager.words import LANGUAGES
 
-AVAILABLE_MODES = (Mode.OFF, Mode.FAST, Mode.PLAN)
+AVAILABLE_MODES = tuple(Mode)
 _ID = re.compile(r"[a-z0-9-]{1,32}")
 _LONGEST_NAME = 80
 
@@ -135,6 +136,8 @@ class Configuration:
     solar: SolarSettings = field(factory=SolarSettings)
     solar_of: Mapping[str, SolarSettings] = field(factory=dict)
     """By charge point, where it differs from the site's."""
+    storage_lock: bool = False
+    """Storage batteries for the house give nothing while a car charges by more than the sun."""
     rules: tuple[Rule, ...] = ()
     goals: Mapping[str, Goal] = field(factory=dict)
     """By charge point."""
@@ -164,6 +167,7 @@ class Configuration:
             unbalance_with_house=self.unbalance_with_house,
             first_come=self.first_come,
             solar=self.solar,
+            storage_lock=self.storage_lock,
             rules=self.rules,
         )
 
@@ -250,6 +254,7 @@ def check_configuration(config: Configuration) -> Configuration:
     boxes = {device.id for device in config.devices.values() if device.kind is Kind.CHARGE_POINT}
     check_grid(config.grid, config.inputs, boxes)
     check_goals(config.goals, boxes)
+    check_solar(config.solar, config.solar_of, boxes)
     check_tariff(config.tariff)
     check_sun(config.sun_forecast)
     check_vehicles(config.vehicles)
@@ -313,6 +318,7 @@ def without_device(config: Configuration, device: str) -> Configuration:
         },
         overrides={key: value for key, value in config.overrides.items() if key != device},
         goals={key: value for key, value in config.goals.items() if key != device},
+        solar_of={key: value for key, value in config.solar_of.items() if key != device},
         grid=_without_point(config.grid, device),
     )
 

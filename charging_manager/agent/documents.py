@@ -30,6 +30,7 @@ DOCUMENTS: Mapping[str, Any] = {
     "first_come": bool,
     "unbalance_with_house": bool,
     "solar": SolarSettings,
+    "storage_lock": bool,
     "solar_of": dict[str, SolarSettings],
     "rules": tuple[Rule, ...],
     "goals": dict[str, Goal],

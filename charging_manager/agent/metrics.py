@@ -47,6 +47,13 @@ def metrics(site: RunningSite, version: str) -> str:
             [({"charge_point": box["id"]}, box["energy_wh"]) for box in boxes],
         ),
         _block(
+            "charge_point_phase_switches_total",
+            "counter",
+            "How often its phases were switched since the start.",
+            [({"charge_point": box["id"]}, box["phase_switches"]) for box in boxes],
+        ),
+        _block("surplus_watts", "gauge", "What the sun leaves for cars.", [({}, state["site"]["surplus_w"])]),
+        _block(
             "meter_power_watts",
             "gauge",
             "Power; positive is consumption.",

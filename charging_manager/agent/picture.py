@@ -23,7 +23,7 @@ API_MAJOR = 1
 FEATURES = (
     *(f"mode:{mode.value}" for mode in AVAILABLE_MODES),
     *("override", "vehicle", "goals", "tariff", "devices", "site", "users", "cloud", "sessions", "log", "drivers"),
-    *("inputs", "grid-operator", "rules", "why"),
+    *("inputs", "grid-operator", "rules", "why", "solar"),
 )
 API = {"major": API_MAJOR, "features": list(FEATURES)}
 _FRESH_S = 30.0
@@ -122,6 +122,8 @@ def draw(facts: Facts) -> Picture:
                 "version": VERSION,
                 "time": facts.now_at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
                 "unbalance_a": config.unbalance_a,
+                "surplus_w": _round_to(cycle.plan.surplus_w, 50) if cycle else None,
+                "storage_locked": cycle.plan.storage_locked if cycle else False,
                 "language": config.language,
             },
             "circuits": {
@@ -190,6 +192,7 @@ def _charge_point(box: DeviceSettings, facts: Facts) -> Json:
         "power_w": _round(fresh.power_w, 0) if fresh else None,
         "energy_wh": _round(fresh.energy_wh, 0) if fresh else None,
         "session_wh": _round(_session_wh(box.id, fresh, facts), 0),
+        "phase_switches": facts.cycle.plan.phase_switches.get(box.id, 0) if facts.cycle else 0,
         "because": facts.because(setpoint.because) if setpoint else None,
         "override_a": override.current_a if override else None,
         "soc_pct": _round(wish.soc_pct, 1) if wish else None,
@@ -244,6 +247,11 @@ def _age(age_s: float | None) -> float | None:
     return math.floor(age_s) if age_s is not None else None
 
 
+def _round_to(value: float | None, step: int) -> int | None:
+    """To a step: what breathes all the time is not news each second."""
+    return None if value is None or not math.isfinite(value) else round(value / step) * step
+
+
 def _round(value: float | None, digits: int) -> float | None:
     """None for what JSON cannot say."""
     return round(value, digits) if value is not None and math.isfinite(value) else None
@@ -259,7 +267,7 @@ def visible(said: Json, charge_points: Audience) -> Json:
         return said
     return {
         **{key: value for key, value in said.items() if key not in KEYED},
-        "site": {**said["site"], "serial": ""},
+        "site": {**said["site"], "serial": "", "surplus_w": None},
         "circuits": {},
         "charge_points": {key: value for key, value in said["charge_points"].items() if key in charge_points},
         "meters": {},

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
+from charging_manager.control.follower import Follower
 from charging_manager.control.instants import Instants
 from charging_manager.control.rules import Rules
 from charging_manager.control.sunmemory import Surplus
 from charging_manager.model.plan import Because
-
-if TYPE_CHECKING:
-    from charging_manager.control.sun import Follower
 
 
 def say_why(

@@ -5,6 +5,7 @@ import { Button, ProblemBox, SelectField, TextField, TickField, useTask } from "
 import { Problem } from "../common/api.js";
 import { html, useState } from "../common/ui.js";
 import { t } from "../common/words.js";
+import { draftedSolar, meantSolar, SolarFields } from "./solarform.js";
 
 /** @typedef {import("./devices.js").Device} Device */
 /** @typedef {import("./devices.js").Driver} Driver */
@@ -57,10 +58,11 @@ export const kindName = (kind) =>
   kindOf(kind) === "charge-point" ? t("Charge point") : kind === "inputs" ? t("Module of inputs") : t("Meter");
 
 /**
- * @param {{device: Device|null, drivers: Driver[], circuits: {id: string, name: string}[], taken: string[],
+ * @param {{device: Device|null, drivers: Driver[], circuits: {id: string, name: string}[],
+ *   solar: import("./solarform.js").Solar, taken: string[],
  *   onSave: (device: Device, fresh: boolean) => Promise<void>, onNo: () => void}} props
  */
-export function DeviceForm({ device, drivers, circuits, taken, onSave, onNo }) {
+export function DeviceForm({ device, drivers, circuits, solar, taken, onSave, onNo }) {
   const task = useTask();
   const [driverName, setDriverName] = useState(device?.driver ?? drivers[0]?.name ?? "");
   const driver = drivers.find((known) => known.name === driverName);
@@ -78,6 +80,9 @@ export function DeviceForm({ device, drivers, circuits, taken, onSave, onNo }) {
   const [least, setLeast] = useState(fieldNumber(device?.min_a));
   const [most, setMost] = useState(fieldNumber(device?.max_a));
   const [watts, setWatts] = useState(fieldNumber(device?.max_w));
+  const [storage, setStorage] = useState(device?.storage ?? "house");
+  const [own, setOwn] = useState(Boolean(device?.solar));
+  const [sun, setSun] = useState(draftedSolar(device?.solar ?? solar));
   const [settings, setSettings] = useState(device?.settings ?? {});
   const wishedId = device?.id ?? (id || idFor(name, taken));
   /** @param {Event} event */
@@ -94,12 +99,16 @@ export function DeviceForm({ device, drivers, circuits, taken, onSave, onNo }) {
         phases: order.split(",").map(Number),
         out_of_service: outOfService,
       };
-      if (kind === "meter") wish.role = role;
-      else if (kind === "charge-point") {
+      if (kind === "meter") {
+        wish.role = role;
+        wish.storage = storage;
+      }
+      if (kind === "charge-point") {
         wish.priority = amount(priority, "priority");
         wish.min_a = least.trim() ? amount(least, "min_a") : null;
         wish.max_a = most.trim() ? amount(most, "max_a") : null;
         wish.max_w = watts.trim() ? amount(watts, "max_w") : null;
+        wish.solar = own ? meantSolar(sun) : null;
       }
       const offered = (driver?.settings ?? []).map((setting) => setting.name);
       wish.settings = Object.fromEntries(offered.map((key) => [key, settings[key] === true]));
@@ -127,6 +136,13 @@ export function DeviceForm({ device, drivers, circuits, taken, onSave, onNo }) {
       ? html`<${SelectField} label=${t("Measures")} name="role" value=${role} onValue=${setRole} problem=${task.problem}
           options=${roles.map((known) => [known, roleName(known)])} />`
       : null}
+    ${kind === "meter" && role === "storage"
+      ? html`<${SelectField} label=${t("The storage battery is for")} name="storage" value=${storage} onValue=${setStorage} problem=${task.problem}
+          options=${[
+            ["house", t("the house: filled before cars, gives them nothing")],
+            ["all", t("all: cars may have what it takes and gives")],
+          ]} />`
+      : null}
     ${kind === "inputs"
       ? null
       : html`<${SelectField} label=${t("Phases of the site on L1, L2, L3 of the device")} name="phases" value=${order} onValue=${setOrder}
@@ -144,7 +160,9 @@ export function DeviceForm({ device, drivers, circuits, taken, onSave, onNo }) {
         <${TextField} label=${t("At most, A")} name="max_a" inputmode="decimal" placeholder=${fieldNumber(driver?.defaults?.max_a)} value=${most} onValue=${setMost} problem=${task.problem} />
         <${TextField} label=${t("At most, W")} name="max_w" inputmode="decimal" value=${watts} onValue=${setWatts} problem=${task.problem} />
         <${TextField} label=${t("Priority")} name="priority" inputmode="numeric" value=${priority} onValue=${setPriority} problem=${task.problem} />
-      </div><p class="help">${t("A higher priority is served first. Watts are over all phases; empty for no such limit.")}</p>`}
+      </div><p class="help">${t("A higher priority is served first. Watts are over all phases; empty for no such limit.")}</p>
+      <${TickField} label=${t("Own numbers for following the sun")} name="own_solar" checked=${own} onValue=${setOwn} />
+      ${own ? html`<${SolarFields} draft=${sun} problem=${task.problem} onChange=${setSun} />` : null}`}
     ${(driver?.settings ?? []).map(
       (setting) => html`<${TickField} key=${setting.name} label=${setting.title} name=${`setting-${setting.name}`}
         checked=${settings[setting.name] === true} onValue=${(/** @type {boolean} */ on) => setSettings({ ...settings, [setting.name]: on })} />`,

@@ -14,7 +14,8 @@ import { DeviceForm, kindName } from "./deviceform.js";
  *   last_error: string|null, text: string}} Condition */
 /** @typedef {{id: string, name: string, kind: "charge-point"|"meter"|"inputs", driver: string, address: string, circuit: string,
  *   role: string|null, phases: number[], out_of_service: boolean, priority?: number, mode?: string, min_a?: number,
- *   max_a?: number, max_w?: number|null, settings?: Record<string, boolean>, condition?: Condition}} Device */
+ *   max_a?: number, max_w?: number|null, storage?: string, solar?: import("./solarform.js").Solar|null,
+ *   settings?: Record<string, boolean>, condition?: Condition}} Device */
 /** @typedef {{name: string, ok: boolean, text: string}} Step */
 
 const TEST_MS = 180_000;
@@ -78,6 +79,7 @@ function Devices() {
   const testing = useTask();
   const [devices, setDevices] = useState(/** @type {Device[]|null} */ (null));
   const [drivers, setDrivers] = useState(/** @type {{drivers: Driver[], broken: Broken[]}} */ ({ drivers: [], broken: [] }));
+  const [solar, setSolar] = useState(/** @type {any} */ (null));
   const [circuits, setCircuits] = useState(/** @type {{id: string, name: string}[]} */ ([]));
   const [problem, setProblem] = useState(/** @type {any} */ (null));
   const [editing, setEditing] = useState(/** @type {Device|"new"|null} */ (null));
@@ -89,6 +91,7 @@ function Devices() {
       setDevices(things.devices);
       setDrivers(known);
       setCircuits(site.circuits);
+      setSolar(site.solar);
       setProblem(null);
     } catch (error) {
       setProblem(problemFrom(error));
@@ -156,7 +159,7 @@ function Devices() {
       ? html`<div class="buttons"><${Button} class="main" disabled=${circuits.length === 0} onClick=${() => setEditing("new")}>${t("Add device")}<//></div>
         ${circuits.length === 0 ? html`<p>${t("Enter the circuits first:")}${" "}<a href="site.htm">${t("Site")}</a></p>` : null}`
       : html`<${DeviceForm} key=${editing === "new" ? "new" : editing.id} device=${editing === "new" ? null : editing} drivers=${drivers.drivers}
-          circuits=${circuits} taken=${devices.map((device) => device.id)} onSave=${save} onNo=${() => setEditing(null)} />`}
+          circuits=${circuits} solar=${solar} taken=${devices.map((device) => device.id)} onSave=${save} onNo=${() => setEditing(null)} />`}
     <${Drivers} drivers=${drivers.drivers} broken=${drivers.broken} />
     ${going
       ? html`<${Question} danger title=${t("Remove {name}?", { name: going.name })} yes=${t("Remove")} busy=${task.busy} problem=${task.problem}

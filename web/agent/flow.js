@@ -70,5 +70,8 @@ export function PowerFlow({ picture }) {
         )}
       </tbody>
     </table>
+    ${known(picture.site.surplus_w) && picture.meters.some((meter) => meter.role === "solar")
+      ? html`<p class="help" data-value="surplus">${t("Left by the sun")}: ${power(Math.max(0, picture.site.surplus_w ?? 0))}</p>`
+      : null}
   </section>`;
 }

@@ -8,6 +8,7 @@ import { t } from "../common/words.js";
 import { asTree } from "./circuits.js";
 import { idFor } from "./deviceform.js";
 import { changesBetween } from "./sitechanges.js";
+import { SunForm } from "./solarform.js";
 
 /** @typedef {{id: string, name: string, parent: string|null, limit_a: number[], reserve_a: number, fallback_a: number,
  *   meter: string|null, charging_limit_a: number[]|null, limit_w: number|null, charging_limit_w: number|null,
@@ -206,7 +207,7 @@ function SitePage() {
   const save = () =>
     asked &&
     task.run(async () => {
-      const saved = await put("/site", asked.wish);
+      const saved = await put("/site", { ...asked.wish, solar: undefined, storage_lock: undefined }); // they have a form of their own
       take(saved?.circuits ? saved : await get("/site"));
       setAsked(null);
       setDone(t("Saved. The new limits hold from the next cycle on."));
@@ -226,7 +227,7 @@ function SitePage() {
     setDrafts([...drafts, { id, name: title, parent, limits: ["", "", ""], reserve: "0", fallback: "0", meter: "", ...EMPTY }]);
   };
   const tree = asTree(/** @type {any} */ (drafts));
-  return html`<form onSubmit=${review}>
+  return html`<div><form onSubmit=${review}>
     ${me.value.remote ? html`<p class="box warn">${t("Through the cloud limits can be lowered, but not raised: that is done at the site.")}</p>` : null}
     <div class="three">
       <${TextField} label=${t("Name of the site")} name="name" required maxlength="80" value=${name} onValue=${setName} problem=${problem} />
@@ -266,7 +267,8 @@ function SitePage() {
           )}</tbody></table></div>
         <p>${t("A limit above what the fuse bears is a fire hazard. Check the new numbers.")}</p>
       <//>`
-    : null}`;
+    : null}
+  <${SunForm} /></div>`;
 }
 
 await start({ title: () => t("Site"), view: SitePage });

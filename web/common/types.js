@@ -9,7 +9,8 @@
  *   override_a?: number|null, min_a?: number, max_a?: number, step_a?: number}} ChargePoint */
 /** @typedef {{id: string, name?: string, role: string, power_w: number|null, current_a: Phases, age_s: number|null,
  *   stale?: boolean, answering?: boolean, circuit?: string}} Meter */
-/** @typedef {{name: string, serial: string, version: string, time: string, circuits: Circuit[]}} SiteState */
+/** @typedef {{name: string, serial: string, version: string, time: string, circuits: Circuit[],
+ *   surplus_w?: number|null, storage_locked?: boolean}} SiteState */
 /** @typedef {{site: SiteState, charge_points: ChargePoint[], meters: Meter[],
  *   alarms: Because[], cloud: {state: string, last_error?: string|null}, cycle: {number: number, duration_s: number},
  *   inputs: any[], dimming?: Record<string, any>|null,
