@@ -26,7 +26,7 @@ from charging_manager.control.rules import Rules
 from charging_manager.control.seen import Seen
 from charging_manager.control.sunmemory import SunMemory, SunPast, Surplus
 from charging_manager.control.sunwords import say_why
-from charging_manager.control.surplus import drawn_w
+from charging_manager.control.surplus import drawn_w, told_a
 from charging_manager.control.wiring import floor_step
 from charging_manager.model.plan import SiteImage
 
@@ -98,7 +98,7 @@ def follow_the_sun(
         if not car.past.on:
             seen.cap_a = 0.0
         elif not car.switching:
-            seen.cap_a = min(seen.cap_a, car.target_a)
+            seen.cap_a = min(car.target_a, seen.cap_a)  # in this order: NaN is no cap
             short = now_w is None or now_w - car.before_w < car.minimum_w - SHORT_W
             beyond = beyond or (short and not car.alone and max(seen.measured_a) >= 1.0)
     return Followed(pasts, switches, beyond)
@@ -127,7 +127,7 @@ def _account(line: Sequence[Follower], surplus: Surplus, memory: SunMemory, now:
 
 def _draws(car: Follower) -> float:
     known = drawn_w(car.seen.readings[-1]) if car.seen.readings else None
-    return car.seen.told_a * car.per_a if known is None else known
+    return told_a(car.seen) * car.per_a if known is None else known
 
 
 def _turn_on_or_off(

@@ -29,6 +29,8 @@ from charging_manager.model.site import Meter, StorageRole
 NOMINAL_V = 230.0
 LEAST_A, OFTEN_A = 6.0, 16.0
 """What a car takes at least, and what many take at most."""
+MOST_A = 80.0
+"""Of a charge point."""
 IMPLAUSIBLE = 20.0
 """Times what the circuit's limit lets flow."""
 
@@ -48,6 +50,11 @@ def drawn_w(reading: Reading) -> float | None:
     amps = [plausible(one) for one in reading.current_a]
     known = [max(0.0, one) for one in amps if one is not None]
     return sum(known) * volts(reading) if known else None
+
+
+def told_a(seen: Seen) -> float:
+    """The highest setpoint that its box may follow, as far as a box can go."""
+    return seen.told_a if 0.0 <= seen.told_a <= MOST_A else MOST_A
 
 
 def grid_w(reading: Reading, meter: Meter, most_w: float) -> float | None:
@@ -111,7 +118,7 @@ def observe(
 
 
 def _noted(past: Surplus, now: float, belief: float | None, since_s: float, rules: Rules) -> Surplus:
-    if belief is None:
+    if belief is None or not math.isfinite(belief):
         return evolve(past, power_w=None, falls_w_per_s=0.0, trail=(), rides=(), lows=Lows())
     trail = (*past.trail[-3:], (past.seen_s, belief))
     falls = math.inf if len(trail) > 2 else 0.0
@@ -155,7 +162,7 @@ def _between(
 def _drew(seen: Seen, at_s: float, now: float, rules: Rules) -> tuple[float, float, bool]:
     """Least and most that a car drew around a time, and whether it was read late enough to know."""
     newest = seen.readings[-1]
-    told_w = seen.told_a * seen.bits.bit_count() * volts(newest)
+    told_w = told_a(seen) * seen.bits.bit_count() * volts(newest)
     changed_s = max(seen.past.raised_s or -math.inf, seen.past.lowered_s or -math.inf, seen.past.steady_s)
     if now - changed_s > rules.sun_settle_s:
         power = drawn_w(newest)
