@@ -141,7 +141,8 @@ def look(
     newest = readings[-1] if readings else None
     if last_a is None:  # our first decision: it has had no time yet to confirm anything
         drawing = newest is not None and newest.status in (Status.CHARGING, Status.UNKNOWN, None)
-        last_a = (obedience.confirmed_a or 0.0) if drawing else 0.0
+        confirmed = obedience.confirmed_a or 0.0
+        last_a = confirmed if drawing and 0.0 <= confirmed < IMPLAUSIBLE_A else 0.0
         past = evolve(past, lowered_s=now)
     seen.last_a = last_a
 
