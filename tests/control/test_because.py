@@ -30,7 +30,7 @@ def test_every_reason_that_control_gives_makes_a_sentence() -> None:
         world.judges.append(note)
         live(world, 25)
     assert {"circuit-limit", "waiting-turn", "meter-silent", "silent", "pause", "no-car"} <= set(given)
-    assert {"sun-wait", "sun-follows", "sun-minimum", "phases-switching"} <= set(given)
+    assert {"sun-wait", "sun-follows"} <= set(given)
     for because in given.values():
         assert fields_of(SENTENCES[because.code]) <= set(because.fields), because
         assert "{" not in sentence(because)
