@@ -15,8 +15,8 @@ from tests.control import judges
 from tests.control.world import Car, World
 
 
-def set_out(site: Site, seed: int) -> World:
-    """A world with all judges in it and boxes of every kind."""
+def set_out(site: Site, seed: int, *, sunny: bool = False) -> World:
+    """A world with all judges in it and boxes of every kind. ``sunny``: some follow the sun, and switch phases."""
     chance = random.Random(seed)
     site = evolve(site, solar=SolarSettings(start_after_s=5.0, grace_s=20.0, three_after_s=10.0, grid_pct=50.0))
     world = World(
@@ -25,7 +25,7 @@ def set_out(site: Site, seed: int) -> World:
             pause_s=20.0, turn_s=40.0, try_s=15.0, overdraft_s=60.0, bear_s=60.0, phases_every_s=20.0, one_after_s=10.0
         ),
     )
-    world.chance = chance
+    world.chance, world.sunny = chance, sunny
     world.volts = chance.choice([230.0, 227.0, 236.5, 243.0])
     world.start_at = datetime(2026, 3, chance.randint(1, 28), chance.randint(0, 23), 58, tzinfo=UTC)
     for box in world.boxes.values():
@@ -43,10 +43,10 @@ def set_out(site: Site, seed: int) -> World:
         box.lag_s = chance.choice([0.0, 0.0, 0.0, 0.5, 1.0])
         box.resolution_a = chance.choice([0.0, 0.0, 0.1])
         box.measures = chance.random() > 0.08
-        if chance.random() < 0.3:
-            world.set_mode(box.point.id, chance.choice([Mode.SOLAR, Mode.MIN_SOLAR]))
-        box.switches = len(box.point.phases) == 3 and chance.random() < 0.3
         box.shows_volts = chance.random() < 0.5
+        if sunny:
+            world.set_mode(box.point.id, chance.choice([Mode.SOLAR, Mode.MIN_SOLAR, Mode.FAST]))
+            box.switches = len(box.point.phases) == 3 and chance.random() < 0.4
     for meter in site.meters:
         world.meter_offset_s[meter] = chance.choice([0.0, 0.25, 0.5, 0.75])
     world.judges += [judges.no_violations, judges.steps_hold, judges.raises_fit_the_worst_case]
@@ -76,7 +76,7 @@ def happen(world: World) -> str:
         metered = [circuit.id for circuit in world.site.circuits.values() if circuit.meter is not None]
         circuit = world.site.circuits[chance.choice(metered)]
         top = [1.3 * limit if chance.random() < 0.2 else 0.6 * limit for limit in circuit.limit_a]
-        sun = -40.0 if chance.random() < 0.3 else -5.0
+        sun = -40.0 if world.sunny and chance.random() < 0.5 else -5.0
         amps = [round(chance.uniform(sun, max(1.0, high)), 2) for high in top]
         world.set_house(circuit.id, (amps[0], amps[1], amps[2]))
         return f"house of {circuit.id}: {amps}"

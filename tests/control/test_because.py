@@ -25,12 +25,12 @@ def test_every_reason_that_control_gives_makes_a_sentence() -> None:
         for setpoint in plan.setpoints.values():
             given.setdefault(setpoint.because.code, setpoint.because)
 
-    for seed in range(12):
-        world = set_out(garage(), seed)
+    for seed in range(16):
+        world = set_out(garage(), seed, sunny=seed % 2 == 1)
         world.judges.append(note)
         live(world, 25)
     assert {"circuit-limit", "waiting-turn", "meter-silent", "silent", "pause", "no-car"} <= set(given)
-    assert {"sun-wait", "sun-follows"} <= set(given)
+    assert {"sun-wait", "sun-minimum"} <= set(given)
     for because in given.values():
         assert fields_of(SENTENCES[because.code]) <= set(because.fields), because
         assert "{" not in sentence(because)

@@ -41,7 +41,7 @@ def test_the_promises_hold_over_two_hundred_thousand_cycles() -> None:
 
 def adventure(site: Site, seed: int) -> int:
     """How many decisions it took."""
-    world = set_out(site, seed)
+    world = set_out(site, seed, sunny=seed % 3 == 0)
     live(world, 14)
     assert world.plan is not None
     assert world.plan.violations == ()

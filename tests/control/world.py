@@ -213,6 +213,7 @@ class World:
         self.hot_since_s: dict[tuple[str, int], float] = {}
         self.decide = decide
         self.chance = random.Random(0)
+        self.sunny = False
         self.watchers: list[Callable[[World], None]] = []
         """Called after every quarter of a second."""
         self.judges: list[Callable[[World, SiteImage, Plan], None]] = []
