@@ -17,7 +17,14 @@ from charging_manager.agent.config import (
     without_device,
 )
 from charging_manager.agent.people import People
-from charging_manager.agent.places import address_key, budgets_rest_on, may_be_placed_from_afar, raises, said_at_site
+from charging_manager.agent.places import (
+    address_key,
+    budgets_rest_on,
+    may_be_placed_from_afar,
+    raises,
+    said_at_site,
+    speaks_http,
+)
 from charging_manager.agent.running import RunningSite
 from charging_manager.agent.solar_config import NOTHING_SAID, SolarBody, changed_solar, shown_solar
 from charging_manager.devices.driver import Driver
@@ -321,6 +328,8 @@ def site_only() -> Problem:
 def _refuse_new_from_afar(before: Configuration, device: DeviceSettings, after: Configuration) -> None:
     """Raises: Problem for a box that is known to hang elsewhere, and for a meter that a budget rests on, now or when
     another one is removed."""
+    if speaks_http(device.address):
+        raise site_only()
     if device.kind is Kind.CHARGE_POINT:
         refused = not may_be_placed_from_afar(before, device)
     else:
@@ -340,6 +349,8 @@ def _refuse_from_afar(old: DeviceSettings, new: DeviceSettings, before: Configur
         and new.max_a <= old.max_a
         and not raises(old.max_w, new.max_w)
     )
+    if speaks_http(new.address):
+        same = same and (old.driver, old.address) == (new.driver, new.address)
     if old.kind is Kind.METER or _an_input_rests_on(old.id, before):
         same = same and (old.driver, old.address, old.settings) == (new.driver, new.address, new.settings)
         same = same and budgets_rest_on(before) == budgets_rest_on(after)
@@ -381,7 +392,8 @@ def _unknown(name: str) -> Problem:
 
 def transports(driver: Driver) -> list[str]:
     """The kinds of address that a driver can speak to; a serial line may also be behind a converter."""
-    return [*(["tcp"] if driver.tcp else []), *(["rtu", "rtutcp"] if driver.rtu else [])]
+    roads = {"http": driver.http, "tcp": driver.tcp, "rtu": driver.rtu, "rtutcp": driver.rtu}
+    return [road for road, has in roads.items() if has]
 
 
 def _address(text: str, driver: Driver | None) -> str:
@@ -392,14 +404,14 @@ def _address(text: str, driver: Driver | None) -> str:
     except ConfigError as error:
         raise Problem(422, "bad-address", error.template, "address", **error.fields) from error
     kind = text.strip().partition(":")[0].lower()
-    if driver and kind != "tcp" and kind not in transports(driver):  # a gateway makes tcp of any serial line
+    if driver and kind not in transports(driver) and (kind != "tcp" or driver.http):  # a gateway: tcp of any line
         raise Problem(
             422,
             "bad-address",
             "{driver} speaks {kind} only; write an address that begins so.",
             "address",
             driver=driver.name,
-            kind="tcp://",
+            kind="http://" if driver.http else "tcp://",
         )
     return text.strip()
 

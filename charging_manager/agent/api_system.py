@@ -116,7 +116,7 @@ class SystemPages:
                     "source": "; ".join(driver.sources),
                     "transports": transports(driver),
                     "defaults": {
-                        "port": driver.tcp.port if driver.tcp else None,
+                        "port": driver.tcp.port if driver.tcp else driver.http.port if driver.http else None,
                         "unit": driver.tcp.unit if driver.tcp else driver.rtu.unit if driver.rtu else 1,
                         "baud": driver.rtu.baud if driver.rtu else None,
                         "parity": driver.rtu.parity if driver.rtu else None,

@@ -17,6 +17,7 @@ from twisted.logger import Logger
 from charging_manager.agent.config import DeviceSettings
 from charging_manager.agent.polling import Polled, Poller, StorageLock, Wanted
 from charging_manager.devices.driver import Driver
+from charging_manager.devices.road import check_road, sharing_key
 from charging_manager.errors import ConfigError
 from charging_manager.modbus.address import Address, TcpAddress, parse_address
 from charging_manager.model.reading import Obedience, Reading
@@ -172,10 +173,11 @@ class Fleet:
         endpoints: set[str] = set()
 
         def bus_to(address: Address) -> Any:
-            endpoints.add(address.endpoint)
-            if address.endpoint not in self._buses:
-                self._buses[address.endpoint] = self._open_bus(address, spec.driver)
-            return self._buses[address.endpoint]
+            key = sharing_key(address, spec.driver)
+            if key not in self._buses:
+                self._buses[key] = self._open_bus(address, spec.driver)
+            endpoints.add(key)
+            return self._buses[key]
 
         def bus_at(port: int) -> Any:
             if not isinstance(spec.address, TcpAddress):
@@ -238,6 +240,7 @@ def spec_of(device: DeviceSettings, drivers: Mapping[str, Driver], most_a: float
     driver = drivers.get(device.driver)
     if driver is None:
         raise ConfigError("driver", f"there is no driver {device.driver!r}; put its file into a drivers folder")
+    check_road(_parsed(device.address), driver)
     phases = tuple(phase - 1 for phase in device.phases)
     return Spec(driver, _parsed(device.address), phases, device.settings, most_a)
 

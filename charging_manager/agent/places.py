@@ -81,6 +81,11 @@ def address_key(text: str) -> str:
     return f"{_endpoint(address)}?unit={address.unit}&connector={address.connector}"
 
 
+def speaks_http(text: str) -> bool:
+    """Such an address is chosen at the site: requests could reach anything else in its network."""
+    return text.strip().lower().startswith("http")
+
+
 def _machine(text: str) -> str:
     """What the keys of all addresses begin with that may lead to the same box: on a line, units tell boxes apart."""
     try:
@@ -88,7 +93,7 @@ def _machine(text: str) -> str:
     except ConfigError:
         return text.strip()
     line = f"{_endpoint(address)}?"
-    return line if address.endpoint.startswith("tcp:") else f"{line}unit={address.unit}&"
+    return line if address.endpoint.startswith(("tcp:", "http:")) else f"{line}unit={address.unit}&"
 
 
 def _endpoint(address: Address) -> str:

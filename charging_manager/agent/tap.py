@@ -43,6 +43,7 @@ from charging_manager.daemon.options import DaemonOptions, port_number
 from charging_manager.daemon.runtime import RuntimeFile, remove_runtime, write_runtime
 from charging_manager.devices.device import Device
 from charging_manager.devices.loader import DriverShelf
+from charging_manager.devices.road import open_road
 from charging_manager.devices.trial import try_device
 from charging_manager.errors import ConfigError
 from charging_manager.http.cookies import CookieNames
@@ -54,7 +55,6 @@ from charging_manager.http.sessions import LoginSession, LoginSessions
 from charging_manager.http.tls import TlsDoor
 from charging_manager.http.userids import UserIds, load_key
 from charging_manager.http.web import build_site
-from charging_manager.modbus.bus import open_bus
 from charging_manager.paths import driver_folders, make_private, shared
 from charging_manager.storage.database import Database
 from charging_manager.tariffs.plugins import PluginShelf
@@ -161,7 +161,7 @@ class Parts:
             evidence=Evidence(self.database, reactor),
             shelf=DriverShelf(self.drivers, self.uploads),
             hub=self.hub,
-            open_bus=lambda address, driver: open_bus(address, reactor, connect_delay_s=driver.bus.connect_delay_s),
+            open_bus=lambda address, driver: open_road(address, driver, reactor),
             make_device=lambda name, spec, bus, fallback_a, bus_at: Device(
                 name,
                 spec.driver,

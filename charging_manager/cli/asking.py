@@ -13,15 +13,18 @@ from twisted.internet.task import react
 
 from charging_manager.clocks import use_monotonic
 from charging_manager.devices.driver import Driver
+from charging_manager.devices.road import check_road, open_road
 from charging_manager.devices.survey import Survey, golden, lines, survey
 from charging_manager.errors import ConfigError, DeviceError
 from charging_manager.modbus.address import parse_address
-from charging_manager.modbus.bus import open_bus
 
 
 def ask(driver: Driver, arguments: argparse.Namespace) -> int:
     """Read everything, and print it or write it down. Raises: ConfigError for the address or the file."""
     address = parse_address(arguments.address)
+    check_road(address, driver)
+    if driver.http is not None and arguments.action == "record":
+        raise ConfigError("", "only Modbus devices are recorded; use `drivers read`")
     unit = arguments.unit if arguments.unit is not None else address.unit
     found: list[Survey] = []
     troubles: list[str] = []
@@ -31,7 +34,7 @@ def ask(driver: Driver, arguments: argparse.Namespace) -> int:
         return Deferred.fromCoroutine(look(reactor))
 
     async def look(reactor: Any) -> None:
-        bus = open_bus(evolve(address, unit=unit), reactor, connect_delay_s=driver.bus.connect_delay_s)
+        bus = open_road(evolve(address, unit=unit), driver, reactor)
         try:
             found.append(await survey(driver, bus, unit, private=arguments.all))
         except DeviceError as error:

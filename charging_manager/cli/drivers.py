@@ -66,7 +66,8 @@ def drivers(arguments: argparse.Namespace) -> int:
 def _list(loaded: Loaded) -> int:
     width = max(map(len, loaded.drivers), default=0)
     for name, driver in sorted(loaded.drivers.items()):
-        roads = ", ".join(road for road, has in (("tcp", driver.tcp), ("rtu, rtutcp", driver.rtu)) if has)
+        known = (("http", driver.http), ("tcp", driver.tcp), ("rtu, rtutcp", driver.rtu))
+        roads = ", ".join(road for road, has in known if has)
         print(f"{name:<{width}}  {driver.kind.value:<8}  {roads:<17}  {driver.vendor} {driver.model}")
     for broken in loaded.broken:
         print(f"left out: {broken.path}: {broken.reason}")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from charging_manager.cli.table import WrongUsage
 from charging_manager.devices.driver import Driver, Kind
+from charging_manager.errors import ConfigError
 from charging_manager.modbus.address import parse_address
 from charging_manager.paths import driver_folders
 from charging_manager.sim.plan import DevicePlan, SitePlan
@@ -30,6 +31,8 @@ def _address(driver: Driver, arguments: argparse.Namespace) -> str:
     roads = [road for road in ("tcp", "rtutcp", "rtu") if getattr(arguments, road) is not None]
     if len(roads) > 1:
         raise WrongUsage("choose one of --tcp, --rtutcp and --rtu")
+    if driver.http is not None:
+        raise ConfigError("", f"{driver.name} speaks HTTP; the simulator speaks Modbus only")
     defaults = driver.tcp or driver.rtu
     unit = arguments.unit or (defaults.unit if defaults is not None else 1)
     if roads == ["rtu"]:

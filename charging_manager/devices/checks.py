@@ -35,8 +35,8 @@ def check_driver(made: d.Driver, problems: Problems) -> None:
         _check_phases(made, made.phases, problems)
     if made.storage is not None:
         _check_storage(made, made.storage, problems)
-    if made.tcp is None and made.rtu is None:
-        problems.add("", "give [tcp], [rtu] or both: where does the device listen when nobody changed that")
+    if made.tcp is None and made.rtu is None and made.http is None:
+        problems.add("", "give [tcp], [rtu], both or [http]: where does the device listen when nobody changed that")
     if made.kind is d.Kind.CHARGER:
         if made.state is None:
             problems.add("state", "a charger needs [[state]]: which values mean free, plugged, charging and fault")

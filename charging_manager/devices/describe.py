@@ -52,6 +52,8 @@ _GROUPS = {
 
 
 def _transport(driver: Driver) -> Iterator[str]:
+    if driver.http:
+        yield f"* HTTP and JSON: port {driver.http.port}."
     if driver.tcp:
         yield f"* Modbus TCP: port {driver.tcp.port}, unit {driver.tcp.unit}."
     if driver.rtu:
@@ -94,8 +96,10 @@ def _control(driver: Driver) -> Iterator[str]:
 def _row(register: Register) -> str:
     how = []
     if register.function is not None:
-        how.append(f"function {register.function}")
-    if register.write_function is not None:
+        how.append(f"`{register.json}` in `{register.get}`" if register.json else f"function {register.function}")
+    if register.set is not None:
+        how.append(f"set by {register.set.method} `{register.set.path}`")
+    elif register.write_function is not None:
         how.append(f"written by {register.write_function}")
     remarks = [register.note] if register.note else []
     if register.bits:

@@ -20,6 +20,7 @@ from charging_manager.devices.registers import (
     UNITS,
     Condition,
     Group,
+    HttpWrite,
     Register,
     Type,
     Value,
@@ -39,6 +40,8 @@ __all__ = [
     "Driver",
     "FedBy",
     "Group",
+    "Http",
+    "HttpWrite",
     "Kind",
     "Never",
     "Phases",
@@ -234,6 +237,14 @@ class RtuDefaults:
 
 
 @frozen
+class Http:
+    """The device speaks HTTP and JSON: where it listens, and the path that shows what names none of its own."""
+
+    port: int = 80
+    get: str | None = None
+
+
+@frozen
 class Setting:
     """A yes or no that the installer chooses. When yes, these values change sign, and these pairs change places."""
 
@@ -310,6 +321,7 @@ class Driver:
     bus: BusRules = BusRules()
     tcp: TcpDefaults | None = None
     rtu: RtuDefaults | None = None
+    http: Http | None = None
     identify: tuple[Condition, ...] = ()
     """All of this holds on this device; otherwise it is another one, and nothing is written to it."""
     unlike: tuple[Unlike, ...] = ()

@@ -10,11 +10,15 @@ from attrs import evolve
 
 from charging_manager.devices import driver as d
 from charging_manager.devices.checks import check_driver
+from charging_manager.devices.parse_http import check_words, http_path, http_registers
+from charging_manager.devices.parse_words import condition, conditions, example
 from charging_manager.devices.tables import Problems, Table
 from charging_manager.errors import ChargingManagerError
 from charging_manager.model.reading import Status
 
 PLACEHOLDER_COUNT = 1
+LONGEST_READ = 65536
+"""One look at a JSON document gives all its values."""
 
 
 class NotADriver(ChargingManagerError):
@@ -54,6 +58,7 @@ def _driver(table: Table, name: str, hooks: Mapping[str, type] | None) -> d.Driv
     discover = table.table("discover")
     setpoint, watchdog, phases, storage = (table.table(key) for key in ("setpoint", "watchdog", "phases", "storage"))
     tcp, rtu, channels = (table.table(key) for key in ("tcp", "rtu", "channels"))
+    http = _http(table)
     wanted = _Defaults(bus_table)
     made = d.Driver(
         name=name,
@@ -62,11 +67,12 @@ def _driver(table: Table, name: str, hooks: Mapping[str, type] | None) -> d.Driv
         kind=table.choice("kind", d.Kind),
         sources=table.texts("sources"),
         notes=table.texts("notes"),
-        bus=_bus(bus_table),
-        registers=_registers(table, wanted),
+        bus=_bus(bus_table, http),
+        registers=_registers(table, wanted, http),
         tcp=_tcp(tcp) if tcp else None,
         rtu=_rtu(rtu) if rtu else None,
-        identify=_conditions(table, "identify"),
+        http=http,
+        identify=conditions(table, "identify"),
         unlike=tuple(_unlike(inner, wanted) for inner in table.tables("unlike")),
         discover=_sunspec(discover) if discover else None,
         state=_state(table),
@@ -107,7 +113,26 @@ def _word_order(table: Table, default: bool = False) -> bool:
     return words == "low-first"
 
 
-def _bus(table: Table) -> d.BusRules:
+def _http(table: Table) -> d.Http | None:
+    inner = table.table("http")
+    if inner is None:
+        return None
+    check_words(table)
+    made = d.Http(inner.whole("port", 80, lowest=1), http_path(inner, "get", "") or None)
+    inner.done()
+    return made
+
+
+def _bus(table: Table, http: d.Http | None) -> d.BusRules:
+    if http is not None:
+        made = d.BusRules(
+            max_read=LONGEST_READ,
+            gaps=True,
+            write_gap_s=table.number("write_gap_s", 0.0, lowest=0.0),
+            timeout_s=table.number("timeout_s", 3.0, lowest=0.05),
+        )
+        table.done()
+        return made
     rules = d.BusRules(
         max_read=table.whole("max_read", 125, lowest=1, highest=125),
         gaps=table.flag("gaps"),
@@ -142,11 +167,13 @@ def _rtu(table: Table) -> d.RtuDefaults:
     return made
 
 
-def _registers(table: Table, defaults: _Defaults) -> dict[str, d.Register]:
+def _registers(table: Table, defaults: _Defaults, http: d.Http | None) -> dict[str, d.Register]:
     inner = table.table("registers")
     if inner is None:
         table.wrong("registers", "a driver needs a table of registers")
         return {}
+    if http is not None:
+        return http_registers(dict(inner.named_tables()), http.get)
     return {key: _register(key, each, defaults) for key, each in inner.named_tables()}
 
 
@@ -184,11 +211,11 @@ def _register(name: str, table: Table, defaults: _Defaults) -> d.Register:
         volatile=table.flag("volatile") if "volatile" in table else None,
         lowest=table.maybe_number("min"),
         highest=table.maybe_number("max"),
-        only_when=_conditions(table, "only_when"),
+        only_when=conditions(table, "only_when"),
         at_unit=table.maybe_whole("at_unit"),
         at_port=table.maybe_whole("at_port"),
         channel=table.flag("channel"),
-        example=_example(table),
+        example=example(table),
         page=table.maybe_whole("page"),
         source=table.maybe_text("source"),
         note=table.text("note", ""),
@@ -215,40 +242,6 @@ def _write_function(table: Table, count: int, coil: bool, default: int) -> int |
     return wish
 
 
-def _example(table: Table) -> float | int | str | None:
-    value = table.raw("example")
-    if value is None or (isinstance(value, float | int | str) and not isinstance(value, bool)):
-        return value
-    table.wrong("example", "a number or a text is needed here")
-    return None
-
-
-def _conditions(table: Table, key: str) -> tuple[d.Condition, ...]:
-    inner = table.table(key)
-    if inner is None:
-        return ()
-    return tuple(_condition(inner, name, value) for name, value in inner.items())
-
-
-def _condition(table: Table, name: str, value: Any) -> d.Condition:
-    if isinstance(value, Mapping):
-        bounds = Table(value, table.path(name), table.problems)
-        lowest, highest = bounds.raw("from"), bounds.raw("to")
-        for bound in (lowest, highest):
-            if bound is not None and (not isinstance(bound, float | int | str) or isinstance(bound, bool)):
-                table.wrong(name, "from and to are numbers or versions")
-                return d.Condition(name)
-        if lowest is None and highest is None:
-            table.wrong(name, "from, to or both are needed here")
-        bounds.done()
-        return d.Condition(name, (), lowest, highest)
-    values = value if isinstance(value, list) else [value]
-    if not values or not all(isinstance(v, float | int | str) and not isinstance(v, bool) for v in values):
-        table.wrong(name, "a value, a list of values or { from = …, to = … } is needed here")
-        return d.Condition(name)
-    return d.Condition(name, tuple(values))
-
-
 def _unlike(table: Table, defaults: _Defaults) -> d.Unlike:
     """``{ read = { address = 2, type = "f32" }, is = { from = 40 }, why = "..." }``"""
     looked_at = table.table("read")
@@ -258,7 +251,7 @@ def _unlike(table: Table, defaults: _Defaults) -> d.Unlike:
         table.wrong("read", "a table with address and type is needed here")
     if "is" not in table:
         table.wrong("is", "say what is there on the other device")
-    made = d.Unlike(register, evolve(_condition(table, "is", table.raw("is")), register=name), table.text("why"))
+    made = d.Unlike(register, evolve(condition(table, "is", table.raw("is")), register=name), table.text("why"))
     table.done()
     return made
 
@@ -277,7 +270,7 @@ def _writes(table: Table, key: str) -> tuple[d.Write, ...]:
 def _state(table: Table) -> d.VehicleState | None:
     rules = []
     for inner in table.tables("state"):
-        rules.append(d.StateRule(inner.choice("is", Status), _conditions(inner, "when")))
+        rules.append(d.StateRule(inner.choice("is", Status), conditions(inner, "when")))
         if not rules[-1].when:
             inner.wrong("when", "say which values mean this state")
         inner.done()
@@ -329,7 +322,7 @@ def _phases(table: Table) -> d.Phases:
         state=table.maybe_text("state"),
         state_one=table.whole("state_one", one),
         state_three=table.whole("state_three", three),
-        when=_conditions(table, "when"),
+        when=conditions(table, "when"),
         prepare=_writes(table, "prepare"),
         settle_s=table.number("settle_s", 5.0, lowest=0.0),
         every_s=table.number("every_s", 60.0, lowest=0.0),
@@ -363,7 +356,7 @@ def _sunspec(table: Table) -> d.SunSpec:
 
 
 def _recovery(table: Table) -> d.Recovery:
-    made = d.Recovery(_conditions(table, "when"), _writes(table, "write"), table.whole("at_most", 3, lowest=1))
+    made = d.Recovery(conditions(table, "when"), _writes(table, "write"), table.whole("at_most", 3, lowest=1))
     if not made.when or not made.writes:
         table.wrong("when", "a recovery needs when and write")
     table.done()
@@ -413,7 +406,7 @@ def _hook(table: Table, hooks: Mapping[str, type] | None) -> type | None:
 
 
 def _variant(table: Table, name: str, data: Mapping[str, Any], hooks: Mapping[str, type] | None) -> d.Variant:
-    title, when = table.text("name"), _conditions(table, "when")
+    title, when = table.text("name"), conditions(table, "when")
     change = table.raw("change")
     table.done()
     if not when:

@@ -110,6 +110,15 @@ def all_hold(conditions: tuple[Condition, ...], known: Mapping[str, Value]) -> b
     return None if None in answers else True
 
 
+@frozen
+class HttpWrite:
+    """The request that writes a value of a device with ``[http]``: the number takes the place of ``{value}``."""
+
+    method: str
+    path: str
+    body: str | None = None
+
+
 @frozen(cache_hash=True)
 class Register:
     """One value of the device: where it lies, how it is coded, how often it is wanted.
@@ -152,6 +161,14 @@ class Register:
     page: int | None = None
     source: str | None = None
     note: str = ""
+    json: str | None = None
+    """With ``[http]``: the JSON pointer (RFC 6901) to the value in what ``get`` shows."""
+    get: str | None = None
+    codes: tuple[tuple[str, int], ...] = ()
+    """Words of the device and the numbers that stand for them; another word is unknown."""
+    json_na: tuple[float, ...] = ()
+    """Numbers that mean "unknown", before scale and offset."""
+    set: HttpWrite | None = None
 
     @property
     def unit(self) -> str:

@@ -1,4 +1,5 @@
-"""Where a device is: ``tcp://host[:502]?unit=1``, ``rtu:///dev/ttyUSB0?baud=19200&unit=3``, ``rtutcp://host:port?unit=1``."""
+"""Where a device is: ``tcp://host[:502]?unit=1``, ``rtu:///dev/ttyUSB0?baud=19200&unit=3``, ``rtutcp://host:port?unit=1``,
+``http://host[:80]``."""
 
 from __future__ import annotations
 
@@ -14,6 +15,7 @@ WHERE = "address"
 """The field that a ConfigError of this module names."""
 
 MODBUS_PORT = 502
+HTTP_PORT = 80
 _PARITIES = ("N", "E", "O")
 
 
@@ -77,7 +79,25 @@ class RtuAddress:
         return f"{self.endpoint}?{settings}" + ("&echo=1" if self.echo else "") + _connector_text(self.connector)
 
 
-Address = TcpAddress | RtuAddress | RtuTcpAddress
+@frozen
+class HttpAddress:
+    """A device that speaks HTTP; the paths are its driver's."""
+
+    host: str
+    port: int = HTTP_PORT
+    unit: int = 1
+    connector: int = 1
+
+    @property
+    def endpoint(self) -> str:
+        """As for TcpAddress."""
+        return f"http://{_bracketed(self.host)}:{self.port}"
+
+    def __str__(self) -> str:
+        return self.endpoint
+
+
+Address = TcpAddress | RtuAddress | RtuTcpAddress | HttpAddress
 
 
 def parse_address(text: str, *, to_listen: bool = False) -> Address:
@@ -101,10 +121,18 @@ def parse_address(text: str, *, to_listen: bool = False) -> Address:
     options = _options(parts.query)
     if parts.scheme == "rtu":
         return _serial(text, parts.netloc, unquote(parts.path), options)
+    if parts.scheme == "http":
+        if to_listen:
+            raise ConfigError(WHERE, "a simulator speaks Modbus; write for example tcp://127.0.0.1:1502?unit=1")
+        if parts.path not in ("", "/") or options:
+            raise ConfigError(
+                WHERE, "{text} says more than the host; write for example http://192.168.1.20", text=repr(text)
+            )
+        return HttpAddress(_host(text, parts.hostname), _port(port if port is not None else HTTP_PORT, to_listen))
     if parts.scheme not in ("tcp", "rtutcp"):
         raise ConfigError(
             WHERE,
-            "{text} must begin with tcp://, rtu:// or rtutcp://; write for example tcp://192.168.1.20?unit=1",
+            "{text} must begin with tcp://, rtu://, rtutcp:// or http://; write for example tcp://192.168.1.20?unit=1",
             text=repr(text),
         )
     host = _host(text, parts.hostname)

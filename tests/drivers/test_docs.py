@@ -29,12 +29,15 @@ RENAMED = {
     "driver": "change",
     "values": "from",
     "condition": "is",
+    "json_na": "na",
 }
 CLASSES = (
     d.Driver,
     d.Register,
     d.BusRules,
     d.TcpDefaults,
+    d.Http,
+    d.HttpWrite,
     d.RtuDefaults,
     d.Setpoint,
     d.Watchdog,

@@ -17,6 +17,7 @@ function examples(driver) {
   const { port, unit, baud, parity, stopbits } = { ...plain, ...Object.fromEntries(given) };
   /** @type {Record<string, string>} */
   const known = {
+    http: `http://192.168.1.70:${port}`,
     tcp: `tcp://192.168.1.50:${port}?unit=${unit}`,
     rtu: `rtu:///dev/ttyUSB0?baud=${baud}&parity=${parity}&stopbits=${stopbits}&unit=${unit}`,
     rtutcp: `rtutcp://192.168.1.60:4001?unit=${unit}`,
