@@ -1,7 +1,8 @@
 """A device that speaks HTTP and JSON, made from its driver and a simulator: documents by path, and requests that set.
 
-``python -m tests.support.json_device NAME PORT`` serves one on loopback; lines on stdin change it: ``plug``, ``unplug``,
-``redirect``, ``endless``, ``absurd``, ``mute``, ``well``. It prints every request that sets something.
+``python -m tests.support.json_device NAME PORT`` serves one on loopback. A look at ``/_now/WORD`` changes it (``plug``,
+``unplug``, ``redirect``, ``endless``, ``absurd``, ``mute``, ``well``) and tells the truth; it prints ``followed`` if
+somebody follows the redirect.
 """
 
 from __future__ import annotations
@@ -10,10 +11,17 @@ import json
 import struct
 import sys
 from typing import Any
-from urllib.parse import unquote
 
+from twisted.internet import reactor as any_reactor
+from twisted.web.resource import Resource
+from twisted.web.server import NOT_DONE_YET, Site
+
+from charging_manager.clocks import use_monotonic
 from charging_manager.devices.codec import decode
 from charging_manager.devices.driver import Driver, Register, Type
+from charging_manager.devices.loader import load_drivers
+from charging_manager.paths import shared
+from charging_manager.sim.car import Car
 from charging_manager.sim.simulator import Simulator
 
 
@@ -76,66 +84,57 @@ def _lists(tree: Any) -> Any:
     return {key: _lists(value) for key, value in tree.items()}
 
 
+class Pages(Resource):
+    """The device's web server, with moods."""
+
+    isLeaf = True
+
+    def __init__(self, face: JsonFace) -> None:
+        super().__init__()
+        self.face, self.mood = face, "well"
+
+    def render(self, request: Any) -> Any:
+        path = request.uri.decode("ascii")
+        if path.startswith("/_now/"):
+            return self._now(path.removeprefix("/_now/"))
+        if path == "/elsewhere":
+            print("followed", flush=True)
+        self.face.simulator.advance()
+        if self.mood == "mute":
+            return NOT_DONE_YET
+        if self.mood == "redirect":
+            request.redirect(b"/elsewhere")
+            return b""
+        if self.mood == "endless":
+            request.write(b"[" + b"1," * 200_000)
+            return NOT_DONE_YET
+        if self.mood == "absurd":
+            return b"<html>hello, this is no JSON</html>"
+        code, body = self.face(request.method.decode(), path, request.content.read().decode() or None)
+        request.setResponseCode(code)
+        return body
+
+    def _now(self, word: str) -> bytes:
+        simulator = self.face.simulator
+        if word == "plug":
+            simulator.plug(Car(wants_a=16.0))
+        elif word == "unplug":
+            simulator.unplug()
+        elif word != "truth":
+            self.mood = word
+        simulator.advance()
+        return json.dumps(
+            {"a": simulator.current_a(), "set": [p for _, p, _ in self.face.asked if "/set" in p]}
+        ).encode()
+
+
 def main(name: str, port: int) -> None:
-    from twisted.internet import reactor as any_reactor
-    from twisted.internet.stdio import StandardIO
-    from twisted.protocols.basic import LineReceiver
-    from twisted.web.resource import Resource
-    from twisted.web.server import NOT_DONE_YET, Site
-
-    from charging_manager.clocks import use_monotonic
-    from charging_manager.devices.loader import load_drivers
-    from charging_manager.paths import shared
-    from charging_manager.sim.car import Car
-
-    reactor: Any = any_reactor
-    use_monotonic(reactor)
+    """Serve until somebody ends this process."""
+    use_monotonic(any_reactor)
     driver = load_drivers([shared("drivers")]).drivers[name]
-    simulator = Simulator(driver, reactor)
-    face = JsonFace(driver, simulator)
-    moods = ["well"]
-
-    class Pages(Resource):
-        isLeaf = True
-
-        def render(self, request: Any) -> Any:
-            path = request.uri.decode("ascii")
-            simulator.advance()
-            if moods[-1] == "mute":
-                return NOT_DONE_YET
-            if moods[-1] == "redirect":
-                request.redirect(b"http://127.0.0.1:%d/elsewhere" % port)
-                return b""
-            if moods[-1] == "endless":
-                request.write(b"[" + b"1," * 200_000)
-                return NOT_DONE_YET
-            if moods[-1] == "absurd":
-                return b"<html>hello, this is no JSON</html>"
-            code, body = face(request.method.decode(), path, request.content.read().decode() or None)
-            request.setResponseCode(code)
-            if code == 200 and any(
-                r.set and unquote(path).startswith(r.set.path.split("{")[0]) for r in driver.registers.values()
-            ):
-                print("set", path, flush=True)
-            if path == "/elsewhere":
-                print("followed", flush=True)
-            return body
-
-    class Orders(LineReceiver):
-        delimiter = b"\n"
-
-        def lineReceived(self, line: bytes) -> None:
-            word = line.decode().strip()
-            if word == "plug":
-                simulator.plug(Car())
-            elif word == "unplug":
-                simulator.unplug()
-            else:
-                moods.append(word)
-            print("now", word, flush=True)
-
-    StandardIO(Orders())
-    reactor.listenTCP(port, Site(Pages()), interface="127.0.0.1")
+    reactor: Any = any_reactor
+    pages = Pages(JsonFace(driver, Simulator(driver, reactor)))
+    reactor.listenTCP(port, Site(pages), interface="127.0.0.1")
     print("ready", flush=True)
     reactor.run()
 

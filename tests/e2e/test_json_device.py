@@ -1,0 +1,66 @@
+"""A box that speaks HTTP and JSON, in a process of its own, at a real agent: plugged, charged, throttled, paused, lost."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.api import Browser
+from tests.support.processes import daemon, eventually, free_port, running
+from tests.support.sites import admin_of, furnish, set_password
+
+pytestmark = pytest.mark.e2e
+
+
+def test_a_json_box_is_charged_throttled_paused_and_lost(tmp_path: Path) -> None:
+    set_password(tmp_path / "data")
+    at = free_port()
+    with (
+        running(sys.executable, "-m", "tests.support.json_device", "go-e-charger-v2", str(at)) as device,
+        daemon("cm-agent", tmp_path / "data") as (agent, port),
+    ):
+        device.wait_line("ready")
+        box, admin = Browser(at), admin_of(port)
+
+        def limit(amps: float) -> None:
+            admin.put(
+                "/api/v1/site", {"circuits": [{"id": "main", "name": "Main", "parent": None, "limit_a": [amps] * 3}]}
+            )
+
+        def point() -> dict[str, Any]:
+            (found,) = admin.get("/api/v1/state")["charge_points"]
+            return found  # type: ignore[no-any-return]
+
+        def draws() -> float:
+            return max(box.get("/_now/truth")["a"])
+
+        def trouble(mood: str) -> None:
+            box.get(f"/_now/{mood}")
+            eventually(lambda: point()["status"] == "offline", 30)
+            assert "followed" not in device.output
+            box.get("/_now/well")
+            eventually(lambda: point()["status"] != "offline", 40)
+
+        circuits = [{"id": "main", "name": "Main", "parent": None, "limit_a": [20] * 3}]
+        charger = {"id": "box", "name": "Box", "driver": "go-e-charger-v2", "circuit": "main"}
+        furnish(admin, circuits, [charger | {"address": f"http://127.0.0.1:{at}"}])
+        eventually(lambda: point()["status"] == "free", 30)
+        box.get("/_now/plug")
+        eventually(lambda: 14 <= draws() <= 16, 60)
+        limit(10)
+        eventually(lambda: 6 <= draws() <= 10, 30)
+        limit(4)
+        eventually(lambda: draws() == 0, 30)
+        assert "/api/set?frc=1" in box.get("/_now/truth")["set"]
+        limit(20)
+        eventually(lambda: draws() >= 14, 90)
+        for mood in ("absurd", "redirect", "endless", "mute"):
+            trouble(mood)
+        assert "Traceback" not in agent.output
+        assert "hello, this is no JSON" not in agent.output
+        device.stop()
+        eventually(lambda: point()["status"] == "offline", 30)
+        assert "Traceback" not in agent.output
