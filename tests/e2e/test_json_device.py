@@ -1,4 +1,4 @@
-"""A box that speaks HTTP and JSON, in a process of its own, at a real agent: plugged, charged, throttled, paused, lost."""
+"""A box that speaks HTTP and JSON, in a process of its own, at a real agent: charged, throttled, paused, lost."""
 
 from __future__ import annotations
 

@@ -96,6 +96,7 @@ class Pages(Resource):
     def render(self, request: Any) -> Any:
         path = request.uri.decode("ascii")
         if path.startswith("/_now/"):
+            request.setHeader("Content-Type", "application/json")
             return self._now(path.removeprefix("/_now/"))
         if path == "/elsewhere":
             print("followed", flush=True)
