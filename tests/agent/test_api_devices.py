@@ -89,7 +89,7 @@ def test_another_driver_must_be_able_to_speak_to_the_address(agent: WholeAgent) 
 @pytest.mark.parametrize(
     ("language", "address", "detail"),
     [
-        ("fr", "192.0.2.7", "'192.0.2.7' doit commencer par tcp://, rtu:// ou rtutcp:// ; par exemple"),
+        ("fr", "192.0.2.7", "'192.0.2.7' doit commencer par tcp://, rtu://, rtutcp:// ou http:// ; par exemple"),
         ("de", "tcp://192.0.2.7?unit=999", "unit ist eine ganze Zahl von 0 bis 255, nicht '999'"),
         ("de", "rtu:///dev/ttyUSB0", "keba-p30 spricht nur tcp://"),
     ],
@@ -214,3 +214,28 @@ def test_a_box_may_be_lowered_and_removed_from_afar(agent: WholeAgent) -> None:
     agent.json("POST", "devices", KEBA)
     agent.json("PUT", "devices/garage", {"max_a": 10.0, "name": "Left"}, REMOTE_ADMIN)
     assert agent.ask("DELETE", "devices/garage", None, REMOTE_ADMIN).status == 204
+
+
+GO_E = {"name": "Drive", "driver": "go-e-charger-v2", "address": "http://192.0.2.30"}
+
+
+def test_an_http_address_is_entered_at_the_site_only(agent: WholeAgent) -> None:
+    assert agent.refused("POST", "devices", GO_E, REMOTE_ADMIN)[:2] == (403, "site-only")
+    agent.json("POST", "devices", KEBA)
+    moved = {"driver": GO_E["driver"], "address": GO_E["address"]}
+    assert agent.refused("PUT", "devices/garage", moved, REMOTE_ADMIN)[:2] == (403, "site-only")
+    agent.json("POST", "devices", GO_E)
+    assert agent.refused("PUT", "devices/drive", {"address": "http://192.0.2.1"}, REMOTE_ADMIN)[:2] == (
+        403,
+        "site-only",
+    )
+    assert agent.json("PUT", "devices/drive", {"name": "Yard", "max_a": 10}, REMOTE_ADMIN)["name"] == "Yard"
+
+
+@pytest.mark.parametrize(
+    ("driver", "address"),
+    [("go-e-charger-v2", "tcp://192.0.2.30"), ("keba-p30", "http://192.0.2.30"), ("go-e-charger-v2", "http://h/x")],
+)
+def test_an_address_fits_its_driver(agent: WholeAgent, driver: str, address: str) -> None:
+    refused = agent.refused("POST", "devices", {"name": "X", "driver": driver, "address": address})
+    assert refused == (422, "bad-address", "address")
