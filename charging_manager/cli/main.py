@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from charging_manager.cli import check, demo, drivers, passwd, run, simulate_site
+from charging_manager.cli import check, demo, drivers, passwd, replay, run, simulate_site
 from charging_manager.cli.certificate import cloud_cert
 from charging_manager.cli.table import DATA, Command, Option, WrongUsage, build_parser
 from charging_manager.errors import ChargingManagerError
@@ -65,6 +65,12 @@ COMMANDS = (
         "a whole site on a virtual clock: cars, house, weather and the real controller",
         simulate_site.simulate_site,
         simulate_site.OPTIONS,
+    ),
+    Command(
+        "replay",
+        "a recorded day decided again, or under other limits",
+        replay.replay,
+        replay.OPTIONS,
     ),
 )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import sys
 from collections.abc import Iterator
@@ -77,9 +78,10 @@ def check_writable(*names: str | None) -> None:
             raise ConfigError(name, "cannot be written; name a file in a folder that exists")
 
 
-def watch(steps: Iterator[int], seconds: int, what: str = "simulated") -> None:
+def watch(steps: Iterator[int], seconds: int, what: str | None = "simulated") -> None:
     """Go through a run; a terminal sees how far it is."""
-    shown = sys.stderr.isatty()
+    shown = what is not None and sys.stderr.isatty()
+    gc.set_threshold(100_000, 50, 100)  # millions of small values without loops: looking for loops costs a fifth
     for second in steps:
         if shown:
             print(f"\r{what} {second / seconds:4.0%}", end="", file=sys.stderr, flush=True)

@@ -163,13 +163,14 @@ class Box:
                     self._draw(min(goal, current + pace) if goal > current else max(goal, current - pace), at_s)
         return bool(self.pending) or self.current_ma != self.goal_ma or self.switching_s is not None
 
-    def next_level_s(self, at_s: int) -> int | None:
+    def next_level_s(self, at_s: int, grid_s: int = 1) -> int | None:
         """When its car takes less by itself, if it goes on like this."""
         if self.stay is None or not self.total_ma or self.stay.full_s is not None:
             return None
         left = self.left_wh(at_s)
         wait = (left - next_level_wh(self.stay.visit.kind, left)) * 3_600_000.0 / (self.total_ma * VOLTS)
-        return at_s + max(1, int(wait) + 1)
+        due_s = at_s + max(1, int(wait) + 1)
+        return -(-due_s // grid_s) * grid_s
 
     def reading(self, now_s: float, at_s: int) -> Reading:
         """What it shows: its state in the second that ends at ``at_s``."""

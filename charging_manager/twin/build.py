@@ -11,10 +11,11 @@ from attrs import frozen
 
 from charging_manager.control.rules import Rules
 from charging_manager.model.outside import Outside, Prices, PriceSlot
+from charging_manager.model.site import Site
 from charging_manager.twin.account import Account
 from charging_manager.twin.arrivals import visits
 from charging_manager.twin.cars import Visit
-from charging_manager.twin.course import Course, Cycle
+from charging_manager.twin.course import LONGEST_S, Course, Cycle
 from charging_manager.twin.house import house_load
 from charging_manager.twin.plant import Event, HouseNow, Plant, SunNow
 from charging_manager.twin.scenario import Scenario, price_at
@@ -27,7 +28,10 @@ DAY_S = 86_400
 class Run:
     """Everything of one run."""
 
-    scenario: Scenario
+    name: str
+    site: Site
+    start: datetime
+    currency: str
     days: float
     plant: Plant
     account: Account
@@ -65,9 +69,18 @@ def build(
         outside=prices.outside,
         each=each,
         cycle_s=cycle_s,
-        **({"longest_s": cycle_s} if exact else {}),
+        longest_s=cycle_s if exact else LONGEST_S,
     )
-    return Run(scenario, length_s / DAY_S, plant, account, course)
+    return Run(
+        scenario.name,
+        scenario.site,
+        scenario.start,
+        scenario.currency,
+        length_s / DAY_S,
+        plant,
+        account,
+        course,
+    )
 
 
 def events_of(scenario: Scenario, days: int, seed: str) -> Iterator[Event]:

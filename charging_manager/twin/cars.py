@@ -43,6 +43,8 @@ class Visit:
     charge_point: str | None = None
     goal: Goal | None = None
     priority: int | None = None
+    user: str | None = None
+    """Who charges, where that is not the car's own name."""
 
 
 def level_a(kind: CarKind, left_wh: float) -> float:

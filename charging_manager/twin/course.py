@@ -9,18 +9,22 @@ instants throughout. docs/twin.md says what is exact and what is not.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from charging_manager.control.decide import Rules, decide
 from charging_manager.model.outside import NOTHING_KNOWN, Outside
 from charging_manager.model.plan import Plan, SiteImage
+from charging_manager.model.reading import Reading
+from charging_manager.model.site import Site
 from charging_manager.model.wish import Wish
 from charging_manager.twin.account import Account
-from charging_manager.twin.plant import BASE_S, Plant
+from charging_manager.twin.plant import BASE_S, NEVER, Plant
 
+NOTHING_HELD: Mapping[str, float] = {}
 CALM = 3
 """So many decisions in a row must have changed nothing before one is tried later."""
 LONGEST_S = 28
@@ -52,11 +56,20 @@ class Course:
         each: Callable[[Cycle], None] | None = None,
         cycle_s: int = 1,
         longest_s: int = LONGEST_S,
+        sites: Sequence[tuple[int, Site]] = (),
+        overrides: Callable[[int], Mapping[str, float]] = lambda _: NOTHING_HELD,
+        only_present: bool = False,
     ) -> None:
+        """``only_present``: charge points without a car are left out of the images, where they would count nothing."""
         self.plant, self.account, self.rules = plant, account, rules
         self._start_at, self._seconds = start_at.astimezone(UTC), seconds
         self._zone = start_at.tzinfo
-        self._outside, self._each = outside, each
+        self._outside, self._overrides, self._each = outside, overrides, each
+        self._sites = deque(sites)
+        self._site = plant.site
+        self._only_present = only_present
+        self._narrowed: tuple[Site, tuple[str, ...], Site] | None = None
+        self._calm = max(1, CALM // cycle_s)
         self._cycle_s, self._longest_s = cycle_s, max(cycle_s, longest_s)
         self.plan: Plan | None = None
         self.decisions = self.tried = 0
@@ -69,26 +82,27 @@ class Course:
         plant = self.plant
         plant.advance(0)
         self.account.look()
-        self._decide(0, plant.readings(0, 1))
-        calm, longer, told = 0, 2, 0
+        self._decide(0, self._readings(0, 1))
+        every, calm, told = self._cycle_s, 0, 0
+        longer = 2 * every
         while plant.now_s < self._seconds:
             now = plant.now_s
             ahead = self._ahead()
-            stride = min(ahead, longer, self._longest_s) if calm >= CALM and ahead > self._cycle_s else self._cycle_s
-            stride = min(stride, self._seconds - now)
-            if calm >= CALM and ahead > self._cycle_s:
-                stride, image, plan = self._try(now, stride)
-                longer = min(longer * 2, self._longest_s) if stride > self._cycle_s else 2
+            if calm >= self._calm and ahead > every:
+                stride, image, plan = self._try(now, min(ahead, longer, self._longest_s, self._seconds - now))
                 busy = self._go_on(now + stride)
-                if stride > self._cycle_s:
+                if stride > every:
                     news = self._stand(image, plan)
+                    longer = min(longer * 2, self._longest_s)
                 else:
                     news = self._decide(now + stride, dict(image.readings))
+                    longer = 2 * every
             else:
-                readings = plant.readings(now + stride, stride)
+                stride = min(every, self._seconds - now)
+                readings = self._readings(now + stride, stride)
                 busy = self._go_on(now + stride)
                 news = self._decide(now + stride, readings)
-                longer = 2
+                longer = 2 * every
             calm = 0 if busy or news or plant.moving else calm + 1
             if plant.now_s - told >= 3600:
                 told = plant.now_s
@@ -99,9 +113,10 @@ class Course:
     def _ahead(self) -> int:
         """For how long nothing will happen that a decision could depend on; without cars nothing ever matters."""
         plant = self.plant
+        changes = self._sites[0][0] - plant.now_s if self._sites else NEVER
         if plant.now_s + 1 < self._seconds and not plant.moving and not plant.somebody_asks:
-            return plant.next_arrival_s - plant.now_s
-        return plant.next_s() - plant.now_s
+            return max(1, min(changes, plant.next_arrival_s - plant.now_s))
+        return max(1, min(changes, plant.next_s() - plant.now_s))
 
     def _go_on(self, to_s: int) -> bool:
         """Let the plant come to that second, through all that happens before; whether anything did."""
@@ -114,13 +129,14 @@ class Course:
             if plant.changed:
                 account.look()
                 happened = True
+        happened, plant.came_or_went = happened or plant.came_or_went, False
         return happened and plant.somebody_asks
 
     def _try(self, now: int, stride: int) -> tuple[int, SiteImage, Plan]:
         """The latest decision that changes nothing, or the next one."""
         idle = not self.plant.somebody_asks
         while True:
-            image = self._image(now + stride, self.plant.readings(now + stride, min(stride, SHOWN_S)))
+            image = self._image(now + stride, self._readings(now + stride, min(stride, SHOWN_S)))
             if stride <= self._cycle_s:
                 assert self.plan is not None  # noqa: S101
                 return stride, image, self.plan
@@ -147,11 +163,30 @@ class Course:
             self._each(Cycle(image, plan))
         return self.plant.want(plan)
 
+    def _readings(self, at_s: int, seconds: int) -> dict[str, tuple[Reading, ...]]:
+        only = self.plant.present() if self._only_present else None
+        return self.plant.readings(at_s, seconds, self._cycle_s, only)
+
+    def _site_at(self, at_s: int, names: tuple[str, ...]) -> Site:
+        """The configuration that holds then, of these charge points; the same object as long as it is the same."""
+        while self._sites and self._sites[0][0] <= at_s:
+            self._site = self._sites.popleft()[1]
+        if not self._only_present:
+            return self._site
+        known = self._narrowed
+        if known is None or known[0] is not self._site or known[1] != names:
+            points = {name: self._site.charge_points[name] for name in names}
+            known = self._narrowed = self._site, names, evolve(self._site, charge_points=points)
+        return known[2]
+
     def _image(self, at_s: int, readings: dict) -> SiteImage:  # type: ignore[type-arg]
         plant = self.plant
         wishes, obedience = {}, {}
         known = self._wishes
-        for name, box in plant.boxes.items():
+        for name in plant.present() if self._only_present else plant.boxes:
+            if name not in readings:
+                continue
+            box = plant.boxes[name]
             obedience[name] = box.obedience
             stay = box.stay
             if stay is not None:
@@ -159,20 +194,29 @@ class Course:
                 newest = readings[name][-1]
                 session_wh = newest.session_wh or 0.0
                 wish = known.get(name)
-                if wish is None or wish.session_wh != session_wh or wish.user != visit.car:
+                if wish is None or wish.session_wh != session_wh or wish.user != (visit.user or visit.car):
                     soc = None
                     if visit.kind.tells_soc:
                         soc = 100.0 * (1.0 - max(0.0, visit.needs_wh - session_wh) / visit.kind.battery_wh)
-                    wish = Wish(visit.car, visit.priority, False, visit.goal, session_wh, soc, visit.kind.battery_wh)
+                    wish = Wish(
+                        visit.user or visit.car,
+                        visit.priority,
+                        False,
+                        visit.goal,
+                        session_wh,
+                        soc,
+                        visit.kind.battery_wh,
+                    )
                 wishes[name] = wish
         self._wishes = wishes
         return SiteImage(
             BASE_S + at_s,
             self.decisions,
-            plant.site,
+            self._site_at(at_s, tuple(obedience)),
             readings,
             obedience,
             self.plan,
+            self._overrides(at_s),
             wishes=wishes,
             outside=self._outside(at_s),
             now_at=(self._start_at + timedelta(seconds=at_s)).astimezone(self._zone),
@@ -185,7 +229,10 @@ def _same(plan: Plan, last: Plan | None) -> bool:
         return False
     before = last.setpoints
     for name, setpoint in plan.setpoints.items():
-        known = before[name]
-        if setpoint is not known and (setpoint.current_a != known.current_a or setpoint.phases != known.phases):
+        known = before.get(name)
+        if known is None:
+            if setpoint.current_a:
+                return False
+        elif setpoint is not known and (setpoint.current_a != known.current_a or setpoint.phases != known.phases):
             return False
     return True

@@ -105,7 +105,7 @@ def _hours(run: Run, end_s: float, top: float, height: float) -> list[str]:
     step = 21_600 if end_s > 2 * DAY_S else 10_800 if end_s > 0.6 * DAY_S else 3600
     out, second = [], 0
     while second <= end_s:
-        at = local(run.scenario.start, second)
+        at = local(run.start, second)
         x = _x(second, end_s)
         out.append(upright("grid", x, top, top + height))
         midnight = at.hour == 0 and end_s > DAY_S
@@ -160,7 +160,7 @@ def _power(run: Run, course: Sequence[Point], end_s: float, top: float) -> list[
 
 
 def _circuit(run: Run, course: Sequence[Point], end_s: float, top: float, index: int, name: str) -> list[str]:
-    circuit = run.scenario.site.circuits[name]
+    circuit = run.site.circuits[name]
     highest = max((max(p.line_a[3 * index : 3 * index + 3]) for p in course), default=0.0)
     panel = Panel(top, 95.0, _nice(max(highest, *circuit.limit_a) * 1.05))
     out = _frame(run, panel, end_s, circuit.name or name, "A")

@@ -70,7 +70,10 @@ class Plant:
         boxes: Mapping[str, BoxKind] | None = None,
         storage: StorageKind | None = None,
         solar_circuit: str | None = None,
+        grid_s: int = 1,
     ) -> None:
+        """``grid_s``: cars take less by themselves only at multiples of it."""
+        self._grid_s = grid_s
         self.site = site
         self.now_s = 0
         self.circuits = tuple(site.circuits)
@@ -87,6 +90,8 @@ class Plant:
             for index, (name, point) in enumerate(site.charge_points.items())
         }
         self.flows = Flows()
+        self.came_or_went = False
+        """Since somebody cleared it: a car came or went, which changes what is shown before any current does."""
         self.stays: list[Stay] = []
         self.turned_away: list[Visit] = []
         """Cars that found no free charge point."""
@@ -151,6 +156,7 @@ class Plant:
             _, _, box, stay = heapq.heappop(self._leaving)
             if box.stay is stay:
                 self._change(box, to_s, box.unplug)
+                self.came_or_went = True
         while self._next is not None and self._next[0] <= to_s:
             what = self._next[1]
             self._next = next(self._events, None)
@@ -172,7 +178,7 @@ class Plant:
             if box.flows_ma is not before:
                 self._flow(box.bases, before, box.flows_ma)
                 self.flows.charging_w = round(self.flows.charging_w + (sum(box.flows_ma) - sum(before)) * 0.23, 3)
-            at = box.next_level_s(to_s) if version != box.version or box.index not in touched else None
+            at = box.next_level_s(to_s, self._grid_s) if version != box.version or box.index not in touched else None
             if at is not None:
                 heapq.heappush(self._levels, (at, box.index, box.version, box))
 
@@ -190,16 +196,27 @@ class Plant:
             self.storage_locked, self._storage_due = plan.storage_locked, self._storage is not None
         return news
 
-    def readings(self, to_s: int, seconds: int) -> dict[str, tuple[Reading, ...]]:
-        """What an agent would have at ``to_s`` if everything stays as it is: polled every second, the newest last.
+    def present(self) -> tuple[str, ...]:
+        """The charge points that matter: with a car, or not at rest at 0 A yet."""
+        return tuple(
+            name
+            for name, box in self.boxes.items()
+            if box.stay is not None or box.limit_a > 0.0 or box.pending or box.total_ma
+        )
+
+    def readings(
+        self, to_s: int, seconds: int, every_s: int = 1, only: tuple[str, ...] | None = None
+    ) -> dict[str, tuple[Reading, ...]]:
+        """What an agent would have at ``to_s`` if everything stays as it is: polled ``every_s``, the newest last.
 
         Of a longer stretch only the last ``seconds`` are there: those before say the same.
         """
         found = {}
         oldest_s = BASE_S + to_s - KEPT_S
-        stretch = range(to_s - seconds + 1, to_s + 1)
+        stretch = range(to_s - (seconds - 1) // every_s * every_s, to_s + 1, every_s)
         recent = self._recent
-        for name, box in self.boxes.items():
+        for name in self.boxes if only is None else only:
+            box = self.boxes[name]
             old = recent.get(name, ())
             keep = 0
             while keep < len(old) and old[keep].taken_s < oldest_s:
@@ -284,6 +301,7 @@ class Plant:
         if box is None or box.stay is not None:
             self.turned_away.append(visit)
             return
+        self.came_or_went = True
         stay = box.plug(visit, at_s)
         self.stays.append(stay)
         self._moving[box.index] = box

@@ -84,22 +84,22 @@ def result_of(run: Run) -> Result:
     sums = run.account.sums()
     loads = []
     for index, name in enumerate(run.plant.circuits):
-        limits = run.scenario.site.circuits[name].limit_a
+        limits = run.site.circuits[name].limit_a
         for phase in range(3):
             line = 3 * index + phase
             most = sums.highest[line]
             over = run.account.over(line)
-            at = local(run.scenario.start, most.at_s)
+            at = local(run.start, most.at_s)
             loads.append(Load(name, LINES[phase], limits[phase], most.current_a, at, *over))
     return Result(
-        run.scenario.name,
+        run.name,
         run.days,
         tuple(cars),
         tuple(loads),
         sums,
         {name: jain(energies) for name, energies in groups.items() if len(energies) > 1},
         len(run.plant.turned_away),
-        run.scenario.currency,
+        run.currency,
         run.course.decisions,
         dict(run.course.violations),
     )
@@ -146,7 +146,7 @@ def text(result: Result, most_cars: int = 40) -> str:
                 f"{car.starts / result.days:.1f}",
             )
         )
-    out += _columns(rows)
+    out += columns(rows)
     if len(result.cars) > most_cars:
         out.append(f"and {len(result.cars) - most_cars} more cars; --json has them all")
     out.append("")
@@ -155,7 +155,7 @@ def text(result: Result, most_cars: int = 40) -> str:
         over = f"{spell(load.over_s)}, at most {spell(load.longest_over_s)} at a time" if load.over_s else "never"
         when = load.at.strftime("%a %H:%M:%S")
         rows.append((load.circuit, load.phase, f"{load.limit_a:g} A", f"{load.highest_a:.1f} A", when, over))
-    out += _columns(rows)
+    out += columns(rows)
     out.append("")
     charged = sums.charging_wh
     wanted = sum(car.wanted_wh for car in result.cars)
@@ -176,7 +176,7 @@ def text(result: Result, most_cars: int = 40) -> str:
         lines.append(("no charge point free", f"for {result.turned_away} visits"))
     for violation, at_s in result.violations.items():
         lines.append(("invariant broken", f"{violation}, first at second {at_s}"))
-    out += _columns(lines)
+    out += columns(lines)
     return "\n".join(out)
 
 
@@ -238,6 +238,7 @@ def spell(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
-def _columns(rows: Sequence[tuple[str, ...]]) -> list[str]:
+def columns(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    """Rows as lines, cells one below the other."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]

@@ -47,7 +47,7 @@ class Studio:
     def in_thread(self, function: Callable[[], Any]) -> Deferred[Any]:
         return execute(function) if self.disk is None else fail(self.disk)
 
-    def record(self, scenario: Scenario, seconds: int, *, exact: bool = True) -> Path:
+    def record(self, scenario: Scenario, seconds: int, *, exact: bool = True, cycle_s: int = 1) -> Path:
         def each(cycle: Cycle) -> None:
             image, plan = cycle.image, cycle.plan
             self.clock.advance(max(0.0, image.now_s - 10_000.0 - self.clock.seconds()))
@@ -55,7 +55,7 @@ class Studio:
             self.plans.append(plan)
             self.recorder.see(image, plan)
 
-        run = build(scenario, 1, 1, each=each, exact=exact, seconds=seconds)
+        run = build(scenario, 1, 1, each=each, exact=exact, seconds=seconds, cycle_s=cycle_s)
         for _ in run.course.run():
             pass
         self.recorder.flush()

@@ -1,0 +1,206 @@
+"""What would have been: derived from a recording, and answered by the plant behind it."""
+
+from __future__ import annotations
+
+import time
+import tomllib
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+from attrs import evolve
+
+from charging_manager.cli.main import main
+from charging_manager.errors import ConfigError
+from charging_manager.twin.build import build
+from charging_manager.twin.changes import change
+from charging_manager.twin.derive import derive
+from charging_manager.twin.keys import Keys
+from charging_manager.twin.recording import read_recording
+from charging_manager.twin.report import Result, result_of
+from charging_manager.twin.scenario import make_scenario
+from charging_manager.twin.whatif import replay
+from tests.twin.small import small
+from tests.twin.test_recording import Studio
+
+
+def status_of(*words: str) -> int:
+    try:
+        return main(list(words))
+    except SystemExit as ended:
+        return int(ended.code or 0)
+
+
+def of_today(path: Path, *wishes: str) -> Result:
+    recording = read_recording(path)
+    run = replay(recording, derive(recording), lambda site: change(site, wishes))
+    for _ in run.course.run():
+        pass
+    return result_of(run)
+
+
+@pytest.fixture(scope="module")
+def night(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three hours of a small site in which some cars fill up."""
+    folder = tmp_path_factory.mktemp("night")
+    scenario = small()
+    groups = tuple(evolve(group, needs_wh=4_000.0, needs_spread=0.4) for group in scenario.groups)
+    return Studio(folder).record(evolve(scenario, groups=groups), 3 * 3600, exact=False)
+
+
+def test_who_came_and_what_they_took_is_found_again(night: Path) -> None:
+    recording = read_recording(night)
+    found = derive(recording)
+    run = build(small(), 1, 1)
+    real = [visit for visit in run.plant._visits]  # noqa: C416 - an iterator
+    assert {visit.charge_point for visit in found.visits} == {"box-1", "box-2", "box-3", "box-4"}
+    assert run.plant._comes is not None
+    arrivals = {visit.charge_point: visit.arrive_s for visit in [run.plant._comes, *real] if visit.arrive_s < 10_000}
+    for visit in found.visits:
+        assert visit.charge_point is not None
+        assert abs(visit.arrive_s - arrivals[visit.charge_point]) <= 3
+        assert visit.kind.phases == 3
+        assert 1_000 < visit.needs_wh < 12_000, "it was full, so that what it took is what it wanted"
+
+
+def test_the_same_site_gives_the_same_night_within_two_percent(night: Path) -> None:
+    result = of_today(night)
+    recorded_wh = derive(read_recording(night)).recorded_wh
+    assert recorded_wh > 10_000
+    assert result.sums.charging_wh == pytest.approx(recorded_wh, rel=0.02)
+    assert [load for load in result.loads if load.over_s > 10] == []
+
+
+def test_a_lower_limit_means_longer_waits_and_holds(night: Path) -> None:
+    before, after = of_today(night), of_today(night, "main.limit_a=12")
+    assert max(load.highest_a for load in after.loads) < 13.0 < max(load.highest_a for load in before.loads)
+    assert sum(car.waited_s for car in after.cars) > sum(car.waited_s for car in before.cars)
+    assert after.sums.charging_wh <= before.sums.charging_wh + 1.0
+    assert after.sums.house_wh == pytest.approx(before.sums.house_wh)
+
+
+def test_both_are_printed_and_drawn(night: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    svg, figures = tmp_path / "both.svg", tmp_path / "both.json"
+    words = ("replay", str(night), "--set", "main.limit_a=16", "--svg", str(svg), "--json", str(figures))
+    assert status_of(*words) == 0
+    out = capsys.readouterr().out
+    assert "as it would have been" in out and "of 16 A" in out and "of 20 A" in out
+    assert len(ET.parse(svg).getroot().findall("{http://www.w3.org/2000/svg}svg")) == 2
+
+
+def test_without_a_change_it_is_decided_again(night: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert status_of("replay", str(night)) == 0
+    assert "all the same" in capsys.readouterr().out
+
+
+def test_other_rules_are_tried(night: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rules = tmp_path / "rules.json"
+    rules.write_text('{"rules": [{"name": "never", "pause": true}]}')
+    assert status_of("replay", str(night), "--rules", str(rules)) == 0
+    charged = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("charged"))
+    assert charged.split()[-2:] == ["0.0", "kWh"]
+
+
+@pytest.mark.parametrize(
+    ("words", "status"),
+    [
+        (("--set", "mian.limit_a=3"), 1),
+        (("--set", "main.limit_a=many"), 1),
+        (("--rules", "/no/such/file"), 1),
+        (("--rules", "/dev/null"), 1),
+        (("--hungry-kwh", "-1"), 2),
+        (("--every", "99"), 2),
+        (("--svg", "/no/such/folder/x.svg"), 1),
+    ],
+)
+def test_wrong_words_cost_one_line(
+    night: Path, words: tuple[str, ...], status: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert status_of("replay", str(night), *words) == status
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1 and lines[0].startswith("charging_manager replay")
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", b"charging-manager recording 99\n"])
+def test_what_is_no_recording_costs_one_line(
+    tmp_path: Path, content: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "strange"
+    path.write_bytes(content)
+    assert status_of("replay", str(path)) == 1
+    assert len(capsys.readouterr().err.splitlines()) == 1
+    assert status_of("replay", str(tmp_path / "missing")) == 1
+
+
+def test_a_site_that_was_rebuilt_meanwhile_is_refused(night: Path) -> None:
+    recording = read_recording(night)
+    site = recording.sites[0][1]
+    recording.sites.append((recording.tracks[-1].now_s - 60, evolve(site, charge_points={})))
+    with pytest.raises(ConfigError, match="one wiring"):
+        derive(recording)
+
+
+LARGE = """
+name = "Two hundred"
+start = 2026-01-12
+timezone = "Europe/Berlin"
+[[circuit]]
+id = "main"
+limit_a = 640
+reserve_a = 10
+[[house]]
+circuit = "main"
+day_kwh = 400
+profile = "office"
+noise = 0.1
+every_s = 20
+peaks = 20
+[[cars]]
+name = "home"
+count = 100
+habit = "home"
+[[cars]]
+name = "commuter"
+count = 70
+habit = "commuter"
+max_a = 32
+phases = 1
+[[cars]]
+name = "visitor"
+count = 30
+habit = "visitor"
+""" + "\n".join(
+    f"""
+[[circuit]]
+id = "c{number}"
+parent = "main"
+limit_a = 125
+metered = true
+[[charge_point]]
+id = "p{number}"
+count = 25
+circuit = "c{number}"
+rotate = true
+"""
+    for number in range(8)
+)
+
+
+@pytest.mark.slow
+def test_a_day_of_200_charge_points_replays_in_under_a_minute(tmp_path: Path) -> None:
+    """By the processor's time, so that a busy machine does not judge; two cores do before and after at once."""
+    scenario = make_scenario(Keys(tomllib.loads(LARGE)))
+    assert len(scenario.site.charge_points) == 200
+    path = Studio(tmp_path).record(scenario, 86_400, exact=False, cycle_s=3)
+    assert path.stat().st_size < 60_000_000
+    began = time.process_time()
+    recording = read_recording(path)
+    found = derive(recording)
+    run = replay(recording, found, lambda site: change(site, ["c0.limit_a=63"]))
+    for _ in run.course.run():
+        pass
+    result = result_of(run)
+    took = time.process_time() - began
+    assert result.days == pytest.approx(1.0, abs=0.001)
+    assert result.sums.charging_wh > 0.8 * found.recorded_wh > 1e6
+    assert took < 60.0
