@@ -34,7 +34,14 @@ class RecordingPages:
 
     def routes(self) -> list[Route]:
         return [
-            Route("GET", "/api/v1/recording", Right.ADMIN, self.download, "Readings and decisions of the last days"),
+            Route(  # a file of its own kind is none of those that the cloud may carry
+                "GET",
+                "/api/v1/recording",
+                Right.ADMIN,
+                self.download,
+                "Readings and decisions of the last days",
+                site_only=True,
+            ),
             Route("GET", "/api/v1/config/recording", Right.ADMIN, self.show, "What is recorded", answer=dict),
             Route(
                 "PUT",

@@ -48,6 +48,7 @@ FOR_USERS = {
     ("GET", "/api/v1/sessions.csv"),
 }
 SITE_ONLY = {
+    ("GET", "/api/v1/recording"),
     ("POST", "/api/v1/login"),
     ("PUT", "/api/v1/admin/password"),
     ("PUT", "/api/v1/inputs"),

@@ -58,7 +58,7 @@ BODIES: dict[str, Any] = {
 NOT_THERE = {
     "PUT /api/v1/charge-points/{id}/vehicle": "no-car",
     "PUT /api/v1/inputs/{id}": "not-found",
-    "GET /api/v1/recording": "nothing-recorded",
+    "POST /api/v1/tariff/file": "other-source",
 }
 """What is let in, and then finds nothing to work on."""
 ENDS_THE_LOGIN = ("POST", "/api/v1/logout")

@@ -47,7 +47,8 @@ def test_a_scenario_is_simulated_printed_and_drawn(tmp_path: Path, capsys: pytes
     assert "car 1" in out and "fairness, car" in out and "25 A" in out
     told = json.loads(figures.read_text())
     assert told["circuits"][0]["limit_a"] == 25.0
-    assert 0 < told["charged_wh"] <= sum(car["wanted_wh"] for car in told["cars"])
+    wanted_wh = sum(car["wanted_wh"] for car in told["cars"])
+    assert 0 < told["charged_wh"] <= 1.001 * wanted_wh  # a car ends within the second in which it is full
     root = ET.parse(svg).getroot()
     assert root.tag.endswith("svg") and len(list(root.iter())) > 50
 

@@ -63,7 +63,7 @@ function Recording() {
             })
           : t("Off: nothing is recorded, and nothing is kept.")}</p>
         <p class="buttons">
-          ${kept.enabled && kept.files > 0 ? html`<a class="button" href="/api/v1/recording" download>${t("Download the recording")}</a>` : null}
+          ${kept.enabled && kept.files > 0 && !me.value.remote ? html`<a class="button" href="/api/v1/recording" download>${t("Download the recording")}</a>` : null}
           <button type="button" class=${kept.enabled ? "button danger" : "button main"} disabled=${busy} onClick=${() => turn(!kept.enabled)}>${
             kept.enabled ? t("Switch recording off and delete it") : t("Switch recording on")}</button>
         </p>`
