@@ -18,7 +18,9 @@ import { Day } from "./day.js";
 const id = new URLSearchParams(location.search).get("id") ?? "";
 const path = `/charge-points/${encodeURIComponent(id)}/why`;
 const SOONEST_MS = 2000;
+const OFTEN_MS = 10000;
 const DAY_EVERY_MS = 60000;
+const DAY_MS = 86400000 - 60000;
 
 /** @param {{chain: Link[]}} props */
 function Chain({ chain }) {
@@ -80,40 +82,36 @@ function Page() {
   const [why, setWhy] = useState(/** @type {Why|null} */ (null));
   const [day, setDay] = useState(/** @type {any} */ (null));
   const [problem, setProblem] = useState(/** @type {any} */ (null));
-  const asked = useRef({ why: 0, day: 0, busy: false });
+  const asked = useRef({ whyMs: 0, dayMs: 0, busy: false });
   const point = state.value?.charge_points.find((one) => one.id === id);
   const sign = point ? `${point.setpoint_a} ${point.because?.text}` : "";
-  useEffect(() => {
-    let over = false;
-    const ask = async () => {
-      const now = performance.now();
-      if (asked.current.busy || document.hidden) return;
-      asked.current.busy = true;
-      try {
-        asked.current.why = now;
-        const answer = await get(path);
-        if (!over) setWhy(answer);
-        if (!asked.current.day || now - asked.current.day > DAY_EVERY_MS) {
-          asked.current.day = now;
-          const from = new Date(Date.now() - 86400000 + 60000).toISOString();
-          const past = await get(`${path}?from=${encodeURIComponent(from)}`);
-          if (!over) setDay(past);
-        }
-        if (!over) setProblem(null);
-      } catch (error) {
-        if (!over) setProblem(problemFrom(error));
-      } finally {
-        asked.current.busy = false;
+  const ask = async () => {
+    const mine = asked.current;
+    if (mine.busy || document.hidden) return;
+    mine.busy = true;
+    mine.whyMs = performance.now();
+    try {
+      setWhy(await get(path));
+      if (!mine.dayMs || mine.whyMs - mine.dayMs > DAY_EVERY_MS) {
+        mine.dayMs = mine.whyMs;
+        const from = new Date(Date.now() - DAY_MS).toISOString();
+        setDay(await get(`${path}?from=${encodeURIComponent(from)}`));
       }
-    };
-    const waitMs = Math.max(0, asked.current.why ? asked.current.why + SOONEST_MS - performance.now() : 0);
-    const soon = setTimeout(ask, waitMs);
-    const now_and_then = setInterval(ask, 10000);
-    return () => {
-      over = true;
-      clearTimeout(soon);
-      clearInterval(now_and_then);
-    };
+      setProblem(null);
+    } catch (error) {
+      setProblem(problemFrom(error));
+    } finally {
+      mine.busy = false;
+    }
+  };
+  useEffect(() => {
+    const timer = setInterval(ask, OFTEN_MS);
+    return () => clearInterval(timer);
+  }, []);
+  useEffect(() => {
+    const mine = asked.current; // a setpoint that moves each second is asked about every other one
+    const soon = setTimeout(ask, mine.whyMs ? Math.max(0, mine.whyMs + SOONEST_MS - performance.now()) : 0);
+    return () => clearTimeout(soon);
   }, [sign]);
   return html`<p><a href="overview.htm">${t("Back to the overview")}</a></p>
     <${ProblemBox} problem=${problem} />

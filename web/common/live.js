@@ -162,6 +162,15 @@ export function follow(isFinal) {
     }
   });
   window.addEventListener("online", () => wake?.());
+  // A page that was left may be kept for "back", its stream too: six of them, and the browser opens no more connections.
+  window.addEventListener("pagehide", () => {
+    hidden = true;
+    current?.abort();
+  });
+  window.addEventListener("pageshow", () => {
+    hidden = document.hidden;
+    if (!hidden) wake?.();
+  });
   setInterval(() => {
     nowMs.value = performance.now();
   }, 1000);
