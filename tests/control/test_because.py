@@ -37,7 +37,9 @@ def test_every_reason_that_control_gives_makes_a_sentence() -> None:
 
 
 def test_no_sentence_is_left_over() -> None:
-    sources = "".join(path.read_text() for path in CONTROL.glob("*.py") if path.name != "because.py")
+    sources = "".join(
+        path.read_text() for path in CONTROL.glob("*.py") if path.name not in ("because.py", "chain.py", "whatif.py")
+    )
     assert [code for code in SENTENCES if f'"{code}"' not in sources] == []
 
 
