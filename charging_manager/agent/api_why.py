@@ -27,6 +27,9 @@ STEP_SENTENCES = {
     "setpoint": "What is sent",
 }
 
+OF_THE_HOUSE = frozenset({"line-house", "line-others", "line-left"})
+"""Facts from which a user could read what the house draws."""
+
 
 @frozen
 class WhyPages:
@@ -155,6 +158,7 @@ class _Teller:
                     "allows_a": _amps(fact.allows_a),
                 }
                 for fact in link.facts
+                if self.may_know is None or fact.because.code not in OF_THE_HOUSE
             ],
         }
 

@@ -88,6 +88,12 @@ def test_a_user_reads_of_its_own_and_of_another_charge_point_without_a_name(agen
     assert "Yard" not in json.dumps(said)
     assert "yard" not in json.dumps(said)
     assert "16 A of it: another charge point." in [fact["text"] for link in said["chain"] for fact in link["facts"]]
+    plug(agent, "garage", "yard", house_a=5.0)
+    facts = {
+        name: {f["code"] for link in why(agent, caller=who)["chain"] for f in link["facts"]}
+        for name, who in (("ann", ANN), ("admin", ADMIN))
+    }
+    assert facts["admin"] - facts["ann"] == {"line-house"}, "nothing of the house"
     why(agent, "yard", caller=ANN, status=404)
     why(agent, "nowhere", status=404)
     assert "Yard" in json.dumps(why(agent, caller=REMOTE_ADMIN))
