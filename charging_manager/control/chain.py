@@ -29,7 +29,7 @@ CHAIN_SENTENCES: Mapping[str, str] = {
     "box-phases": "It is connected to {phases}.",
     "box-minimum": "It charges with {amps} A or more, or not at all.",
     "asks-off": "Mode Off: nothing is asked for.",
-    "asks-solar": "Mode Solar: what the sun leaves.",
+    "asks-solar": "Mode Solar only: what the sun leaves.",
     "asks-min-solar": "Mode Minimum + solar: the minimum always, more when the sun gives it.",
     "asks-fast": "Mode Fast: as much as there is.",
     "asks-plan": "Mode Plan: ready by the time that was set.",

@@ -39,7 +39,7 @@ WHAT_IF_SENTENCES: Mapping[str, str] = {
     "if-turn-over": "At {until}, when {holder} has had its turn.",
     "if-plugged": "When a car is plugged in.",
     "if-car-asks": "If the car asks for more.",
-    "if-mode-solar": "In mode Solar.",
+    "if-mode-solar": "In mode Solar only.",
     "if-mode-min-solar": "In mode Minimum + solar.",
     "if-mode-fast": "In mode Fast.",
     "if-mode-plan": "In mode Plan.",

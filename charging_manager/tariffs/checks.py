@@ -128,6 +128,9 @@ def _check_window(where: str, window: Window) -> None:
     _check_price(f"{where}.price", window.price)
     if not set(window.days) <= set(range(7)):
         raise ConfigError(f"{where}.days", "weekdays are 0 (Monday) to 6")
+    if window.time_from is not None and window.time_from == window.time_to:
+        empty = "the time window is empty: leave both times out for the whole day, or change one"
+        raise ConfigError(f"{where}.time_to", empty)
     if (window.season_from is None) != (window.season_to is None):
         raise ConfigError(f"{where}.season_to", "a season has a first and a last day")
     for key, day in (("season_from", window.season_from), ("season_to", window.season_to)):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -186,6 +186,7 @@ def test_addresses_of_the_house_may_be_plain() -> None:
             "season_from",
         ),
         (TariffSettings(Source.TABLE, price=0.1, windows=(Window(0.1, season_from="11-01"),)), "season_to"),
+        (TariffSettings(Source.TABLE, price=0.1, windows=(Window(0.1, time(22), time(22)),)), "windows.0.time_to"),
         (TariffSettings(Source.HTTP), "tariff.feed.plugin"),
         (TariffSettings(currency="euro"), "tariff.currency"),
         (TariffSettings(vat_pct=float("nan")), "tariff.vat_pct"),

@@ -6,6 +6,7 @@ import { said } from "../common/modes.js";
 import { Button, DoneBox, Field, ProblemBox, SelectField, Table, TextField, useTask } from "../common/parts.js";
 import { html, useEffect, useState } from "../common/ui.js";
 import { t } from "../common/words.js";
+import { rowsOf, WindowRows, windowsOf } from "./tariffwindows.js";
 
 /** @typedef {{name: string, kind: string, title: string, source: string, needs_token: boolean, notes: string[],
  *   fields: {name: string, title: string, default: string}[]}} Provider */
@@ -71,19 +72,19 @@ function Chart({ slots, currency }) {
   const shown = slots.filter((slot) => Date.parse(slot.end_at) > now - 6 * 3_600_000).slice(0, 200);
   if (!shown.length) return html`<p>${t("No price is known.")}</p>`;
   const top = Math.max(...shown.map((slot) => Math.abs(slot.price)), 1e-6);
-  const unit = t("{currency} per 100 kWh", { currency });
+  const unit = t("{currency} per kWh", { currency });
   return html`<div class="prices" role="img" aria-label=${t("Prices from {start} to {end}; the table has them all.", {
     start: moment(shown[0]?.start_at),
     end: moment(shown.at(-1)?.end_at),
   })}>
       ${shown.map(
         (slot) => html`<span key=${slot.start_at} class=${Date.parse(slot.start_at) <= now && now < Date.parse(slot.end_at) ? "now" : ""}
-          title=${`${moment(slot.start_at)}: ${number(slot.price * 100, 2)} ${unit}`} style=${{ blockSize: `${Math.max(2, (Math.abs(slot.price) / top) * 100)}%` }}></span>`,
+          title=${`${moment(slot.start_at)}: ${number(slot.price, 4)} ${unit}`} style=${{ blockSize: `${Math.max(2, (Math.abs(slot.price) / top) * 100)}%` }}></span>`,
       )}
     </div>
     <details><summary>${t("Prices as a table")}</summary>
       <${Table} caption=${t("Prices")} head=${[t("From"), t("To"), unit]}>
-        ${shown.map((slot) => html`<tr key=${slot.start_at}><td>${moment(slot.start_at)}</td><td>${moment(slot.end_at)}</td><td class="number">${number(slot.price * 100, 2)}</td></tr>`)}
+        ${shown.map((slot) => html`<tr key=${slot.start_at}><td>${moment(slot.start_at)}</td><td>${moment(slot.end_at)}</td><td class="number">${number(slot.price, 4)}</td></tr>`)}
       <//></details>`;
 }
 
@@ -109,7 +110,7 @@ function TariffForm({ data, onDone }) {
   const [source, setSource] = useState(old.source);
   const [currency, setCurrency] = useState(old.currency);
   const [price, setPrice] = useState(fieldNumber(old.price));
-  const [windows, setWindows] = useState(JSON.stringify(old.windows, null, 2));
+  const [windows, setWindows] = useState(rowsOf(old.windows));
   const [feed, setFeed] = useState(draftOf(old.feed));
   const [numbers, setNumbers] = useState({ factor: fieldNumber(old.factor), offset: fieldNumber(old.offset), vat_pct: fieldNumber(old.vat_pct) });
   const providers = data.providers.filter((/** @type {Provider} */ one) => one.kind === "tariff");
@@ -123,7 +124,7 @@ function TariffForm({ data, onDone }) {
         source,
         currency: currency.trim().toUpperCase(),
         price: price.trim() === "" ? null : amount(price, "price"),
-        windows: source === "table" ? typedJson(windows, "windows") : old.windows,
+        windows: source === "table" ? windowsOf(windows) : old.windows,
         feed: source === "http" ? meant(feed) : { ...old.feed, mapping: old.feed.mapping },
         factor: amount(numbers.factor, "factor"),
         offset: amount(numbers.offset, "offset"),
@@ -144,8 +145,7 @@ function TariffForm({ data, onDone }) {
         : null}
     </div>
     ${source === "table"
-      ? html`<${TextArea} label=${t("Times, as JSON")} name="windows" value=${windows} onValue=${setWindows} problem=${task.problem}
-          help=${t("docs/tariffs.md says what stands in it.")} />`
+      ? html`<${WindowRows} rows=${windows} problem=${task.problem} onRows=${setWindows} />`
       : null}
     ${source === "http" ? html`<${FeedFields} feed=${feed} providers=${providers} problem=${task.problem} onFeed=${setFeed} />` : null}
     ${listed
@@ -223,7 +223,7 @@ function TariffPage() {
     ${data.tariff.source === "file" ? html`<${Upload} kind="prices" onDone=${() => void saved()} />` : null}
     ${data.tariff.source === "none" ? null : html`<section aria-labelledby="prices"><h2 id="prices">${t("Prices")}</h2>
       <${Known} state=${data.prices} />
-      ${known(prices?.price) ? html`<p>${t("Now: {amount} {currency} per 100 kWh", { amount: number(prices.price * 100, 2), currency: prices.currency })}</p>` : null}
+      ${known(prices?.price) ? html`<p>${t("Now: {amount} {currency} per kWh", { amount: number(prices.price, 4), currency: prices.currency })}</p>` : null}
       <${Chart} slots=${prices?.slots ?? []} currency=${prices?.currency ?? ""} /></section>`}
     <section aria-labelledby="sun"><h2 id="sun">${t("Forecast of the sun")}</h2>
       <p>${t("With it a plan does not buy what the sun will likely give. It is ready in time all the same.")}</p>
