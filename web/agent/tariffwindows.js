@@ -46,8 +46,8 @@ export function WindowRows({ rows, problem, onRows }) {
         <div class="three">
           <${SelectField} label=${t("Days")} name=${`windows.${place}.days`} problem=${problem} value=${row.days.join()} options=${dayChoices(row.days)}
             onValue=${(/** @type {string} */ days) => change(place, { days: days ? days.split(",").map(Number) : [] })} />
-          <${TextField} label=${t("Season from")} placeholder="11-01" ...${named("season_from")} help=${t("Month and day; empty: all year.")} />
-          <${TextField} label=${t("Season to")} placeholder="02-28" ...${named("season_to")} />
+          <${TextField} label=${t("Season from")} ...${named("season_from")} help=${t("Month and day, as 11-01; empty: all year.")} />
+          <${TextField} label=${t("Season to")} ...${named("season_to")} />
         </div>
         <div class="buttons"><${Button} onClick=${() => onRows(rows.filter((_, each) => each !== place))}
           aria-label=${t("Remove “{name}”", { name: t("Time {number}", { number: place + 1 }) })}>${t("Remove")}<//></div>
