@@ -22,7 +22,7 @@ from charging_manager.model.site import Site
 from charging_manager.twin.again import decide_again
 from charging_manager.twin.changes import change
 from charging_manager.twin.compare import both
-from charging_manager.twin.derive import HUNGRY_WH, derive
+from charging_manager.twin.derive import HUNGRY_WH, SHORTEST_S, derive
 from charging_manager.twin.picture import draw, side_by_side
 from charging_manager.twin.recording import Recording, read_recording
 from charging_manager.twin.report import Result, as_json, result_of, spell
@@ -62,6 +62,8 @@ def replay(arguments: argparse.Namespace) -> int:
     status = 0
     if site_of is None:
         status = _again(recording)
+        if recording.lasts_s < SHORTEST_S:
+            return status
     derived = derive(recording, 1000.0 * arguments.hungry_kwh)
 
     def work(site_of: Callable[[Site], Site], title: str, what: str | None) -> Outcome:
@@ -95,10 +97,9 @@ def _as_it_was(site: Site) -> Site:
 
 
 def _introduce(recording: Recording) -> None:
-    first, last = recording.tracks[0].now_s, recording.tracks[-1].now_s
     begun = recording.times[0][1]
     print(
-        f"{recording.path}: {spell(last - first)} from {begun:%Y-%m-%d %H:%M}, {recording.size / 1e6:.1f} MB, "
+        f"{recording.path}: {spell(recording.lasts_s)} from {begun:%Y-%m-%d %H:%M}, {recording.size / 1e6:.1f} MB, "
         f"{len(recording.sites[-1][1].charge_points)} charge points, {recording.full} cycles in full"
     )
     if recording.trouble is not None:

@@ -30,6 +30,7 @@ GRID_S = 30
 FULL_AFTER_S = 60.0
 """A car that is offered current for so long and takes none is full."""
 LEAST_A = 6.0
+SHORTEST_S = 60
 TAKES_LESS_A = 1.5
 TAKES_LESS_S = 40.0
 
@@ -74,8 +75,8 @@ class Guest:
 def derive(recording: Recording, hungry_wh: float = HUNGRY_WH) -> Derived:
     """The plant behind a recording. Raises: ConfigError where the site was rebuilt in between."""
     first = recording.tracks[0].now_s
-    seconds = int(recording.tracks[-1].now_s - first)
-    if seconds < 60:
+    seconds = int(recording.lasts_s)
+    if seconds < SHORTEST_S:
         raise ConfigError(str(recording.path), "is shorter than a minute; record for longer")
     sites = [(max(0, int(at - first)), site) for at, site in recording.sites]
     shape = _shape(sites[0][1])

@@ -65,8 +65,15 @@ class Recording:
     overrides: list[tuple[float, Mapping[str, float]]] = field(factory=list)
     full: int = 0
     """How many cycles are recorded in full."""
+    until_s: float = 0.0
+    """The last instant of it."""
     trouble: str | None = None
     size: int = 0
+
+    @property
+    def lasts_s(self) -> float:
+        """From the first instant to the last."""
+        return self.until_s - self.tracks[0].now_s
 
 
 def read_recording(path: Path) -> Recording:
@@ -93,9 +100,11 @@ def read_recording(path: Path) -> Recording:
                         str(path), "holds a restart of the computer; its clock began anew. Replay the parts one by one"
                     )
                 last_now = record[1]
+                found.until_s = max(found.until_s, last_now)
                 found.tracks.append(Track(record[1], record[2], record[3], record[4]))
             elif kind == "full":
                 found.full += 1
+                found.until_s = max(found.until_s, record[1])
                 beside = record[6]
                 if "outside" in beside:
                     found.outside.append((record[1], unpack(beside["outside"])))

@@ -40,10 +40,10 @@ def told(path: Path | None, seconds: int, *, exact: bool) -> tuple[list[Change],
 
 
 def test_where_nothing_happens_no_decision_is_missed() -> None:
-    quick, quick_run = told(None, 3 * 3600, exact=False)
-    exact, exact_run = told(None, 3 * 3600, exact=True)
+    quick, quick_run = told(None, 4000, exact=False)
+    exact, exact_run = told(None, 4000, exact=True)
     assert quick == exact
-    assert len(exact) > 40
+    assert len(exact) > 15
     assert quick_run.course.tried < exact_run.course.tried / 2
     assert result_of(quick_run).loads == result_of(exact_run).loads
     assert result_of(quick_run).cars == result_of(exact_run).cars
@@ -61,7 +61,7 @@ def test_no_decision_of_a_shipped_scenario_is_missed(name: str) -> None:
 
 def test_the_same_seed_gives_the_same_run_and_another_one_another() -> None:
     def energies(seed: int) -> list[float]:
-        run = build(small(), 1, seed, seconds=7200)
+        run = build(small(), 1, seed, seconds=2400)
         run_through(run)
         return [car.delivered_wh for car in result_of(run).cars]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ from charging_manager.agent.recorder import Recorder
 from charging_manager.agent.recording_settings import RecordingSettings
 from charging_manager.control.decide import Rules, decide
 from charging_manager.errors import ConfigError
+from charging_manager.model.goal import Goal
+from charging_manager.model.mode import Mode
 from charging_manager.model.plan import Plan, SiteImage
 from charging_manager.twin.again import decide_again
 from charging_manager.twin.build import build
@@ -66,7 +68,7 @@ class Studio:
 
 def test_recorded_decisions_come_out_the_same_to_the_last_bit(tmp_path: Path) -> None:
     studio = Studio(tmp_path)
-    path = studio.record(small(), 1000)
+    path = studio.record(small(), 900)
     found = read_recording(path)
     assert found.full == len(studio.plans) and found.trouble is None
     compared = decide_again(path, found.rules)
@@ -163,6 +165,7 @@ def test_nobody_is_named_in_a_recording(tmp_path: Path) -> None:
     assert read_recording(path).sites[0][1].serial == ""
 
 
+@pytest.mark.slow
 def test_old_files_go_and_a_new_one_is_begun_every_hour(tmp_path: Path) -> None:
     studio = Studio(tmp_path)
     studio.record(small(), 3 * 3600, exact=False)
@@ -173,6 +176,7 @@ def test_old_files_go_and_a_new_one_is_begun_every_hour(tmp_path: Path) -> None:
     assert 0 < before < 2_000_000
 
 
+@pytest.mark.slow
 def test_size_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("charging_manager.agent.recorder.FILE_S", 200.0)
     studio = Studio(tmp_path, RecordingSettings(mib=1))
@@ -206,3 +210,33 @@ def test_switched_off_nothing_is_kept(tmp_path: Path) -> None:
     studio.settings = RecordingSettings(enabled=False)
     studio.recorder.see(studio.images[-1], studio.plans[-1])
     assert studio.recorder.files() == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["min-solar", "solar", "plan"])
+def test_every_mode_comes_out_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str) -> None:
+    """What modes remember is part of a recording that begins in the middle of things."""
+    monkeypatch.setattr("charging_manager.twin.tape.SMALL", 1)
+    monkeypatch.setattr("charging_manager.twin.tape.FULL_EVERY_S", 200.0)
+    weather = "clear" if mode == "solar" else "broken"
+    storage = {"capacity_kwh": 5, "power_kw": 3, "start_pct": 95}
+    scenario = small(solar={"peak_kw": 14, "weather": weather}, storage=storage, tariff={"price": 0.3})
+    goal = Goal(time(13, 0), energy_wh=8_000.0)
+    groups = tuple(
+        evolve(group, arrive=time(11, 0), leave=time(17, 0), goal=goal if mode == "plan" else None)
+        for group in scenario.groups
+    )
+    points = {
+        name: evolve(point, mode=Mode(mode), phases=(0, 1, 2)) for name, point in scenario.site.charge_points.items()
+    }
+    scenario = evolve(
+        scenario,
+        start=scenario.start.replace(month=6),
+        groups=groups,
+        site=evolve(scenario.site, charge_points=points),
+    )
+    studio = Studio(tmp_path)
+    path = studio.record(scenario, 13 * 3600, exact=False)
+    assert any(setpoint.current_a for plan in studio.plans for setpoint in plan.setpoints.values())
+    compared = decide_again(path, read_recording(path).rules)
+    assert compared.difference is None and compared.stretches > 20

@@ -65,7 +65,7 @@ function Recording() {
         <p class="buttons">
           ${kept.enabled && kept.files > 0 && !me.value.remote ? html`<a class="button" href="/api/v1/recording" download>${t("Download the recording")}</a>` : null}
           <button type="button" class=${kept.enabled ? "button danger" : "button main"} disabled=${busy} onClick=${() => turn(!kept.enabled)}>${
-            kept.enabled ? t("Switch recording off and delete it") : t("Switch recording on")}</button>
+            kept.enabled ? t("Switch off and delete") : t("Switch recording on")}</button>
         </p>`
       : null}
   </section>`;
