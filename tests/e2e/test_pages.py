@@ -330,6 +330,27 @@ return [...document.querySelectorAll("main :is(input, select, textarea)")]
 """
 
 
+@LANGUAGES
+def test_why_is_told_from_the_card_on_and_going_back_and_forth_uses_up_no_connection(
+    house: House, chromium: Browser, language: str
+) -> None:
+    log_in_at_site(chromium, house, language)
+    for width in (360, 1280, 360, 1280):  # each page has a stream; a browser opens six connections to a server
+        chromium.size(width)
+        chromium.open(f"{house.agent}/ui/{language}/overview.htm")
+        chromium.js("document.querySelector('[data-point=garage-1] a.button').click()")
+        chromium.drawn("charger.htm")
+        chromium.until(lambda: len(chromium.all(".chain > li")) == 5)
+        assert len(chromium.all(".chain > li.binds")) == 1
+        assert "Garage one" in chromium.text("#reason")
+        assert " A" in chromium.text("[data-value=sentence]").replace("\u00a0", " ")
+        chromium.until(lambda: chromium.all("#day"), 15.0)
+        assert chromium.sideways() <= 0
+        assert chromium.js(SMALL) == []
+        assert chromium.js(NAMELESS) == []
+    assert chromium.complaints() == []
+
+
 def test_targets_are_large_and_fields_have_names(house: House, chromium: Browser) -> None:
     log_in_at_site(chromium, house, "de")
     chromium.size(360)
