@@ -50,6 +50,8 @@ def _fields(kind: Any) -> tuple[tuple[str, bool, Any], ...]:
         return known
     found = []
     for field in attrs.fields(kind):
+        if field.name.startswith("_"):
+            continue  # what a value has worked out before is no part of it
         default = field.default
         if isinstance(default, attrs.Factory):  # type: ignore[arg-type]
             default = default.factory() if not default.takes_self else attrs.NOTHING
