@@ -8,7 +8,8 @@ Records, each a list that begins with its kind:
 * ``key``: everything that the next decision rests on, control's memory included; a full stretch begins.
 * ``full``: a whole cycle after it: new readings to the last bit, what has changed beside, and the setpoints decided.
 
-A small site is recorded in full; a larger one for ``FULL_S`` of every ``FULL_EVERY_S``, and after anything notable.
+A small site is recorded in full; a larger one for ``FULL_S`` of every ``FULL_EVERY_S``, and from anything notable on:
+an invariant broken, a configuration changed, an order by hand or by the grid operator.
 """
 
 from __future__ import annotations
@@ -138,7 +139,11 @@ class Tape:
         now = image.now_s
         small = len(image.site.charge_points) + len(image.site.meters) <= SMALL
         if not self._in_full:
-            if plan.violations or small or now >= self._full_next_s:
+            told = self._told
+            ordered = (
+                told.get("\0overrides") != image.overrides or told.get("\0dimming") != image.outside.dimming
+            )  # by hand, or by the grid operator
+            if plan.violations or small or ordered or now >= self._full_next_s:
                 self._full_until_s = now + FULL_S
                 self._full_next_s = now + FULL_EVERY_S
                 self._in_full = self._key(image, out)
@@ -199,6 +204,7 @@ class Tape:
             if told.get(f"\0{key}") != value:
                 told[f"\0{key}"] = value
                 beside[key] = pack(value)
+        told["\0dimming"] = image.outside.dimming
         if gone:
             beside["gone"] = gone
         if everything:
