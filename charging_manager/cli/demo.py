@@ -29,14 +29,14 @@ SITE = """
 seed = {seed}
 
 [house]
-base_a = 6.0
-breath_a = 2.5
+base_a = 4.0
+breath_a = 2.0
 peak_a = 8.0
 peak_every_s = 120
 peak_for_s = 40
 
 [roof]
-peak_a = 9.0
+peak_a = 15.0
 day_s = 1200
 
 [[device]]
@@ -74,7 +74,14 @@ sees = "solar"
 DEVICES = (
     {"id": "left", "name": "Garage left", "driver": "cfos-power-brain", "circuit": "garage"},
     {"id": "right", "name": "Garage right", "driver": "keba-p30", "circuit": "garage", "phases": [2, 3, 1]},
-    {"id": "yard", "name": "Yard", "driver": "heidelberg-energy-control", "circuit": "main", "phases": [3, 1, 2]},
+    {
+        "id": "yard",
+        "name": "Yard",
+        "driver": "heidelberg-energy-control",
+        "circuit": "main",
+        "phases": [3, 1, 2],
+        "mode": "min-solar",
+    },
     {"id": "grid", "name": "Grid meter", "driver": "eastron-sdm630", "circuit": "main", "role": "grid"},
     {"id": "solar", "name": "Roof", "driver": "sunspec-meter-203", "circuit": "main", "role": "solar"},
 )

@@ -91,3 +91,9 @@ def affordable(car: Follower, surplus: Surplus, phases: int, rules: Rules) -> bo
     """Whether clouds as those of late would not cost too much from the grid."""
     rides = surplus.rides
     return not rides or rides[phases == 3].part <= rules.sun_dare * car.settings.grid_pct / 100.0
+
+
+def three_after_s(car: Follower, surplus: Surplus, rules: Rules) -> float:
+    """So long must there have been enough for three phases: longer until it is known how the weather is today."""
+    proven = bool(surplus.rides) and surplus.rides[1].seconds >= rules.sun_ride_s
+    return car.settings.three_after_s if proven else max(car.settings.three_after_s, rules.sun_proof_s)

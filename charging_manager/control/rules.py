@@ -80,6 +80,8 @@ class Rules:
     """Taken from the grid in grace without being counted against what was charged."""
     sun_ride_s: float = 1200.0
     """Over so long it is looked back what clouds would have cost a car that had charged all the time."""
+    sun_proof_s: float = 600.0
+    """For three phases the sun must have lasted for so long until the day has shown how it is."""
     sun_dare: float = 2.0
     """Times what may come from the grid: so much it may have been for a car to start, for it sits out the worst."""
     sun_rest_grows: float = 2.0
@@ -100,6 +102,9 @@ class Rules:
     """A storage battery for all gives to cars down to this state of charge,"""
     storage_again_pct: float = 5.0
     """and, once below, again from so much more on."""
+    storage_cost: float = 0.25
+    """What a storage battery for the house gives while clouds pass counts so much against what may come from the grid:
+    it is filled again before cars, and loses and wears by that."""
     storage_stale_s: float = 10.0
     storage_takes_w: float = 300.0
     """A storage battery that takes so much gives nothing."""

@@ -47,6 +47,12 @@ class Battery:
                 break
         return (min(around), max(around)) if around else None
 
+    @property
+    def foreign_w(self) -> float:
+        """What it gives now that is not for cars."""
+        power = power_w(self.readings[-1]) if self.readings and not self.gives else None
+        return 0.0 if power is None else max(0.0, -power)
+
     def _counts(self, power: float) -> float:
         if power >= 0.0:
             return power if self.meter.storage is StorageRole.ALL else 0.0

@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 
 from attrs import evolve, frozen
 
-from charging_manager.control.follower import Follower, affordable, worn
+from charging_manager.control.follower import Follower, affordable, three_after_s, worn
 from charging_manager.control.instants import Instants
 from charging_manager.control.phases import bring, can_switch, learn, patience
 from charging_manager.control.rules import Rules
@@ -114,7 +114,7 @@ def _account(line: Sequence[Follower], surplus: Surplus, memory: SunMemory, now:
     if total <= 0.0:
         return
     wanted_w += sum(car.minimum_w for car in line if not car.alone)
-    grid = total if surplus.grid_w is None else min(total, max(0.0, surplus.grid_w - wanted_w))
+    grid = total if surplus.foreign_w is None else min(total, max(0.0, surplus.foreign_w - wanted_w))
     for car, watts in drawn:
         if watts > 0.0:
             past = car.past
@@ -139,7 +139,9 @@ def _turn_on_or_off(
     boxed = car.obedience.phases if car.obedience is not None else None
     if switchable:
         three_w = car.before_w + _worth_three(car, unbalance_a)
-        enough = surplus.power_w is not None and surplus.lows.lasted_s(now, three_w) >= settings.three_after_s
+        enough = surplus.power_w is not None and surplus.lows.lasted_s(now, three_w) >= three_after_s(
+            car, surplus, rules
+        )
         enough = enough and affordable(car, surplus, 3, rules)
         if not past.on and car.alone:
             car.past = evolve(past, chosen=settings.phases or (3 if enough else 1))
@@ -182,7 +184,8 @@ def _other_phases(
 def _start(car: Follower, surplus: Surplus, now: float, rules: Rules) -> None:
     """Start it when there has been enough for long enough, and its pause is over."""
     past, settings = car.past, car.settings
-    car.wait_s = settings.start_after_s
+    three = round(car.per_a / car.unit_w) == 3
+    car.wait_s = max(settings.start_after_s, three_after_s(car, surplus, rules) if three else 0.0)
     car.waits_w = max(settings.start_a * car.per_a, car.minimum_w)
     car.rest_s = rules.pause_s * worn(past, now, rules)
     if surplus.power_w is None or (past.stopped_s is not None and now - past.stopped_s < car.rest_s):

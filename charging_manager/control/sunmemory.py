@@ -9,6 +9,8 @@ from attrs import field, frozen
 
 KEEP_S = 7200.0
 """Nothing is asked of the sun that is longer ago."""
+ENOUGH, SITS_OUT_S = 13.0 / 12.0, 300.0
+"""Of its minimum a car starts, and for so long it goes on without, in a ride."""
 QUANTUM_W = 20.0
 """As finely is it remembered how low the surplus was."""
 
@@ -53,17 +55,35 @@ class Lows:
 
 @frozen
 class Ride:
-    """What a car would have had of late if it had charged all the time: means of watts, older ones fading."""
+    """What a car would have had of late that starts with enough sun and sits out clouds: means of watts, older ones
+    fading. Time without any sun to start with is no part of it."""
 
     taken_w: float = 0.0
     short_w: float = 0.0
     """What the sun would not have given it of that."""
+    on: bool = False
+    short_s: float | None = None
+    seconds: float = 0.0
+    """For how long it was on."""
 
-    def noted(self, surplus_w: float, least_w: float, most_w: float, part: float) -> Ride:
-        """With what it would have now counting for that part of the mean."""
+    def noted(
+        self, now_s: float, since_s: float, surplus_w: float, least_w: float, most_w: float, over_s: float
+    ) -> Ride:
+        """With what it would have had since so long ago; the mean is one over so long."""
+        short_s = None if surplus_w >= least_w else now_s if self.short_s is None else self.short_s
+        on = surplus_w >= least_w * ENOUGH or (self.on and (short_s is None or now_s - short_s < SITS_OUT_S))
+        if not on:
+            return Ride(self.taken_w, self.short_w, on, short_s, self.seconds)
         taken_w = min(most_w, max(least_w, surplus_w))
         short_w = taken_w - max(0.0, min(taken_w, surplus_w))
-        return Ride(self.taken_w + (taken_w - self.taken_w) * part, self.short_w + (short_w - self.short_w) * part)
+        part = -math.expm1(-since_s / over_s) if self.taken_w else 1.0
+        return Ride(
+            self.taken_w + (taken_w - self.taken_w) * part,
+            self.short_w + (short_w - self.short_w) * part,
+            on,
+            short_s,
+            self.seconds + since_s,
+        )
 
     @property
     def part(self) -> float:
@@ -87,8 +107,8 @@ class Surplus:
     rides: tuple[Ride, ...] = ()
     """Of a car on one phase, and of one on three."""
     lows: Lows = Lows()
-    grid_w: float | None = None
-    """By the newest reading: what comes from the grid."""
+    foreign_w: float | None = None
+    """By the newest reading: what comes from the grid, and a part of what storage batteries for the house give."""
 
 
 @frozen

@@ -27,6 +27,7 @@ def say_why(
     if car.switching:
         return
     if past.on:
+        seen.because = None  # of a plan that waits
         seen.aimed = _charges(car, now_w, instants, has_meter=has_meter)
     elif seen.because is None:
         seen.because = _waits(

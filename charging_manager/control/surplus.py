@@ -29,6 +29,8 @@ from charging_manager.model.site import Meter, StorageRole
 NOMINAL_V = 230.0
 LEAST_A, OFTEN_A = 6.0, 16.0
 """What a car takes at least, and what many take at most."""
+LONGEST_S = 10.0
+"""No longer than this is anything counted between two readings."""
 MOST_A = 80.0
 """Of a charge point."""
 IMPLAUSIBLE = 20.0
@@ -113,8 +115,9 @@ def observe(
         belief = low if belief is None else min(max(belief, low), high)
     if belief is not None:
         belief = min(belief, newest_high)
+    foreign = grid_now + rules.storage_cost * sum(battery.foreign_w for battery in batteries)
     since_s = newest[0] - past.seen_s
-    return _noted(evolve(past, seen_s=newest[0], settled_s=settled_s, grid_w=grid_now), now, belief, since_s, rules)
+    return _noted(evolve(past, seen_s=newest[0], settled_s=settled_s, foreign_w=foreign), now, belief, since_s, rules)
 
 
 def _noted(past: Surplus, now: float, belief: float | None, since_s: float, rules: Rules) -> Surplus:
@@ -124,9 +127,9 @@ def _noted(past: Surplus, now: float, belief: float | None, since_s: float, rule
     falls = math.inf if len(trail) > 2 else 0.0
     for (one_s, before), (two_s, after) in zip(trail[-3:], trail[-2:], strict=False):
         falls = min(falls, (before - after) / (two_s - one_s) if two_s > one_s else 0.0)
-    part = -math.expm1(-max(0.0, since_s) / rules.sun_ride_s) if past.rides else 1.0
+    since_s = min(LONGEST_S, max(0.0, since_s))
     rides = tuple(
-        ride.noted(belief, phases * LEAST_A * NOMINAL_V, phases * OFTEN_A * NOMINAL_V, part)
+        ride.noted(now, since_s, belief, phases * LEAST_A * NOMINAL_V, phases * OFTEN_A * NOMINAL_V, rules.sun_ride_s)
         for ride, phases in zip(past.rides or (Ride(), Ride()), (1, 3), strict=True)
     )
     lows = past.lows.noted(now, belief)

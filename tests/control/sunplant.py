@@ -177,6 +177,7 @@ class Home:
         )
         self.sun_w, self.house_w, self.vehicles, self.store = sun_w, house_w, vehicles, store
         self.rules = Rules()
+        self.decide = decide
         self.now_s = self.start_s = 1000.0
         self.number = 0
         self.plan: Plan | None = None
@@ -262,7 +263,7 @@ class Home:
             {name: vehicle.obedience() for name, vehicle in self.vehicles.items()},
             self.plan,
         )
-        self.plan = decide(image, self.rules)
+        self.plan = self.decide(image, self.rules)
         self.violations += self.plan.violations
         for name, setpoint in self.plan.setpoints.items():
             self.vehicles[name].tell(self.now_s, setpoint.current_a, setpoint.phases)
