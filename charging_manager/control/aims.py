@@ -25,8 +25,8 @@ from charging_manager.model.mode import Mode
 from charging_manager.model.plan import SiteImage
 from charging_manager.model.site import MeterRole
 
-PLAN_WAITS = frozenset({"plan-waits", "plan-waits-green", "plan-sun", "plan-soon"})
-"""Outside the times that its plan chose, a car follows the sun."""
+PLAN_WAITS = frozenset({"plan-waits", "plan-waits-green", "plan-sun", "plan-soon", "plan-reached", "plan-no-goal"})
+"""Outside the times that its plan chose, without a goal, and when it is reached, a car follows the sun."""
 OF_THE_SUN = (MeterRole.SOLAR, MeterRole.STORAGE)
 
 
