@@ -181,8 +181,9 @@ def planned(goal: Goal | None, *prices: float, session_wh: float = 0.0, **wish: 
 
 
 def sunny(boxes: int = 1, mode: Mode = Mode.SOLAR, **more: Any) -> Stage:
-    """Cars that follow the sun; a negative house load is what the roof leaves."""
-    return Stage(boxes, point={"mode": mode}, **more).plug(*"abcdefgh"[:boxes])
+    """Cars that follow the sun, on a day that need not prove itself; a negative house load is what the roof leaves."""
+    rules = Rules(sun_proof_s=60.0)
+    return Stage(boxes, point={"mode": mode}, rules=rules, **more).plug(*"abcdefgh"[:boxes])
 
 
 SUN_SLOTS = tuple(SunSlot(EVENING + n * HOUR, EVENING + (n + 1) * HOUR, 9_000.0, spare_w=8_000.0) for n in range(2, 9))
