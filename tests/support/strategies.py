@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from attrs import evolve
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from charging_manager.control.share import Claim
@@ -33,7 +33,13 @@ ROTATIONS = ((0, 1, 2), (1, 2, 0), (2, 0, 1), (0, 2, 1), (0,), (1,), (2,))
 
 def examples(short: int, long: int) -> settings:
     """Settings for a property: few examples in every run, many with CM_LONG."""
-    return settings(max_examples=long if LONG else short, deadline=None, derandomize=not LONG)
+    unhurried = [HealthCheck.too_slow]  # a busy machine is no fault of the program
+    return settings(
+        max_examples=long if LONG else short,
+        deadline=None,
+        derandomize=not LONG,
+        suppress_health_check=unhurried,
+    )
 
 
 @st.composite
