@@ -73,7 +73,7 @@ def _waits(
     if not car.affordable and surplus.power_w >= car.waits_w:
         return Because("sun-restless")
     lasted_s = surplus.lows.lasted_s(now, needed_w)
-    if surplus.power_w >= needed_w and lasted_s >= car.wait_s / 3.0:
+    if surplus.power_w >= needed_w and lasted_s >= min(20.0, car.wait_s / 3.0):
         since_s = now - lasted_s
         return Because("sun-lasting", {"until": instants.at(since_s + car.wait_s)})
     if car.before_w > 0.0 and surplus.power_w >= car.waits_w:
