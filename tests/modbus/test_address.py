@@ -52,7 +52,8 @@ def test_units_of_one_endpoint_share_a_bus() -> None:
     [
         ("", "tcp://"),
         ("192.168.1.20", "tcp://"),
-        ("http://192.168.1.20", "rtutcp://"),
+        ("mqtt://192.168.1.20", "rtutcp://"),
+        ("http://192.168.1.20/status", "more than the host"),
         ("tcp://", "host"),
         ("tcp://?unit=1", "host"),
         ("tcp://host:70000", "address"),
