@@ -81,6 +81,8 @@ class Planned:
     by: Prefer = Prefer.CHEAP
     unknown_s: float = 0.0
     """For how long prices were not known when it was made."""
+    made_s: float = -math.inf
+    """When it was made (monotonic)."""
     new_at_s: float = 0.0
     """When the next schedule is due at the latest (wall clock)."""
     planned_w: float = 0.0
@@ -284,6 +286,7 @@ def _planned(state: Planned, outside: Outside, sharers: int) -> Planned:
     return evolve(
         state,
         schedule=schedule,
+        made_s=state.now_s,
         by=known.by,
         unknown_s=known.unknown_s,
         new_at_s=known.stretches[0].end_s if known.stretches else now_s,

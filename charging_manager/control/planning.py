@@ -20,10 +20,12 @@ from charging_manager.model.units import PHASES
 from charging_manager.model.wish import Wish
 
 VOLTS = 230.0
-EVERY = 5
-"""A car with a plan is looked at in every so many cycles, and when its goal is another."""
+EVERY, LOOKS = 5, 40
+"""A car with a plan is looked at in every so many cycles, and when its goal is another; of many, so many in each."""
 AT_A_TIME = 3
-"""So many schedules are made in one decision; whose turn has not come goes on with the last one."""
+"""So many schedules are made in one decision for cars that have none yet."""
+ANEW_AT_A_TIME = 1
+"""So many in place of another one, the oldest first: till then it goes on with that, and who would be late charges."""
 _NO_WISH = Wish()
 
 
@@ -33,9 +35,11 @@ def plan_all(image: SiteImage, wiring: Wiring, everyone: list[Seen], memory: Mem
     if not cars:
         return NO_PLANS
     crowd = _crowd(wiring, cars, memory)
+    every = max(EVERY, -(-len(cars) // LOOKS))
     made = 0
     plans: dict[str, Planned] = {}
-    for seen in cars:
+    last_plans = memory.plans
+    for seen in sorted(cars, key=lambda one: _made_s(last_plans.get(one.id))):
         wish = image.wishes.get(seen.id, _NO_WISH)
         if wish.goal is None:
             _wait(seen, Because("plan-no-goal"))
@@ -43,8 +47,8 @@ def plan_all(image: SiteImage, wiring: Wiring, everyone: list[Seen], memory: Mem
         if image.now_at is None:  # nobody knows what time it is: better early than late
             seen.aimed = Because("plan-no-clock")
             continue
-        last = memory.plans.get(seen.id)
-        turn = (image.number + seen.outlet.index) % EVERY == 0
+        last = last_plans.get(seen.id)
+        turn = (image.number + seen.outlet.index) % every == 0
         if last is None or turn or last.sight.goal != wish.goal or last.sight.plugged_s != seen.past.plugged_s:
             sight = _sight(wish.goal, wish, seen, last, wiring, crowd)
             planned = follow(
@@ -54,7 +58,7 @@ def plan_all(image: SiteImage, wiring: Wiring, everyone: list[Seen], memory: Mem
                 image.now_s,
                 image.now_at,
                 sharers=len(cars),
-                may_plan=made < AT_A_TIME,
+                may_plan=made < (AT_A_TIME if last is None or last.outside is None else ANEW_AT_A_TIME),
             )
             if last is None or planned.schedule is not last.schedule:
                 made += 1
@@ -66,6 +70,10 @@ def plan_all(image: SiteImage, wiring: Wiring, everyone: list[Seen], memory: Mem
         else:
             _wait(seen, planned.because)
     return plans
+
+
+def _made_s(last: Planned | None) -> float:
+    return -math.inf if last is None else last.made_s
 
 
 def _wait(seen: Seen, because: Because) -> None:

@@ -160,6 +160,9 @@ def _ranked(pieces: list[_Piece], span: tuple[float, float], rank: float) -> lis
     """The same pieces, cut at the ends of the span; inside it they are taken first, or last."""
     found = []
     for one in pieces:
+        if one.end_s <= span[0] or one.start_s >= span[1]:
+            found.append(one)
+            continue
         marks = [one.start_s, *(edge for edge in span if one.start_s < edge < one.end_s), one.end_s]
         for start_s, end_s in pairwise(marks):
             inside = span[0] <= start_s < span[1]

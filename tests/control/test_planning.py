@@ -9,7 +9,7 @@ from attrs import evolve
 
 from charging_manager.control.decide import Rules, decide
 from charging_manager.control.memory import Memory
-from charging_manager.control.planning import AT_A_TIME, foresee
+from charging_manager.control.planning import ANEW_AT_A_TIME, AT_A_TIME, EVERY, foresee
 from charging_manager.model.goal import Goal
 from charging_manager.model.mode import Mode
 from charging_manager.model.outside import Outside, Prices, PriceSlot
@@ -121,6 +121,27 @@ def test_many_plans_are_made_in_turn_so_that_no_decision_takes_long() -> None:
     assert {street.why(name) for name in street.told} == {"plan-waits", "plan-soon"}
     street.run(0.03, step_s=1.0)
     assert {street.why(name) for name in street.told} == {"plan-waits"}
+
+
+def test_cars_whose_schedules_are_made_again_and_again_starve_nobody() -> None:
+    street = Street(60, limit_a=3000.0, goal=evolve(GOAL, energy_wh=12_000.0))
+    for _ in range(30):
+        street.outside = night_prices(0.30, 0.29, 0.28, 0.25, 0.10, 0.10, 0.12, 0.2, 0.25, 0.3, 0.35)  # news each time
+        street.run(0.0, step_s=1.0)
+    assert {street.why(name) for name in street.told} == {"plan-waits"}
+    first = _made(street)
+    for _ in range(60 // ANEW_AT_A_TIME + 5 * EVERY):
+        street.outside = night_prices(0.30, 0.29, 0.28, 0.25, 0.10, 0.10, 0.12, 0.2, 0.25, 0.3, 0.35)
+        street.run(0.0, step_s=1.0)
+    now = _made(street)
+    assert len(now) == 60
+    assert [name for name, made_s in now.items() if made_s <= first[name]] == []
+
+
+def _made(street: Street) -> dict[str, float]:
+    assert street.plan is not None
+    assert isinstance(street.plan.memory, Memory)
+    return {name: one.made_s for name, one in street.plan.memory.plans.items()}
 
 
 def test_the_look_ahead_says_at_once_whether_a_goal_can_be_reached() -> None:
