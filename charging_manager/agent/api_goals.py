@@ -197,7 +197,12 @@ def _local_now(site: RunningSite) -> datetime:
     return site.now().astimezone(zone(site.config.current.timezone))
 
 
-def needs_goal(config: Configuration, name: str, mode: Mode) -> None:
-    """Mode plan needs something to plan for. Raises: Problem."""
-    if mode is Mode.PLAN and name not in config.goals:
+def needs_goal(config: Configuration, name: str, mode: Mode, site: RunningSite) -> None:
+    """Mode plan needs something to plan for, and time for it. Raises: Problem."""
+    if mode is not Mode.PLAN:
+        return
+    goal = config.goals.get(name)
+    if goal is None:
         raise Problem(422, "goal-needed", "Mode plan needs a goal: how much energy, and by when.", "goal")
+    if goal.on is not None and deadline(goal, _local_now(site)) is None:
+        raise Problem(422, "goal-is-over", "That time is over; choose a later one.", "goal.on")

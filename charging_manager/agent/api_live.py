@@ -66,7 +66,7 @@ class LivePages:
             device = charge_point_of(call.caller, config, box.id)
             if goal is not None:
                 config = evolve(config, goals={**config.goals, box.id: goal})
-            needs_goal(config, box.id, mode)
+            needs_goal(config, box.id, mode, self.site)
             overrides = dict(config.overrides)
             if (
                 box.id in overrides and overrides[box.id].mode is not None
@@ -97,7 +97,7 @@ class LivePages:
         def changed(config: Configuration) -> Configuration:
             charge_point_of(call.caller, config, box.id)
             if wish.mode is not None:
-                needs_goal(config, box.id, wish.mode)
+                needs_goal(config, box.id, wish.mode, self.site)
             overrides = {key: value for key, value in config.overrides.items() if key != box.id}
             if wish != Override():
                 overrides[box.id] = wish

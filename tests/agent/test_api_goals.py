@@ -74,6 +74,17 @@ def test_mode_plan_takes_a_goal_along_and_needs_one(agent: WholeAgent) -> None:
     assert agent.devices["garage"].applied[-1] == 32.0
 
 
+def test_mode_plan_is_refused_when_the_time_of_its_goal_is_over(agent: WholeAgent) -> None:
+    once = {"by": "11:00", "energy_wh": 20000, "on": "2026-05-04"}
+    assert agent.refused("PUT", PATH, {**once, "by": "09:00"})[:2] == (422, "goal-is-over")
+    agent.json("PUT", PATH, {**once, "by": "10:01"})
+    agent.run(61)
+    over = (422, "goal-is-over", "goal.on")
+    assert agent.refused("PUT", "charge-points/garage/mode", {"mode": "plan"}, ANNA) == over
+    assert agent.refused("PUT", "charge-points/garage/override", {"mode": "plan"}, ANNA) == over
+    assert agent.json("PUT", "charge-points/garage/mode", {"mode": "plan", "goal": once}, ANNA)["mode"] == "plan"
+
+
 @pytest.mark.parametrize(
     ("body", "field"),
     [
