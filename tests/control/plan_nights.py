@@ -61,6 +61,8 @@ class Lived:
     announced_later: bool
     cost: float
     least_cost: float
+    scale: float
+    """What a cost too high is measured by, see ``scale_of``."""
     starts: int
     """How often the contactor closed."""
     energy_wh: float
@@ -159,6 +161,7 @@ def live(night: Night) -> Lived:
         now_s += night.every_s
     possible_wh = night.car_w * (due_s - start_s - 15.0) / 3600.0
     got = min(done_wh, want_wh + 50.0)
+    least = exact_cost(prices, got, night.car_w)
     return Lived(
         done_wh >= want_wh - 10.0,
         want_wh <= possible_wh,
@@ -166,7 +169,8 @@ def live(night: Night) -> Lived:
         announced,
         later,
         cost,
-        exact_cost(prices, got, night.car_w),
+        least,
+        scale_of(prices, got, least),
         starts,
         done_wh,
     )
@@ -175,6 +179,15 @@ def live(night: Night) -> Lived:
 def priced(night: Night, start_s: float, due_s: float) -> tuple[Stretch, ...]:
     """What each time costs: a gap the dearest price that is known, as was agreed."""
     return times(night.outside, start_s, due_s, Prefer.CHEAP).stretches
+
+
+def scale_of(stretches: tuple[Stretch, ...], energy_wh: float, least_cost: float) -> float:
+    """The least cost itself; in a night with negative prices, whose sum may be next to nothing whatever flows, at least
+    what it is worth to choose: energy times the distance between the dearest and the cheapest price."""
+    cheapest, dearest = min(one.cost for one in stretches), max(one.cost for one in stretches)
+    if cheapest >= 0.0:
+        return abs(least_cost)
+    return max(abs(least_cost), energy_wh / 1000.0 * (dearest - cheapest))
 
 
 def exact_cost(stretches: tuple[Stretch, ...], energy_wh: float, power_w: float) -> float:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from attrs import define, evolve, field
 
@@ -214,6 +215,10 @@ class Home:
         stored = self.store.power_w if self.store else 0.0
         return self.house_w[second] + cars + stored - self.sun_w[second], cars
 
+    def beside(self) -> dict[str, Any]:
+        """What else an image says, by its fields."""
+        return {}
+
     def _step(self) -> None:
         hours = STEP_S / 3600.0
         for vehicle in self.vehicles.values():
@@ -262,6 +267,7 @@ class Home:
             {name: tuple(kept) for name, kept in self.history.items()},
             {name: vehicle.obedience() for name, vehicle in self.vehicles.items()},
             self.plan,
+            **self.beside(),
         )
         self.plan = self.decide(image, self.rules)
         self.violations += self.plan.violations

@@ -1,6 +1,6 @@
 """Plans against the exact optimum, night by night: in time whenever that is possible, and at most 1 % dearer.
 
-``CM_LONG=1`` lives 600 nights and prints what came of it.
+``CM_LONG=1`` lives 1200 nights and prints what came of it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,12 @@ from attrs import evolve
 from tests.control.plan_nights import Lived, Night, draw, live
 from tests.support.strategies import LONG
 
-NIGHTS = 600 if LONG else 24
+NIGHTS = 1200 if LONG else 24
+KNOWN = 0.01
+"""No night is dearer by more, when the car draws what it drew the last time,"""
+NOT_KNOWN = 0.05
+"""or less, or was never seen. A car slower than was thought begins too late for some cheap time, and nobody knows that
+before it is measured: this is what was found, not what must be."""
 
 
 @pytest.fixture(scope="module")
@@ -41,18 +46,25 @@ def test_what_cannot_be_is_said_at_once_and_nothing_else_is(lived: list[tuple[in
     assert [seed for seed, _, how in lived if not how.feasible and not how.announced_later] == []
 
 
-def test_it_costs_hardly_more_than_the_cheapest_schedule_there_is(lived: list[tuple[int, Night, Lived]]) -> None:
-    known = [how for _, night, how in lived if how.feasible and night.known_w == night.car_w]
-    other = [how for _, night, how in lived if how.feasible and night.known_w != night.car_w]
-    for name, nights, goal in (("known", known, 0.01), ("less or not known", other, 0.03)):
-        total = sum(how.cost for how in nights) / sum(how.least_cost for how in nights) - 1.0
-        over = sorted((how.cost - how.least_cost) / max(abs(how.least_cost), 1e-6) for how in nights)
-        starts = statistics.mean(how.starts for how in nights)
+def test_no_night_costs_much_more_than_the_cheapest_schedule_there_is(lived: list[tuple[int, Night, Lived]]) -> None:
+    known = [one for one in lived if one[2].feasible and one[1].known_w == one[1].car_w]
+    other = [one for one in lived if one[2].feasible and one[1].known_w != one[1].car_w]
+    for name, nights, goal in (("known", known, KNOWN), ("less or not known", other, NOT_KNOWN)):
+        total = sum(how.cost for _, _, how in nights) / sum(how.least_cost for _, _, how in nights) - 1.0
+        over = sorted((_over(how), seed) for seed, _, how in nights)
+        below_zero = sum(how.scale > abs(how.least_cost) for _, _, how in nights)
+        starts = statistics.mean(how.starts for _, _, how in nights)
         print(
-            f"\n{name}: {len(nights)} nights, {100 * total:.2f} % above the cheapest,"
-            f" median {100 * over[len(over) // 2]:.2f} %,"
-            f" 95 % below {100 * over[int(len(over) * 0.95)]:.2f} %, worst {100 * over[-1]:.2f} %, {starts:.1f} starts"
+            f"\n{name}: {len(nights)} nights ({below_zero} by the worth of choosing), {100 * total:.2f} % above the"
+            f" cheapest, median {100 * over[len(over) // 2][0]:.2f} %,"
+            f" 95 % below {100 * over[int(len(over) * 0.95)][0]:.2f} %,"
+            f" worst {', '.join(f'{100 * part:.2f} % ({seed})' for part, seed in over[:-6:-1])}, {starts:.1f} starts"
         )
-        assert total <= goal
-        assert over[len(over) // 2] <= 0.01
+        assert [(seed, part) for part, seed in over if part > goal] == []
+        assert total <= KNOWN
         assert starts <= 4.0
+
+
+def _over(how: Lived) -> float:
+    """So much too dear; nothing where all is free, or no price is known."""
+    return 0.0 if how.cost - how.least_cost <= 1e-6 else (how.cost - how.least_cost) / max(how.scale, 1e-6)
