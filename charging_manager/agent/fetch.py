@@ -11,14 +11,13 @@ from OpenSSL.crypto import Error
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectError, DNSLookupError
 from twisted.internet.interfaces import IReactorTime
-from twisted.internet.protocol import Protocol, connectionDone
 from twisted.internet.ssl import Certificate, trustRootFromCertificates
-from twisted.python.failure import Failure
-from twisted.web.client import Agent, BrowserLikePolicyForHTTPS, ResponseDone, ResponseFailed
+from twisted.web.client import Agent, BrowserLikePolicyForHTTPS, ResponseFailed
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IBodyProducer
 from zope.interface import implementer
 
+from charging_manager.devices.http_client import Body
 from charging_manager.errors import ChargingManagerError, ConfigError
 
 LARGEST = 1024 * 1024
@@ -87,14 +86,15 @@ class Fetcher:
         method = b"GET" if asked.body is None else b"POST"
         producer = _Whole(asked.body) if asked.body is not None else None
         response = await self._agent.request(method, asked.url.encode("ascii"), headers, producer)
+        body = Body(LARGEST, FetchError("its answer is larger than 1 MiB"), FetchError("its answer broke off"))
+        response.deliverBody(body)
         if response.code != 200:
-            response.deliverBody(_Body(Deferred()))
+            body.done.addErrback(lambda failure: None)
+            body.done.cancel()
             if 300 <= response.code < 400:
                 raise FetchError("it sends elsewhere, which is not followed: enter the final address", response.code)
             raise FetchError("it answers with HTTP status {code}", response.code, code=response.code)
-        done: Deferred[bytes] = Deferred()
-        response.deliverBody(_Body(done))
-        return await done
+        return await body.done
 
 
 def _reason(error: BaseException) -> str:
@@ -105,32 +105,6 @@ def _reason(error: BaseException) -> str:
     if isinstance(error, ConnectError):
         return "no connection"
     return f"{type(error).__name__} {error}"[:120]
-
-
-class _Body(Protocol):
-    """Collects a body, and hangs up when it grows too large."""
-
-    def __init__(self, done: Deferred[bytes]) -> None:
-        self._done = done
-        self._data = bytearray()
-
-    def dataReceived(self, data: bytes) -> None:
-        self._data += data
-        if len(self._data) > LARGEST:
-            self._end(FetchError("its answer is larger than 1 MiB"))
-            transport: Any = self.transport
-            transport.abortConnection()
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        if reason.check(ResponseDone) and not self._done.called:
-            self._done.callback(bytes(self._data))
-        else:
-            self._end(FetchError("its answer broke off"))
-
-    def _end(self, error: FetchError) -> None:
-        if not self._done.called:
-            self._done.addErrback(lambda failure: failure)
-            self._done.errback(error)
 
 
 @implementer(IBodyProducer)

@@ -50,7 +50,11 @@ class PlainClient:
             headers.setRawHeaders("Content-Type", ["application/json"])
             producer = FileBodyProducer(BytesIO(body.encode()))
         response = await self._agent.request(method.encode(), f"{self._base}{path}".encode("ascii"), headers, producer)
-        collected = _Body()
+        collected = Body(
+            LARGEST,
+            DeviceNonsense(f"its answer is longer than {LARGEST // 1024} KiB"),
+            DeviceSilent("the answer broke off"),
+        )
         response.deliverBody(collected)
         return response.code, await collected.done
 
@@ -67,18 +71,24 @@ def _reason(error: BaseException) -> str:
     return "the answer broke off or is no HTTP"
 
 
-class _Body(Protocol):
-    """Collects a body, and hangs up when it grows too long or nobody waits any more."""
+class Body(Protocol):
+    """Collects a body of at most ``largest`` bytes, and hangs up when it grows longer or nobody waits any more.
 
-    def __init__(self) -> None:
+    ``done`` fires with the bytes, or fails with ``too_long`` or ``broke_off``.
+    """
+
+    def __init__(self, largest: int, too_long: Exception, broke_off: Exception) -> None:
         self.done: Deferred[bytes] = Deferred(lambda _: self._hang_up())
+        self._largest, self._too_long, self._broke_off = largest, too_long, broke_off
         self._data = bytearray()
 
     def dataReceived(self, data: bytes) -> None:
+        if self.done.called:
+            return
         self._data += data
-        if len(self._data) > LARGEST and not self.done.called:
+        if len(self._data) > self._largest:
             self._data.clear()
-            self.done.errback(DeviceNonsense(f"its answer is longer than {LARGEST // 1024} KiB"))
+            self.done.errback(self._too_long)
             self._hang_up()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
@@ -87,9 +97,10 @@ class _Body(Protocol):
         if reason.check(ResponseDone):
             self.done.callback(bytes(self._data))
         else:
-            self.done.errback(DeviceSilent("the answer broke off"))
+            self.done.errback(self._broke_off)
 
     def _hang_up(self) -> None:
+        # What a response calls its transport is a proxy, which knows loseConnection but no abortConnection.
         transport: Any = self.transport
         if transport is not None:
-            transport.abortConnection()
+            transport.loseConnection()
