@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from attrs import evolve
@@ -20,7 +20,7 @@ from charging_manager.model.rule import Rule
 from charging_manager.model.rulecheck import check_rules
 from charging_manager.model.site import Site
 from charging_manager.twin.again import decide_again
-from charging_manager.twin.changes import change
+from charging_manager.twin.changes import change_each
 from charging_manager.twin.compare import both
 from charging_manager.twin.derive import HUNGRY_WH, SHORTEST_S, derive
 from charging_manager.twin.picture import draw, side_by_side
@@ -58,7 +58,7 @@ def replay(arguments: argparse.Namespace) -> int:
     check_writable(arguments.svg, arguments.json)
     recording = read_recording(Path(arguments.file))
     _introduce(recording)
-    site_of = _change(arguments, recording.sites[0][1])
+    site_of = _change(arguments, [site for _, site in recording.sites])
     status = 0
     if site_of is None:
         status = _again(recording)
@@ -106,16 +106,12 @@ def _introduce(recording: Recording) -> None:
         print(f"note: {recording.trouble}")
 
 
-def _change(arguments: argparse.Namespace, first: Site) -> Callable[[Site], Site] | None:
+def _change(arguments: argparse.Namespace, sites: Sequence[Site]) -> Callable[[Site], Site] | None:
     if not arguments.changes and arguments.rules is None:
         return None
     rules = read_rules(Path(arguments.rules)) if arguments.rules is not None else None
-
-    def changed(site: Site) -> Site:
-        return change(site if rules is None else evolve(site, rules=rules), arguments.changes)
-
-    changed(first)  # what is wrong with it is said before anything is worked out
-    return changed
+    changed = change_each(sites, arguments.changes or ())
+    return changed if rules is None else lambda site: changed(evolve(site, rules=rules))
 
 
 def read_rules(path: Path) -> tuple[Rule, ...]:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from attrs import field, frozen
 
+from charging_manager.model.site import Site
 from charging_manager.twin.plant import Plant
 
 
@@ -61,8 +62,9 @@ class Account:
         count = len(plant.line_ma)
         self._highest = [(0, 0)] * count
         self._piece_most = [0] * count
-        limits = [limit for name in plant.circuits for limit in plant.site.circuits[name].limit_a]
-        self._limit_ma = [round(1000 * limit) for limit in limits]
+        self._site: Site | None = None
+        self._limit_ma = [0] * count
+        self._take_limits()
         self._over_since: dict[int, int] = {}
         self._over = [(0, 0)] * count
         self._now_s = self._piece_from_s = 0
@@ -88,6 +90,8 @@ class Account:
         """Take down the loads where something has changed at this second."""
         plant = self._plant
         line = plant.line_ma
+        if plant.site is not self._site:
+            self._take_limits()
         for base in plant.changed:
             for at in (base, base + 1, base + 2):
                 amps = line[at] if line[at] >= 0 else -line[at]
@@ -100,6 +104,13 @@ class Account:
                     if amps > self._highest[at][0]:
                         self._highest[at] = (amps, self._now_s)
         plant.changed.clear()
+
+    def _take_limits(self) -> None:
+        """Those that hold now; of a circuit that is not there, any."""
+        site = self._site = self._plant.site
+        for index, name in enumerate(self._plant.circuits):
+            circuit = site.circuits.get(name, self._plant.configured[name][0])
+            self._limit_ma[3 * index : 3 * index + 3] = (round(1000 * limit) for limit in circuit.limit_a)
 
     def over(self, line: int) -> tuple[int, int]:
         """For how many seconds in all that line lay above its limit, and for how many at most in a row."""

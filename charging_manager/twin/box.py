@@ -126,6 +126,15 @@ class Box:
         self._draw(0, at_s)
         return stay
 
+    def move(self, point: ChargePoint, bases: tuple[int, ...], at_s: int) -> None:
+        """It was configured anew: other phases, another circuit, or only another limit."""
+        self._book(at_s)
+        if len(point.phases) != len(self.point.phases):
+            self.phases_used = len(point.phases)
+        self.point, self.bases = point, bases
+        self.obedience = self._obedience()
+        self._flow()
+
     def want(self, amps: float, phases: int | None, at_s: int) -> bool:
         """The controller has spoken; whether that is anything new."""
         last = self.pending[-1][2] if self.pending else self.limit_a
@@ -242,10 +251,15 @@ class Box:
         elif stay is not None and not milliamps and stay.full_s is None:
             self.waiting_since_s = at_s
         self.current_ma = milliamps
+        self._flow()
+
+    def _flow(self) -> None:
+        """The car's current on the phases that it uses."""
+        stay = self.stay
         flows = [0, 0, 0]
         if stay is not None:
             for phase in self.point.phases[: min(stay.visit.kind.phases, self.phases_used)]:
-                flows[phase] = milliamps
+                flows[phase] = self.current_ma
         self.flows_ma, self.total_ma = flows, sum(flows)
 
     def _book(self, at_s: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, get_type_hints
 
 import attrs
@@ -20,14 +20,48 @@ FIXED = {"id", "charge_points", "circuits", "meters", "rules", "serial", "breake
 """What a change cannot say in one value, or what would be another site."""
 
 
+class NoSuchPlace(ConfigError):
+    """A site has no circuit, charge point or meter of that name."""
+
+
+def change_each(sites: Iterable[Site], wishes: Sequence[str]) -> Callable[[Site], Site]:
+    """What makes these changes in each site that has their place: a circuit may be there for a part of the day.
+
+    Raises: ConfigError where one of them is in no site, or makes no sense in one.
+    """
+    each = list(sites)
+    known = dict.fromkeys(wishes, 0)
+
+    def changed(site: Site) -> Site:
+        for wish in wishes:
+            try:
+                site = _wished(site, wish)
+                known[wish] += 1
+            except NoSuchPlace:
+                continue
+        return check_site(site)
+
+    for site in each:
+        changed(site)
+    for wish, places in known.items():
+        if not places:
+            _wished(each[-1], wish)  # says what there is
+    return changed
+
+
 def change(site: Site, wishes: Iterable[str]) -> Site:
     """The site with all of these. Raises: ConfigError with the key path and the remedy."""
     for wish in wishes:
-        path, equals, said = wish.partition("=")
-        if not equals or not path.strip():
-            raise ConfigError(wish, "a change is written PLACE.FIELD=VALUE, as in main.limit_a=63")
-        site = _one(site, path.strip(), said.strip())
+        site = _wished(site, wish)
     return check_site(site)
+
+
+def _wished(site: Site, wish: str) -> Site:
+    path, equals, said = wish.partition("=")
+    if not equals or not path.strip():
+        raise ConfigError(wish, "a change is written PLACE.FIELD=VALUE, as in main.limit_a=63")
+    changed: Site = _one(site, path.strip(), said.strip())
+    return changed
 
 
 def _one(site: Site, path: str, said: str) -> Any:
@@ -53,7 +87,7 @@ def _one(site: Site, path: str, said: str) -> Any:
     names = [*site.circuits, *site.charge_points, *site.meters, "site"]
     near = difflib.get_close_matches(name, names, 1)
     hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(names[:12])}{' …' if len(names) > 12 else ''}"
-    raise ConfigError(path, f"there is nothing called {name!r}; {hint}")
+    raise NoSuchPlace(path, f"there is nothing called {name!r}; {hint}")
 
 
 def _with(thing: Any, path: str, key: str, said: str) -> Any:

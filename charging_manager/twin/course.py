@@ -175,7 +175,7 @@ class Course:
             return self._site
         known = self._narrowed
         if known is None or known[0] is not self._site or known[1] != names:
-            points = {name: self._site.charge_points[name] for name in names}
+            points = {name: self._site.charge_points[name] for name in names if name in self._site.charge_points}
             known = self._narrowed = self._site, names, evolve(self._site, charge_points=points)
         return known[2]
 

@@ -6,6 +6,7 @@ What is derived, and how sure it is, is in docs/twin.md, "What if".
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from statistics import median
@@ -45,7 +46,6 @@ class Derived:
     """From this second on; the first from 0."""
     visits: tuple[Visit, ...]
     events: tuple[Event, ...]
-    solar_circuit: str | None
     recorded_wh: float
     """What the charge points delivered by their own count."""
 
@@ -73,40 +73,32 @@ class Guest:
 
 
 def derive(recording: Recording, hungry_wh: float = HUNGRY_WH) -> Derived:
-    """The plant behind a recording. Raises: ConfigError where the site was rebuilt in between."""
+    """The plant behind a recording, through changes of circuits and devices. Raises: ConfigError."""
     first = recording.tracks[0].now_s
     seconds = int(recording.lasts_s)
     if seconds < SHORTEST_S:
         raise ConfigError(str(recording.path), "is shorter than a minute; record for longer")
     sites = [(max(0, int(at - first)), site) for at, site in recording.sites]
-    shape = _shape(sites[0][1])
-    for second, site in sites:
-        if _shape(site) != shape:
-            raise ConfigError(
-                str(recording.path),
-                f"holds a change of circuits or devices after {second // 60} min; what-if needs one wiring throughout",
-            )
     anchor_s, anchor_at = recording.times[0]
     start = anchor_at + timedelta(seconds=first - anchor_s)
-    site = sites[0][1]
-    visits, recorded_wh = _visits(recording, site, first, seconds, hungry_wh)
-    if len(site.charge_points) > SMALL:
+    small = max(len(site.charge_points) for _, site in sites) <= SMALL
+    visits, recorded_wh = _visits(recording, sites, first, seconds, hungry_wh)
+    if not small:
         visits = [_snapped(visit) for visit in visits]
-    events, solar = _events(recording.tracks, wire(site), first)
-    return Derived(start, seconds, tuple(sites), tuple(visits), tuple(events), solar, recorded_wh)
+    events = _events(recording.tracks, sites, first, 15 if small else GRID_S)
+    return Derived(start, seconds, tuple(sites), tuple(visits), tuple(events), recorded_wh)
 
 
-def _shape(site: Site) -> object:
-    return (
-        [(one.id, one.parent, one.meter) for one in site.circuits.values()],
-        [(one.id, one.circuit, one.phases) for one in site.charge_points.values()],
-        [(one.id, one.circuit, one.role, one.phases) for one in site.meters.values()],
-    )
+def roof_of(site: Site) -> str | None:
+    """The circuit into which the sun feeds."""
+    return next((meter.circuit for meter in site.meters.values() if meter.role is MeterRole.SOLAR), None)
 
 
 def _visits(
-    recording: Recording, site: Site, first: float, seconds: int, hungry_wh: float
+    recording: Recording, sites: Sequence[tuple[int, Site]], first: float, seconds: int, hungry_wh: float
 ) -> tuple[list[Visit], float]:
+    later = deque(sites)
+    site = later.popleft()[1]
     guests: dict[str, Guest] = {}
     setpoints: dict[str, float] = {}
     found: list[Visit] = []
@@ -123,6 +115,11 @@ def _visits(
 
     for track in recording.tracks:
         second = int(track.now_s - first)
+        while later and later[0][0] <= second:
+            after = later.popleft()[1]
+            for name in guests.keys() - after.charge_points.keys():
+                leave(name, second)
+            site = after
         for name, amps in track.setpoints.items():
             setpoints[name] = amps
             guest = guests.get(name)
@@ -217,11 +214,10 @@ def _users(recording: Recording) -> dict[str, str]:
     return found
 
 
-def _events(tracks: Sequence[Track], wiring: Wiring, first: float) -> tuple[list[Event], str | None]:
+def _events(tracks: Sequence[Track], sites: Sequence[tuple[int, Site]], first: float, window: int) -> list[Event]:
     """House load and sun, window by window: the median of a window, where it moved."""
-    site = wiring.site
-    window = 15 if len(site.charge_points) <= SMALL else GRID_S
-    roofs = [meter for meter in site.meters.values() if meter.role is MeterRole.SOLAR]
+    later = deque(sites)
+    wiring = wire(later.popleft()[1])
     boxes: dict[str, tuple[float, float, float]] = {}
     meters: dict[str, tuple[float, float, float]] = {}
     told: dict[str, tuple[float, float, float]] = {}
@@ -229,11 +225,12 @@ def _events(tracks: Sequence[Track], wiring: Wiring, first: float) -> tuple[list
     events: list[Event] = []
     samples: dict[str, list[tuple[float, float, float]]] = {}
     suns: list[float] = []
-    edge = window
+    begin, edge = 0, window
     for track in tracks:
         second = int(track.now_s - first)
-        if second >= edge:
-            at = max(0, edge - window)
+        rebuilt = later and later[0][0] <= second
+        if second >= edge or rebuilt:
+            at = begin
             for circuit, rows in samples.items():
                 now = (median(r[0] for r in rows), median(r[1] for r in rows), median(r[2] for r in rows))
                 before = told.get(circuit)
@@ -245,6 +242,19 @@ def _events(tracks: Sequence[Track], wiring: Wiring, first: float) -> tuple[list
                 events.append((at, SunNow(sun_told)))
             samples, suns = {}, []
             edge = (second // window + 1) * window
+            begin = edge - window
+        if rebuilt:
+            while later and later[0][0] <= second:
+                begin, site = later.popleft()
+            wiring = wire(site)
+            seen = _metered(wiring)
+            events += [
+                (begin, HouseNow(name, (0, 0, 0))) for name in told if name in site.circuits and name not in seen
+            ]
+            told = {name: amps for name, amps in told.items() if name in seen}
+            boxes = {name: row for name, row in boxes.items() if name in site.charge_points}
+            meters = {name: row for name, row in meters.items() if name in site.meters}
+            sun_told = -1.0
         for name, row in track.boxes.items():
             boxes[name] = (row[1] or 0.0, row[2] or 0.0, row[3] or 0.0)
         if not track.meters:
@@ -252,11 +262,21 @@ def _events(tracks: Sequence[Track], wiring: Wiring, first: float) -> tuple[list
         for name, row in track.meters.items():
             if None not in row[:3]:
                 meters[name] = (row[0], row[1], row[2])
-            if any(roof.id == name for roof in roofs) and row[3] is not None:
+            meter = wiring.site.meters.get(name)
+            if meter is not None and meter.role is MeterRole.SOLAR and row[3] is not None:
                 suns.append(abs(row[3]))
         for circuit, amps in _houses(wiring, boxes, meters):
             samples.setdefault(circuit, []).append(amps)
-    return events, roofs[0].circuit if roofs else None
+    return events
+
+
+def _metered(wiring: Wiring) -> frozenset[str]:
+    """The circuits whose own load somebody sees."""
+    return frozenset(
+        circuit.id
+        for circuit, meter, loads in zip(wiring.circuits, wiring.meters, wiring.loads, strict=True)
+        if meter is not None or loads
+    )
 
 
 def _ma(amps: float) -> int:

@@ -160,16 +160,17 @@ def _power(run: Run, course: Sequence[Point], end_s: float, top: float) -> list[
 
 
 def _circuit(run: Run, course: Sequence[Point], end_s: float, top: float, index: int, name: str) -> list[str]:
-    circuit = run.site.circuits[name]
+    configured = run.plant.configured[name]
+    limits = sorted({limit for circuit in configured for limit in circuit.limit_a})
     highest = max((max(p.line_a[3 * index : 3 * index + 3]) for p in course), default=0.0)
-    panel = Panel(top, 95.0, _nice(max(highest, *circuit.limit_a) * 1.05))
-    out = _frame(run, panel, end_s, circuit.name or name, "A")
+    panel = Panel(top, 95.0, _nice(max(highest, *limits) * 1.05))
+    out = _frame(run, panel, end_s, configured[-1].name or name, "A")
     for phase in range(3):
         points = [(p.from_s, p.line_a[3 * index + phase]) for p in course]
         kind = f"line l{phase + 1}"
         y = top + 32 + 16 * phase
         out += [path(kind, _steps(points, end_s, panel)), across(kind, 10, 24, y - 4), label(f"L{phase + 1}", 30, y)]
-    return out + [across("limit", LEFT, WIDTH - RIGHT, panel.y(limit)) for limit in sorted(set(circuit.limit_a))]
+    return out + [across("limit", LEFT, WIDTH - RIGHT, panel.y(limit)) for limit in limits]
 
 
 def _boxes(run: Run, course: Sequence[Point], end_s: float, top: float) -> list[str]:

@@ -8,7 +8,7 @@ is in ``readings``.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from attrs import frozen
 
@@ -41,7 +41,15 @@ class SunNow:
     power_w: float
 
 
-Event = tuple[int, HouseNow | SunNow]
+@frozen
+class SiteNow:
+    """From now on the site is configured so: charge points and circuits may have come, gone or moved."""
+
+    site: Site
+    solar_circuit: str | None = None
+
+
+Event = tuple[int, HouseNow | SunNow | SiteNow]
 """The second from which on it holds, and what."""
 
 
@@ -71,24 +79,34 @@ class Plant:
         storage: StorageKind | None = None,
         solar_circuit: str | None = None,
         grid_s: int = 1,
+        later: Sequence[Site] = (),
     ) -> None:
-        """``grid_s``: cars take less by themselves only at multiples of it."""
+        """``grid_s``: cars take less by themselves only at multiples of it. ``later``: the sites that will come among
+        the events, so that circuits and charge points keep their numbers throughout."""
         self._grid_s = grid_s
         self.site = site
         self.now_s = 0
-        self.circuits = tuple(site.circuits)
-        number = {name: index for index, name in enumerate(self.circuits)}
-        self.bases = {name: tuple(3 * number[above.id] for above in site.path_to_root(name)) for name in self.circuits}
-        """By circuit: the first of three lines of each circuit from it to the root."""
+        sites = (site, *later)
+        self.circuits = tuple(dict.fromkeys(name for each in sites for name in each.circuits))
+        """All that there are at any time."""
+        self.configured = {
+            name: tuple(dict.fromkeys(each.circuits[name] for each in sites if name in each.circuits))
+            for name in self.circuits
+        }
+        """By circuit: how it was and will be configured, the newest last."""
+        self.bases = self._paths(site)
+        """By circuit that is there now: the first of three lines of each circuit from it to the root."""
         self.line_ma = [0] * 3 * len(self.circuits)
         """What flows on every line, net; negative flows back."""
         self.changed: set[int] = set()
         """Circuits (their first line) where something has changed since this was cleared."""
         kinds = boxes or {}
+        points = {name: point for each in reversed(sites) for name, point in each.charge_points.items()}
         self.boxes = {
-            name: Box(index, point, kinds.get(name, BoxKind()), self.bases[point.circuit])
-            for index, (name, point) in enumerate(site.charge_points.items())
+            name: Box(index, points[name], kinds.get(name, BoxKind()), self.bases.get(points[name].circuit, ()))
+            for index, name in enumerate(dict.fromkeys(name for each in sites for name in each.charge_points))
         }
+        """All that there are at any time, as they are first."""
         self.flows = Flows()
         self.came_or_went = False
         """Since somebody cleared it: a car came or went, which changes what is shown before any current does."""
@@ -112,7 +130,8 @@ class Plant:
         self._storage_since_s = 0
         self._storage_due = storage is not None
         self.storage_locked = False
-        self._offsets = {name: 0.05 + 0.9 * ((i * 0.414214) % 1.0) for i, name in enumerate(site.meters)}
+        meters = dict.fromkeys(name for each in sites for name in each.meters)
+        self._offsets = {name: 0.05 + 0.9 * ((i * 0.414214) % 1.0) for i, name in enumerate(meters)}
         self._recent: dict[str, tuple[Reading, ...]] = {}
 
     @property
@@ -162,8 +181,10 @@ class Plant:
             self._next = next(self._events, None)
             if isinstance(what, HouseNow):
                 self._house(what)
-            else:
+            elif isinstance(what, SunNow):
                 self._sun(what)
+            else:
+                self._rebuild(what, to_s)
         while self._comes is not None and self._comes.arrive_s <= to_s:
             self._arrive(self._comes, to_s)
             self._comes = next(self._visits, None)
@@ -201,7 +222,8 @@ class Plant:
         return tuple(
             name
             for name, box in self.boxes.items()
-            if box.stay is not None or box.limit_a > 0.0 or box.pending or box.total_ma
+            if (box.stay is not None or box.limit_a > 0.0 or box.pending or box.total_ma)
+            and name in self.site.charge_points
         )
 
     def readings(
@@ -215,7 +237,7 @@ class Plant:
         oldest_s = BASE_S + to_s - KEPT_S
         stretch = range(to_s - (seconds - 1) // every_s * every_s, to_s + 1, every_s)
         recent = self._recent
-        for name in self.boxes if only is None else only:
+        for name in self.site.charge_points if only is None else only:
             box = self.boxes[name]
             old = recent.get(name, ())
             keep = 0
@@ -271,6 +293,41 @@ class Plant:
             self.flows.charging_w = round(self.flows.charging_w + (sum(box.flows_ma) - sum(before)) * 0.23, 3)
         self._moving[box.index] = box
 
+    def _paths(self, site: Site) -> dict[str, tuple[int, ...]]:
+        number = {name: 3 * index for index, name in enumerate(self.circuits)}
+        return {name: tuple(number[above.id] for above in site.path_to_root(name)) for name in site.circuits}
+
+    def _rebuild(self, what: SiteNow, at_s: int) -> None:
+        """The same cars and houses in another wiring; whoever stood at a charge point that is gone is gone too."""
+        site = self.site = what.site
+        self.bases = self._paths(site)
+        for name, box in self.boxes.items():
+            point = site.charge_points.get(name)
+            if point is None:
+                box.unplug(at_s)
+                box.move(box.point, (), at_s)
+            else:
+                box.move(point, self.bases[point.circuit], at_s)
+            self._moving[box.index] = box
+        self.came_or_went = True
+        self._houses = {name: load for name, load in self._houses.items() if name in self.bases}
+        self._solar = self.bases[what.solar_circuit] if what.solar_circuit is not None else ()
+        if not self._solar:
+            self._solar_ma = (0, 0, 0)
+        if self._storage is not None:
+            self._storage_bases = self.bases.get(self._storage.circuit, ())
+        self.line_ma = [0] * len(self.line_ma)
+        for box in self.boxes.values():
+            self._flow(box.bases, (0, 0, 0), box.flows_ma)
+        for name, load in self._houses.items():
+            self._flow(self.bases[name], (0, 0, 0), load)
+        self._flow(self._solar, (0, 0, 0), self._solar_ma)
+        self._flow(self._storage_bases, (0, 0, 0), (self._storage_ma,) * 3)
+        self.changed.update(range(0, len(self.line_ma), 3))
+        self.flows.charging_w = round(sum(box.total_ma for box in self.boxes.values()) * 0.23, 3)
+        self.flows.house_w = round(sum(map(sum, self._houses.values())) * 0.23, 3)
+        self.flows.solar_w = -sum(self._solar_ma) * 0.23
+
     def _flow(self, bases: tuple[int, ...], before: Iterable[int], after: Iterable[int]) -> None:
         line = self.line_ma
         one, two, three = (new - old for old, new in zip(before, after, strict=True))
@@ -282,6 +339,8 @@ class Plant:
         self._storage_due = self._storage is not None
 
     def _house(self, what: HouseNow) -> None:
+        if what.circuit not in self.bases:
+            return
         before = self._houses.get(what.circuit, (0, 0, 0))
         self._houses[what.circuit] = what.load_ma
         self._flow(self.bases[what.circuit], before, what.load_ma)
@@ -298,7 +357,7 @@ class Plant:
             box = self.boxes.get(visit.charge_point)
         else:
             box = next((each for each in self.boxes.values() if each.stay is None), None)
-        if box is None or box.stay is not None:
+        if box is None or box.stay is not None or box.point.id not in self.site.charge_points:
             self.turned_away.append(visit)
             return
         self.came_or_went = True

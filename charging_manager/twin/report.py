@@ -43,6 +43,7 @@ class Load:
     circuit: str
     phase: str
     limit_a: float
+    """The last, where it was changed meanwhile."""
     highest_a: float
     at: datetime
     over_s: int
@@ -84,7 +85,7 @@ def result_of(run: Run) -> Result:
     sums = run.account.sums()
     loads = []
     for index, name in enumerate(run.plant.circuits):
-        limits = run.site.circuits[name].limit_a
+        limits = run.plant.configured[name][-1].limit_a
         for phase in range(3):
             line = 3 * index + phase
             most = sums.highest[line]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from heapq import merge
 from typing import TypeVar
 
 from charging_manager.model.outside import NOTHING_KNOWN, Outside
@@ -12,8 +13,8 @@ from charging_manager.model.site import Site
 from charging_manager.twin.account import Account
 from charging_manager.twin.build import DAY_S, Run
 from charging_manager.twin.course import Course
-from charging_manager.twin.derive import GRID_S, SMALL, Derived
-from charging_manager.twin.plant import Plant
+from charging_manager.twin.derive import GRID_S, SMALL, Derived, roof_of
+from charging_manager.twin.plant import Plant, SiteNow
 from charging_manager.twin.recording import Recording
 from charging_manager.twin.weather import local
 
@@ -28,13 +29,15 @@ def replay(
 ) -> Run:
     """A run over the recorded time, ready to go; ``change`` makes the other site of each that was configured."""
     sites = [(second, change(site)) for second, site in derived.sites]
-    every_s = cycle_s or (1 if len(sites[0][1].charge_points) <= SMALL else PATIENT_S)
+    every_s = cycle_s or (1 if max(len(site.charge_points) for _, site in sites) <= SMALL else PATIENT_S)
+    rebuilt = [(second, SiteNow(site, roof_of(site))) for second, site in sites[1:]]
     plant = Plant(
         sites[0][1],
-        derived.events,
+        merge(rebuilt, derived.events, key=lambda event: event[0]),
         derived.visits,
-        solar_circuit=derived.solar_circuit,
+        solar_circuit=roof_of(sites[0][1]),
         grid_s=1 if every_s == 1 else GRID_S,
+        later=[site for _, site in sites[1:]],
     )
     first = recording.tracks[0].now_s
     outside = _steps([(at - first, value) for at, value in recording.outside], NOTHING_KNOWN)

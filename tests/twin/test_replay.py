@@ -13,11 +13,13 @@ from attrs import evolve
 
 from charging_manager.cli.main import main
 from charging_manager.errors import ConfigError
-from charging_manager.twin.build import build
-from charging_manager.twin.changes import change
+from charging_manager.model.site import Circuit, Meter, MeterRole
+from charging_manager.twin.build import Run, build
+from charging_manager.twin.changes import change, change_each
 from charging_manager.twin.derive import derive
 from charging_manager.twin.keys import Keys
-from charging_manager.twin.recording import read_recording
+from charging_manager.twin.plant import HouseNow
+from charging_manager.twin.recording import Recording, read_recording
 from charging_manager.twin.report import Result, result_of
 from charging_manager.twin.scenario import make_scenario
 from charging_manager.twin.whatif import replay
@@ -133,12 +135,66 @@ def test_what_is_no_recording_costs_one_line(
     assert status_of("replay", str(tmp_path / "missing")) == 1
 
 
-def test_a_site_that_was_rebuilt_meanwhile_is_refused(night: Path) -> None:
+@pytest.fixture(scope="module")
+def rebuilt(night: Path) -> Recording:
+    """The same night as if ``box-3`` had been put behind a fuse of its own after an hour, and ``box-4`` taken down."""
     recording = read_recording(night)
-    site = recording.sites[0][1]
-    recording.sites.append((recording.tracks[-1].now_s - 60, evolve(site, charge_points={})))
-    with pytest.raises(ConfigError, match="one wiring"):
-        derive(recording)
+    before = recording.sites[0][1]
+    third = evolve(before.charge_points["box-3"], circuit="shed")
+    points = {name: point for name, point in before.charge_points.items() if name != "box-4"} | {"box-3": third}
+    circuits = {**before.circuits, "shed": Circuit("shed", "Shed", "main", (10.0, 10.0, 10.0))}
+    after = evolve(before, circuits=circuits, charge_points=points)
+    recording.sites.append((recording.tracks[0].now_s + 3600.0, after))
+    return recording
+
+
+def rerun(recording: Recording, *wishes: str) -> tuple[Run, Result]:
+    run = replay(recording, derive(recording), change_each([site for _, site in recording.sites], wishes))
+    for _ in run.course.run():
+        pass
+    return run, result_of(run)
+
+
+def test_a_site_that_was_rebuilt_meanwhile_is_carried_through(rebuilt: Recording) -> None:
+    run, result = rerun(rebuilt)
+    shed = [load for load in result.loads if load.circuit == "shed"]
+    assert len(shed) == 3 and 6.0 <= max(load.highest_a for load in shed) <= 10.0
+    assert min((load.at - run.start).total_seconds() for load in shed if load.highest_a) >= 3600
+    assert [load for load in result.loads if load.over_s > 10] == []
+    gone = [stay for stay in run.plant.stays if stay.box == "box-4"]
+    assert gone and all(stay.left_s is not None and stay.left_s <= 3600 for stay in gone)
+    third = [stay for stay in run.plant.stays if stay.box == "box-3"]
+    assert any(stay.since_s < 3600 < (stay.left_s or 0) for stay in third), "its car stayed where it was"
+    line = {name: index for index, name in enumerate(run.plant.circuits)}
+    for phase in range(3):
+        flows = sum(box.flows_ma[phase] for box in run.plant.boxes.values())
+        house = run.plant._houses["main"][phase]
+        assert run.plant.line_ma[3 * line["main"] + phase] == flows + house
+
+
+def test_a_change_is_made_in_each_configuration_that_has_its_place(rebuilt: Recording) -> None:
+    _, result = rerun(rebuilt, "main.limit_a=14", "shed.limit_a=8")
+    highest = {load.circuit: load.highest_a for load in sorted(result.loads, key=lambda load: load.highest_a)}
+    assert highest["main"] < 15.0 and 6.0 <= highest["shed"] <= 8.0
+    with pytest.raises(ConfigError, match="did you mean shed"):
+        change_each([site for _, site in rebuilt.sites], ["shad.limit_a=8"])
+    with pytest.raises(ConfigError, match="must be a number"):
+        change_each([site for _, site in rebuilt.sites], ["shed.reserve_a=true"])
+
+
+def test_a_load_that_is_no_longer_seen_apart_is_not_counted_twice(rebuilt: Recording) -> None:
+    """The house of a circuit whose meter went is in what the circuit above shows."""
+    first = rebuilt.sites[0][1]
+    meter = Meter("sub", "Sub", "sub", MeterRole.CIRCUIT)
+    circuits = {**first.circuits, "sub": Circuit("sub", "Sub", "main", (16.0,) * 3, meter="sub")}
+    metered = evolve(first, circuits=circuits, meters={**first.meters, "sub": meter})
+    plain = {**circuits, "sub": evolve(circuits["sub"], meter=None)}
+    begun = rebuilt.tracks[0].now_s
+    tracks = [evolve(rebuilt.tracks[0], meters={**rebuilt.tracks[0].meters, "sub": [3.0, 3.0, 3.0, None]})]
+    told = evolve(rebuilt, tracks=[*tracks, *rebuilt.tracks[1:]])
+    told.sites = [(begun, metered), (begun + 3600.0, evolve(first, circuits=plain))]
+    houses = [(at, what) for at, what in derive(told).events if isinstance(what, HouseNow) and what.circuit == "sub"]
+    assert [(at, what.load_ma) for at, what in houses] == [(0, (3000, 3000, 3000)), (3600, (0, 0, 0))]
 
 
 LARGE = """
