@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import math
-from datetime import datetime
+from collections import deque
+from datetime import datetime, timedelta
 from typing import Any
 
 from attrs import evolve, frozen
@@ -26,6 +27,7 @@ from charging_manager.http.routes import Answer, Call, Problem, Right, Route
 from charging_manager.model.grid import GridSettings
 
 _QUERY = ("from", "to")
+MINUTE = timedelta(minutes=1)
 COLUMNS = (
     *("at", "event", "source", "reason", "limit_w", "asked_w", "minimum_w"),
     *("charging_w", "charging_most_w", "from_grid_w", "grid_w", "unread", "seconds"),
@@ -104,18 +106,20 @@ class GridPages:
                 most=int(MOST_W),
             )
         self.site.grid.order(API, body.on, body.limit_w, check_seconds(body.for_s))
+        self.site.grid.view()  # it holds from now on, and so the answer says
         self.people.note(call.caller, "dimming-ordered" if body.on else "dimming-ended", "api", f"{body.limit_w} W")
         return self._shown(call.caller.language)
 
     async def test(self, call: Call) -> Any:
         body: TestBody = call.body
         self.site.grid.order(TEST, body.on, None, TEST_S)
+        self.site.grid.view()
         self.people.note(call.caller, "dimming-tested" if body.on else "dimming-test-ended", "")
         return self._shown(call.caller.language)
 
     async def evidence(self, call: Call) -> Any:
         orders, minutes = await self._chosen(call)
-        return {"orders": [_order(one) for one in orders], "minutes": [_minute(one) for one in minutes]}
+        return {"orders": [_order(one) for one in orders], "minutes": _minutes(orders, minutes)}
 
     async def as_csv(self, call: Call) -> Any:
         orders, minutes = await self._chosen(call)
@@ -128,7 +132,9 @@ class GridPages:
         return Answer(body, content_type="text/csv; charset=utf-8", filename="grid-operator.csv")
 
     async def _chosen(self, call: Call) -> tuple[list[Order], list[Minute]]:
-        return await self.site.grid.evidence.read(moment(call.query, "from", False), moment(call.query, "to", True))
+        config = self.site.config.current
+        since, until = moment(call.query, "from", False, config), moment(call.query, "to", True, config)
+        return await self.site.grid.evidence.read(since, until)
 
     def _shown(self, language: str) -> dict[str, Any]:
         config, grid = self.site.config.current, self.site.grid
@@ -193,7 +199,7 @@ def _changed(old: GridSettings, body: GridBody) -> GridSettings:
 
 
 def rows(orders: list[Order], minutes: list[Minute]) -> list[dict[str, Any]]:
-    """Begins, ends and minutes in one table, by time."""
+    """Begins, ends and minutes in one table, by time; a minute in which an order held says whose it was."""
     found: list[tuple[datetime, int, dict[str, Any]]] = []
     for one in orders:
         said = {
@@ -207,8 +213,8 @@ def rows(orders: list[Order], minutes: list[Minute]) -> list[dict[str, Any]]:
         if one.ended_at is not None:
             event = "end" if one.end == "over" else "restart"
             found.append((one.ended_at, 2, {"at": iso(one.ended_at), "event": event, **said}))
-    for minute in minutes:
-        found.append((minute.at, 1, {**_minute(minute), "event": "minute"}))
+    for minute, shown in zip(minutes, _minutes(orders, minutes), strict=True):
+        found.append((minute.at, 1, {**shown, "event": "minute"}))
     return [row for _, _, row in sorted(found, key=lambda each: each[:2])]
 
 
@@ -225,8 +231,27 @@ def _order(one: Order) -> dict[str, Any]:
     }
 
 
-def _minute(one: Minute) -> dict[str, Any]:
+def _minutes(orders: list[Order], minutes: list[Minute]) -> list[dict[str, Any]]:
+    """Each with the order that held in it; of several the one whose limit was the lowest."""
+    shown = []
+    later = deque(sorted(orders, key=lambda one: one.began_at))
+    held: list[Order] = []
+    for minute in minutes:
+        over_at = minute.at + MINUTE
+        while later and later[0].began_at < over_at:
+            held.append(later.popleft())
+        held = [one for one in held if one.ended_at is None or one.ended_at >= minute.at]
+        lowest = min(held, key=lambda one: one.limit_w, default=None) if minute.limit_w is not None else None
+        shown.append(_minute(minute, lowest))
+    return shown
+
+
+def _minute(one: Minute, order: Order | None) -> dict[str, Any]:
     return {
+        "source": order.source if order else None,
+        "reason": order.reason if order else None,
+        "asked_w": order.asked_w if order else None,
+        "minimum_w": round(order.minimum_w, 1) if order else None,
         "at": iso(one.at),
         "charging_w": _watts(one.charging_w),
         "charging_most_w": _watts(one.charging_most_w),

@@ -87,6 +87,17 @@ def test_the_api_orders_the_minimum_and_ends_it(agent: WholeAgent) -> None:
     assert agent.json("GET", "state")["dimming"]["on"] is False
 
 
+def test_the_answer_to_an_order_is_how_it_stands_after_it(agent: WholeAgent) -> None:
+    agent.run(2)
+    said = agent.json("PUT", "grid-operator/dimming", {"on": True, "limit_w": 9000})["dimming"]
+    assert (said["on"], said["source"], said["limit_w"], said["by_api"]) == (True, "api", 9000.0, True)
+    assert said["since"] and said["charging_limit_w"] == 9000 and said["reason"]["code"] == "api"
+    said = agent.json("PUT", "grid-operator/dimming", {"on": False})["dimming"]
+    assert (said["on"], said["source"], said["since"], said["charging_limit_w"]) == (False, None, None, None)
+    assert agent.json("POST", "grid-operator/test", {})["dimming"]["source"] == "test"
+    assert agent.json("POST", "grid-operator/test", {"on": False})["dimming"]["on"] is False
+
+
 def test_an_order_for_a_while_ends_by_itself(agent: WholeAgent) -> None:
     agent.json("PUT", "grid-operator/dimming", {"on": True, "for_s": 30})
     agent.run(28)
@@ -301,8 +312,25 @@ def test_the_log_is_a_csv_too(agent: WholeAgent) -> None:
     )
     assert {row["event"] for row in rows} == {"begin", "minute", "end"}
     assert [row["limit_w"] for row in rows if row["event"] == "begin"] == ["7560.0"]
+    dimmed = [row for row in rows if row["event"] == "minute" and row["limit_w"]]
+    assert len(dimmed) >= 3, "that in which it began is one of them"
+    assert {(row["source"], row["reason"], row["minimum_w"]) for row in dimmed} == {("api", "api", "7560.0")}
     again = agent.ask("GET", "grid-operator/evidence.csv", query="from=2031-01-01")
     assert again.body.decode().splitlines()[1:] == []  # type: ignore[union-attr]
+
+
+def test_minutes_without_an_order_name_nobody_and_of_two_orders_the_lower_one_counts(agent: WholeAgent) -> None:
+    agent.run(120)
+    agent.json("PUT", "grid-operator/dimming", {"on": True, "limit_w": 9000})
+    agent.run(5)
+    agent.json("POST", "grid-operator/test", {})
+    agent.run(5)
+    agent.json("POST", "grid-operator/test", {"on": False})
+    agent.run(120)
+    minutes = agent.json("GET", "grid-operator/evidence")["minutes"]
+    assert [one["source"] for one in minutes if one["limit_w"] is None] == [None] * 2
+    told = [(one["source"], one["asked_w"], one["limit_w"]) for one in minutes if one["limit_w"] is not None]
+    assert told == [("test", None, 7560), ("api", 9000.0, 9000), ("api", 9000.0, 9000)]
 
 
 def test_the_log_asks_for_times(agent: WholeAgent) -> None:
