@@ -36,6 +36,8 @@ CALLS: Mapping[str, tuple[int, str]] = {
     "Unfit": (0, "sentence"),
     "_strict": (1, "sentence"),
     "matching": (1, "sentence"),
+    "one_for_all": (1, "sentence"),
+    "complains": (0, "sentence"),
 }
 # What only the command line or the log says stays English: a settings file's faults, a folder's, a certificate's.
 AT_THE_TERMINAL = (

@@ -153,7 +153,7 @@ def shown(config: Configuration, language: str) -> dict[str, Any]:
     return {
         "rules": [shown_rule(rule) for rule in config.rules],
         "revision": revision_of(config.rules),
-        "warnings": [{"where": doubt.where, **doubt.sentence.said(language)} for doubt in doubts(config)],
+        "warnings": [doubt.said(language) for doubt in doubts(config)],
     }
 
 

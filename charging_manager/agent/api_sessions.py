@@ -12,6 +12,8 @@ from attrs import frozen
 from charging_manager.agent.api_common import field_problem
 from charging_manager.agent.config import Configuration
 from charging_manager.agent.running import RunningSite
+from charging_manager.clocks import moment as midnight
+from charging_manager.clocks import zone
 from charging_manager.http.routes import Answer, Call, Caller, Problem, Right, Role, Route
 from charging_manager.model.session import ChargingSession
 
@@ -54,8 +56,8 @@ class SessionPages:
         config = self.site.config.current
         found = await field_problem(
             self.site.records.sessions(
-                moment(query, "from", False),
-                moment(query, "to", True),
+                moment(query, "from", False, config),
+                moment(query, "to", True, config),
                 query.get("user") or None,
                 query.get("charge_point") or None,
             )
@@ -72,15 +74,15 @@ def _may_see(session: ChargingSession, caller: Caller, config: Configuration) ->
     return config.owners(session.charge_point) == [caller.user]
 
 
-def moment(query: Any, name: str, is_end: bool) -> datetime | None:
-    """A date (the end is included) or a time with zone."""
+def moment(query: Any, name: str, is_end: bool, config: Configuration) -> datetime | None:
+    """A day of the site (the end is included) or a time with zone."""
     text = query.get(name, "")
     if not text:
         return None
     try:
         if len(text) == 10:
-            day = datetime.combine(datetime.fromisoformat(text).date(), time(0), UTC)
-            return day + timedelta(days=1) if is_end else day
+            day = datetime.fromisoformat(text).date() + timedelta(days=1 if is_end else 0)
+            return midnight(day, time(0), zone(config.timezone))
         moment = datetime.fromisoformat(text.replace(" ", "+"))  # a + in a query arrives as a blank
     except (ValueError, OverflowError) as error:
         raise Problem(422, "bad-time", "A time is a date such as 2026-01-31, or 2026-01-31T12:00:00Z.", name) from error

@@ -10,13 +10,19 @@ from typing import Any, Final
 from attrs import field, frozen
 
 from charging_manager.agent.api_shapes_goals import GoalBody
+from charging_manager.agent.config import PRIORITY_SENTENCE
 from charging_manager.agent.solar_config import NOTHING_SAID, SolarBody
+from charging_manager.http.fields import complains, one_for_all
 
 LEFT_OUT: Final = -1e9
 """Stands for a number that was not in the body, where null means something."""
 
+EACH_PHASE: Final = one_for_all(3, "must be a list of three numbers like [16, 16, 16], or one number for all phases")
+
 
 LEFT_OUT_PRIORITY: Final = -1_000_000_000
+
+WHOLE_PRIORITY: Final = complains(PRIORITY_SENTENCE)
 
 
 @frozen
@@ -57,7 +63,7 @@ class DeviceBody:
     role: str | None = None
     phases: list[int] | None = None
     out_of_service: bool = False
-    priority: int = 0
+    priority: int = field(default=0, metadata=WHOLE_PRIORITY)
     mode: str = "fast"
     min_a: float | None = None
     max_a: float | None = None
@@ -85,7 +91,7 @@ class DeviceChange:
     role: str | None = None
     phases: list[int] | None = None
     out_of_service: bool | None = None
-    priority: int | None = None
+    priority: int | None = field(default=None, metadata=WHOLE_PRIORITY)
     mode: str | None = None
     min_a: float | None = None
     max_a: float | None = None
@@ -115,16 +121,16 @@ class CircuitBody:
     """A circuit. What is left out stays as it was, except that without a parent it is the root."""
 
     name: str
-    limit_a: list[float]
-    """Three numbers: L1, L2, L3."""
+    limit_a: list[float] = field(metadata=EACH_PHASE)
+    """Three numbers: L1, L2, L3; or one for all of them."""
     id: str | None = None
     parent: str | None = None
     reserve_a: float | None = None
     fallback_a: float | None = None
     meter: str | None = ""
     """Null: none; left out or empty: as it was."""
-    charging_limit_a: list[float] | None = field(factory=list)
-    """What charging alone may draw on L1, L2, L3. Null: no such limit; left out or empty: as it was."""
+    charging_limit_a: list[float] | None = field(factory=list, metadata=EACH_PHASE)
+    """What charging alone may draw on L1, L2, L3, or one number. Null: no such limit; left out or empty: as it was."""
     limit_w: float | None = LEFT_OUT
     """What may flow in all, over all phases. Null: no such limit; left out: as it was."""
     charging_limit_w: float | None = LEFT_OUT
@@ -139,6 +145,8 @@ class SiteChange:
 
     name: str | None = None
     language: str | None = None
+    timezone: str | None = None
+    """Of the site, like Europe/Paris: goals, rules, tariffs and pages go by its clock."""
     unbalance_a: float | None = LEFT_OUT
     unbalance_with_house: bool | None = None
     first_come: bool | None = None
@@ -148,7 +156,8 @@ class SiteChange:
     storage_lock: bool | None = None
     """Storage batteries for the house give nothing while a car charges by more than the sun."""
     serial: str | None = None
-    """Accepted because ``GET`` shows it; it cannot be changed."""
+    """Accepted because ``GET`` shows it, like ``warnings``; it cannot be changed."""
+    warnings: list[Any] | None = None
 
 
 @frozen
@@ -160,7 +169,7 @@ class UserBody:
     remote: bool = False
     charge_points: list[str] = field(factory=list)
     language: str = "en"
-    priority: int | None = None
+    priority: int | None = field(default=None, metadata=WHOLE_PRIORITY)
     """Where this user charges it counts, if it is higher than the charge point's; null: none."""
 
 
@@ -173,7 +182,7 @@ class UserChange:
     remote: bool | None = None
     charge_points: list[str] | None = None
     language: str | None = None
-    priority: int | None = LEFT_OUT_PRIORITY
+    priority: int | None = field(default=LEFT_OUT_PRIORITY, metadata=WHOLE_PRIORITY)
     """Null: none; left out: as it was."""
 
 

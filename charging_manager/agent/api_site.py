@@ -13,6 +13,7 @@ from charging_manager.agent.config import Configuration, id_from_name
 from charging_manager.agent.people import People
 from charging_manager.agent.places import brings_back_a_circuit, raises
 from charging_manager.agent.running import RunningSite
+from charging_manager.agent.sitedoubts import site_doubts
 from charging_manager.agent.solar_config import changed_solar, shown_solar
 from charging_manager.http.routes import Call, Problem, Right, Route
 from charging_manager.model.site import MOST_A, Breaker, BreakerCurve, Circuit
@@ -44,7 +45,7 @@ class SitePages:
         ]
 
     async def show(self, call: Call) -> Any:
-        return shown(self.site.config.current, self.site.serial)
+        return shown(self.site.config.current, self.site.serial, call.caller.language)
 
     async def change(self, call: Call) -> Any:
         body: SiteChange = call.body
@@ -54,6 +55,7 @@ class SitePages:
                 config,
                 name=named(body.name, config.name),
                 language=body.language if body.language is not None else config.language,
+                timezone=body.timezone.strip() if body.timezone is not None else config.timezone,
                 unbalance_a=body.unbalance_a if body.unbalance_a != LEFT_OUT else config.unbalance_a,
                 unbalance_with_house=_said(body.unbalance_with_house, config.unbalance_with_house),
                 first_come=_said(body.first_come, config.first_come),
@@ -69,11 +71,11 @@ class SitePages:
 
         config = await field_problem(self.site.config.change(changed), lambda where: _field_of(where, body))
         self.people.note(call.caller, "site-changed", "", _limits(config))
-        return shown(config, self.site.serial)
+        return shown(config, self.site.serial, call.caller.language)
 
 
-def shown(config: Configuration, serial: str) -> dict[str, Any]:
-    """The site as JSON; what comes back by PUT changes nothing."""
+def shown(config: Configuration, serial: str, language: str) -> dict[str, Any]:
+    """The site as JSON, with what looks like a mistake in it; what comes back by PUT changes nothing."""
     return {
         "name": config.name,
         "serial": serial,
@@ -81,6 +83,8 @@ def shown(config: Configuration, serial: str) -> dict[str, Any]:
         "unbalance_with_house": config.unbalance_with_house,
         "first_come": config.first_come,
         "language": config.language,
+        "timezone": config.timezone,
+        "warnings": [doubt.said(language) for doubt in site_doubts(config)],
         "solar": shown_solar(config.solar),
         "storage_lock": config.storage_lock,
         "circuits": [
@@ -144,7 +148,10 @@ def _three(amps: list[float], where: str) -> PhaseAmps:
         return phase_amps(amps)
     except ValueError as error:
         raise Problem(
-            422, "bad-limit", "A limit is three numbers of amperes, one for each of L1, L2 and L3.", where
+            422,
+            "bad-limit",
+            "A limit is three numbers of amperes, one for each of L1, L2 and L3, or one number for all of them.",
+            where,
         ) from error
 
 

@@ -84,6 +84,7 @@ class SystemPages:
             "api": API,
             "setup": self.people.password.state == "unset",
             "site": self.site.config.current.name if caller.role is not Role.NOBODY else None,
+            "timezone": self.site.config.current.timezone if caller.role is not Role.NOBODY else None,
         }
 
     async def login(self, call: Call) -> Any:

@@ -13,6 +13,7 @@ from charging_manager.agent.config import Configuration
 from charging_manager.agent.feed import ValueFeed, meant
 from charging_manager.agent.people import People
 from charging_manager.agent.running import RunningSite
+from charging_manager.agent.sitedoubts import tariff_doubts
 from charging_manager.control.prices import level_now, price_now
 from charging_manager.errors import ConfigError
 from charging_manager.http.routes import Call, Problem, Right, Route
@@ -134,6 +135,7 @@ class TariffPages:
         config, watch = self.site.config.current, self.site.tariff
         tariff, sun, found = config.tariff, config.sun_forecast, watch.plugins.plugins
         return {
+            "warnings": [doubt.said(language) for doubt in tariff_doubts(tariff)],
             "tariff": {
                 "source": tariff.source.value,
                 "currency": tariff.currency,

@@ -51,9 +51,10 @@ class WhyPages:
         ]
 
     async def why(self, call: Call) -> Any:
-        box = charge_point_of(call.caller, self.site.config.current, call.params["id"])
-        at = moment(call.query, "at", is_end=False)
-        since, until = moment(call.query, "from", is_end=False), moment(call.query, "to", is_end=True)
+        config = self.site.config.current
+        box = charge_point_of(call.caller, config, call.params["id"])
+        at = moment(call.query, "at", False, config)
+        since, until = moment(call.query, "from", False, config), moment(call.query, "to", True, config)
         if at is not None and (since is not None or until is not None):
             raise Problem(422, "bad-time", "Ask for one instant, or for a while; not for both.", "at")
         if since is not None and until is not None and until < since:

@@ -39,6 +39,8 @@ from charging_manager.words import LANGUAGES
 AVAILABLE_MODES = tuple(Mode)
 _ID = re.compile(r"[a-z0-9-]{1,32}")
 _LONGEST_NAME = 80
+MOST_PRIORITY = 1000
+PRIORITY_SENTENCE = "a whole number from -1000 to 1000; higher is served first"
 
 
 class Kind(StrEnum):
@@ -237,8 +239,7 @@ def check_configuration(config: Configuration) -> Configuration:
         _check_id(f"{where}.id", user.id)
         _check_name(f"{where}.name", user.name)
         _check_language(f"{where}.language", user.language)
-        if user.priority is not None and not -1000 <= user.priority <= 1000:
-            raise ConfigError(f"{where}.priority", "a whole number from -1000 to 1000; higher is served first")
+        _check_priority(f"{where}.priority", user.priority or 0)
         for charge_point in user.charge_points:
             found = config.devices.get(charge_point)
             if found is None or found.kind is not Kind.CHARGE_POINT:
@@ -273,8 +274,7 @@ def _check_device(device: DeviceSettings) -> None:
         raise ConfigError(f"{where}.max_a", "a number of amperes, at least min_a and at most 80")
     if not (math.isfinite(device.step_a) and device.step_a > 0):
         raise ConfigError(f"{where}.step_a", "a number of amperes above 0")
-    if not -1000 <= device.priority <= 1000:
-        raise ConfigError(f"{where}.priority", "a whole number from -1000 to 1000; higher is served first")
+    _check_priority(f"{where}.priority", device.priority)
 
 
 def _check_id(where: str, text: str) -> None:
@@ -285,6 +285,11 @@ def _check_id(where: str, text: str) -> None:
 def _check_name(where: str, text: str) -> None:
     if not text.strip() or len(text) > _LONGEST_NAME or not text.isprintable():
         raise ConfigError(where, "a name has 1 to 80 printable characters")
+
+
+def _check_priority(where: str, priority: int) -> None:
+    if not -MOST_PRIORITY <= priority <= MOST_PRIORITY:
+        raise ConfigError(where, PRIORITY_SENTENCE)
 
 
 def _check_language(where: str, text: str) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator
 from attrs import frozen
 
 from charging_manager.agent.config import Configuration, DeviceSettings, Kind
-from charging_manager.agent.picture import Sentence
+from charging_manager.agent.picture import Json, Sentence
 from charging_manager.control.wiring import NOMINAL_V
 from charging_manager.model.mode import Mode
 from charging_manager.model.outside import PriceLevel
@@ -25,6 +25,10 @@ class Doubt:
 
     where: str
     sentence: Sentence
+
+    def said(self, language: str) -> Json:
+        """As JSON, beside what it is about."""
+        return {"where": self.where, **self.sentence.said(language)}
 
 
 def doubts(config: Configuration) -> Iterator[Doubt]:

@@ -17,7 +17,7 @@ import orjson
 from cattrs import Converter
 
 from charging_manager.errors import ConfigError
-from charging_manager.http.fields import Unfit
+from charging_manager.http.fields import COMPLAINT, ONE_FOR_ALL, Unfit
 from charging_manager.http.problems import from_config_error
 from charging_manager.http.routes import Problem
 
@@ -196,7 +196,7 @@ def _attrs(wanted: Any, converter: Converter) -> Callable[[Any, Any], Any]:
         given = {}
         for name, field in fields.items():
             if name in value:
-                given[name] = one = _inside(name, converter, value[name], field.type)
+                given[name] = one = _field(name, converter, value[name], field)
                 if field.validator is not None:
                     try:
                         field.validator(None, field, one)
@@ -207,6 +207,18 @@ def _attrs(wanted: Any, converter: Converter) -> Callable[[Any, Any], Any]:
         return wanted(**given)
 
     return structure
+
+
+def _field(name: str, converter: Converter, value: Any, field: attrs.Attribute[Any]) -> Any:
+    """The value, with what the field's metadata say of it (``fields.one_for_all``, ``fields.complains``)."""
+    if type(value) in (int, float) and ONE_FOR_ALL in field.metadata:
+        value = [value] * field.metadata[ONE_FOR_ALL]
+    try:
+        return _inside(name, converter, value, field.type)
+    except _InField as error:
+        if isinstance(error.cause, Unfit) and COMPLAINT in field.metadata:
+            raise _InField(name, Unfit(field.metadata[COMPLAINT])) from error
+        raise
 
 
 def _inside(name: str, converter: Converter, value: Any, kind: Any) -> Any:

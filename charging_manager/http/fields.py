@@ -20,6 +20,19 @@ class Unfit(ValueError):
         self.fields = fields
 
 
+ONE_FOR_ALL, COMPLAINT = "one_for_all", "complaint"
+
+
+def complains(sentence: str) -> dict[str, Any]:
+    """Metadata of a field: what is said of a value of the wrong type."""
+    return {COMPLAINT: sentence}
+
+
+def one_for_all(count: int, sentence: str) -> dict[str, Any]:
+    """Metadata of a list's field: one number stands for ``count`` equal ones; ``sentence`` is said of anything else."""
+    return {ONE_FOR_ALL: count, **complains(sentence)}
+
+
 def between(low: float, high: float) -> Validator:
     """A number from ``low`` to ``high``, both included."""
 

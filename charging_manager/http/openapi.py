@@ -13,6 +13,7 @@ import attrs
 
 from charging_manager import VERSION
 from charging_manager.http.bodies import LISTS, OBJECTS
+from charging_manager.http.fields import ONE_FOR_ALL
 from charging_manager.http.routes import Right, Route
 
 _PROBLEM = {
@@ -112,6 +113,11 @@ def _list_schema(origin: Any, inner: tuple[Any, ...], schemas: dict[str, Any]) -
     return {"type": "array", "items": schema_of(inner[0], schemas) if inner else {}}
 
 
+def _field_schema(field: attrs.Attribute[Any], schemas: dict[str, Any]) -> dict[str, Any]:
+    schema = schema_of(field.type, schemas)
+    return {"anyOf": [schema, {"type": "number"}]} if ONE_FOR_ALL in field.metadata else schema
+
+
 def _attrs_schema(kind: type, schemas: dict[str, Any]) -> dict[str, Any]:
     reference = {"$ref": f"#/components/schemas/{kind.__name__}"}
     if kind.__name__ in schemas:
@@ -119,7 +125,7 @@ def _attrs_schema(kind: type, schemas: dict[str, Any]) -> dict[str, Any]:
     schemas[kind.__name__] = said = {"type": "object"}
     attrs.resolve_types(kind)
     fields = [field for field in attrs.fields(kind) if field.init]
-    said["properties"] = {field.alias: schema_of(field.type, schemas) for field in fields}  # type: ignore[assignment]
+    said["properties"] = {field.alias: _field_schema(field, schemas) for field in fields}  # type: ignore[assignment]
     said["required"] = [field.alias for field in fields if field.default is attrs.NOTHING]  # type: ignore[assignment]
     said["description"] = (kind.__doc__ or "").partition("\n")[0]
     return reference

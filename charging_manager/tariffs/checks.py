@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import math
 import re
+from calendar import monthrange
 from collections.abc import Container
 from urllib.parse import urlsplit
 
@@ -14,7 +15,7 @@ from charging_manager.tariffs.mapping import KNOWN, fields_of
 from charging_manager.tariffs.settings import UNITS, Feed, JsonMapping, Source, SunSettings, TariffSettings, Window
 
 MOST_WINDOWS = 64
-_SEASON = re.compile(r"(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])")
+_SEASON = re.compile(r"(0[1-9]|1[0-2])-(\d\d)", re.ASCII)
 _HEADER = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,63}")
 
 
@@ -119,6 +120,12 @@ def _at_home(host: str) -> bool:
         return False
 
 
+def is_day_of_year(text: str) -> bool:
+    """Whether there is such a day, written MM-DD; 02-29 is one."""
+    found = _SEASON.fullmatch(text)
+    return found is not None and 1 <= int(found[2]) <= monthrange(2024, int(found[1]))[1]
+
+
 def _check_price(where: str, price: float) -> None:
     if not -1000.0 <= price <= 1000.0:
         raise ConfigError(where, "a number from {low} to {high}", low=-1000.0, high=1000.0)
@@ -134,7 +141,7 @@ def _check_window(where: str, window: Window) -> None:
     if (window.season_from is None) != (window.season_to is None):
         raise ConfigError(f"{where}.season_to", "a season has a first and a last day")
     for key, day in (("season_from", window.season_from), ("season_to", window.season_to)):
-        if day is not None and not _SEASON.fullmatch(day):
+        if day is not None and not is_day_of_year(day):
             raise ConfigError(f"{where}.{key}", "a day of the year is MM-DD, like 11-01")
     if window.co2_g is not None and not 0.0 <= window.co2_g <= 5000.0:
         raise ConfigError(f"{where}.co2_g", "a number from {low} to {high}", low=0.0, high=5000.0)

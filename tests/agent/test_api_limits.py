@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -54,6 +55,70 @@ def test_a_limit_that_cannot_be_is_named(agent: WholeAgent, main: dict[str, Any]
     before = agent.store.current
     assert agent.refused("PUT", "site", circuits(agent, **{**ALL, **main}))[::2] == (422, field)
     assert agent.store.current == before
+
+
+def test_one_number_stands_for_all_phases(agent: WholeAgent) -> None:
+    agent.json("PUT", "site", circuits(agent, limit_a=32, charging_limit_a=16.5))
+    main = agent.store.current.circuits["main"]
+    assert (main.limit_a, main.charging_limit_a) == ((32.0,) * 3, (16.5,) * 3)
+    schema = agent.json("GET", "openapi.json")["components"]["schemas"]["CircuitBody"]["properties"]
+    for key in ("limit_a", "charging_limit_a"):
+        assert {"type": "number"} in schema[key]["anyOf"]
+        body = circuits(agent, **{key: "16"})
+        answer = json.loads(agent.ask("PUT", "site", body).body)  # type: ignore[arg-type]
+        assert (answer["field"], "like [16, 16, 16]" in answer["detail"]) == (f"circuits.0.{key}", True)
+
+
+@pytest.mark.parametrize(
+    ("main", "field", "code"),
+    [
+        ({"limit_a": 5}, "limit_a", "limit-too-low"),
+        ({"charging_limit_a": 4}, "charging_limit_a", "limit-too-low"),
+        ({"limit_w": 100}, "limit_w", "watts-too-low"),
+        ({"charging_limit_w": 1000}, "charging_limit_w", "watts-too-low"),
+        ({"reserve_a": 28}, "reserve_a", "reserve-too-large"),
+        ({"limit_a": 25, "breaker": {"curve": "B", "rated_a": 63}}, "breaker.rated_a", "breaker-too-large"),
+        ({"limit_a": 25, "breaker": {"curve": "B", "rated_a": 40}}, None, None),
+        ({"limit_a": 0, "limit_w": 0, "charging_limit_a": 0, "charging_limit_w": 0}, None, None),
+        ({"limit_a": 16, "limit_w": 11_000, "charging_limit_a": 6, "charging_limit_w": 1380}, None, None),
+    ],
+)
+def test_what_is_possible_and_odd_is_said_and_kept(
+    agent: WholeAgent, main: dict[str, Any], field: str | None, code: str | None
+) -> None:
+    said = agent.json("PUT", "site", circuits(agent, **{"limit_a": [32, 32, 32], **main}))
+    expected = [] if field is None else [(f"circuits.main.{field}", code)]
+    assert [(one["where"], one["code"]) for one in said["warnings"]] == expected
+    assert all("{" not in one["text"] for one in said["warnings"])
+    assert agent.json("GET", "site")["warnings"] == said["warnings"]
+    before = agent.store.current
+    agent.json("PUT", "site", said)
+    assert agent.store.current == before
+
+
+def test_a_charge_point_that_may_take_hardly_anything_is_said(agent: WholeAgent) -> None:
+    agent.json("POST", "devices", {**BOX, "max_w": 1000})
+    (warning,) = agent.json("GET", "site")["warnings"]
+    assert (warning["where"], warning["code"]) == ("devices.garage.max_w", "watts-too-low")
+    assert "1380 W" in warning["text"]
+
+
+@pytest.mark.parametrize("wrong", [1.5, -5000, "high", True])
+def test_a_priority_is_refused_in_the_same_words_for_users_and_charge_points(agent: WholeAgent, wrong: Any) -> None:
+    agent.json("POST", "devices", BOX)
+    agent.json("POST", "users", {"name": "Ann"})
+    answers = [json.loads(agent.ask("PUT", path, {"priority": wrong}).body) for path in ("users/ann", "devices/garage")]  # type: ignore[arg-type]
+    assert answers[0] == answers[1]
+    assert answers[0]["detail"] == "a whole number from -1000 to 1000; higher is served first"
+    for path in ("users/ann", "devices/garage"):
+        assert agent.json("PUT", path, {"priority": -3})["priority"] == -3
+
+
+def test_the_site_has_a_time_zone_of_its_own(agent: WholeAgent) -> None:
+    assert agent.json("GET", "site")["timezone"] == "Europe/Paris"
+    assert agent.json("PUT", "site", {"timezone": "Europe/Lisbon"})["timezone"] == "Europe/Lisbon"
+    assert agent.json("GET", "me")["timezone"] == "Europe/Lisbon"
+    assert agent.refused("PUT", "site", {"timezone": "Mars/Base"}) == (422, "invalid-field", "timezone")
 
 
 @pytest.mark.parametrize(

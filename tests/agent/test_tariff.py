@@ -63,6 +63,29 @@ def test_a_fixed_price_and_a_table_need_nobody(agent: WholeAgent) -> None:
     assert "no-prices" not in alarms(agent)
 
 
+@pytest.mark.parametrize("day", ["02-30", "04-31", "00-10", "13-01", "1-1", "06-00", "02-3"])
+def test_a_day_that_no_year_has_is_refused(agent: WholeAgent, day: str) -> None:
+    for key, other in (("season_from", "season_to"), ("season_to", "season_from")):
+        body = {"source": "table", "price": 0.3, "windows": [{"price": 0.1, key: day, other: "02-29"}]}
+        assert agent.refused("PUT", "tariff", body) == (422, "invalid-field", f"windows.0.{key}")
+
+
+def test_a_price_that_is_likely_in_cents_is_said(agent: WholeAgent) -> None:
+    body = {
+        "source": "table",
+        "price": -99,
+        "windows": [{"price": 30}, {"price": 0.3, "season_from": "02-29", "season_to": "12-31"}],
+    }
+    said = agent.json("PUT", "tariff", body)
+    assert [(one["where"], one["code"]) for one in said["warnings"]] == [
+        ("tariff.price", "odd-price"),
+        ("tariff.windows.0.price", "odd-price"),
+    ]
+    assert "EUR per kWh" in said["warnings"][0]["text"]
+    assert agent.json("PUT", "tariff", {"source": "fixed", "price": 90, "currency": "HUF"})["warnings"] == []
+    assert agent.json("PUT", "tariff", {"source": "fixed", "price": 0.45})["warnings"] == []
+
+
 def test_a_provider_is_asked_and_a_plan_waits_for_its_cheap_hours(agent: WholeAgent) -> None:
     agent.provider = hours
     agent.json("PUT", "tariff", HTTP)
