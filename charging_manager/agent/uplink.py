@@ -75,6 +75,7 @@ _NO_USE_IN_HURRY: Final = frozenset(
         "certificate-wrong-name",
         "certificate-unusable",
         "enrolment-closed",
+        "not-approved",
         "versions",
         "disabled",
         "deleted",

@@ -97,6 +97,7 @@ class AdminDoor:
         if not await self._is_right(secret.password, call.caller):
             raise Problem(401, "login-failed", "This is not the admin password.", "password")
         log.info("the cloud's admin logged in from {source}", source=call.caller.source)
+        await self._ledger.did("cloud-admin", call.caller.source, "admin-login", "")
         return await self._welcome(call.caller)
 
     async def _change(self, call: Call) -> Answer:
@@ -107,7 +108,8 @@ class AdminDoor:
         await self._password.set(wanted.new)
         self.watch()  # anew: this change needs no second look, which would end the login made below
         log.info("the admin password was changed from {source}", source=call.caller.source)
-        self._ledger.did("cloud-admin", call.caller.source, "password-set" if first else "password-changed", "")
+        action = "password-set" if first else "password-changed"
+        await self._ledger.did("cloud-admin", call.caller.source, action, "")
         await self._logins.end_admins()
         return await self._welcome(call.caller)
 

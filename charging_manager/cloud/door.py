@@ -16,7 +16,8 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
-from charging_manager.cloud.accounts import Accounts, Installation
+from charging_manager.cloud.accounts import Accounts
+from charging_manager.cloud.installation import Installation
 from charging_manager.cloud.ledger import Ledger
 from charging_manager.cloud.logins import Logins
 from charging_manager.cloud.names import readings_of
@@ -154,6 +155,8 @@ class Door:
     async def _ask(self, found: Installation | None, knock: Knock, trusted: bool) -> Answer:
         if found is None:
             raise _NotLetIn("unknown-id")
+        if not found.may_enter:
+            raise _NotLetIn(found.state)
         way = self._way_to(found.cloud_id)
         if way is None:
             raise _NotLetIn("offline")
@@ -169,9 +172,10 @@ class Door:
             grant = evolve(grant, language="en")
         token = await self._logins.enter(found, grant, knock.source)
         still = await self._accounts.find(found.cloud_id)
-        if still is None or still.number != found.number:  # deleted meanwhile
+        if still is None or still.number != found.number or not still.may_enter:  # deleted or disabled meanwhile
             await self._logins.leave(token)
             raise _NotLetIn("unknown-id")
+        await self._ledger.did("browser", knock.source, "installation-login", f"{found.cloud_id} ({grant.role})")
         log.info("somebody logged in at {cloud_id} as {role}", cloud_id=found.cloud_id, role=grant.role)
         return Answer(
             {"role": grant.role, "language": grant.language, "cloud_id": found.cloud_id},

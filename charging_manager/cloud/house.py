@@ -9,7 +9,7 @@ from attrs import frozen
 from twisted.logger import Logger
 
 from charging_manager import VERSION
-from charging_manager.cloud.ledger import Ledger
+from charging_manager.cloud.ledger import Ledger, doer
 from charging_manager.daemon.logs import LEVELS, DaemonLog
 from charging_manager.http.routes import Answer, Call, Problem, Right, Role, Route
 
@@ -90,7 +90,7 @@ class House:
                 422, "bad-level", "A log level is 1 (errors), 2 (warnings), 3 (information) or 4 (data).", "level"
             )
         self._the_log.level = wanted.level
-        self._ledger.did("cloud-admin", call.caller.source, "log-level", str(wanted.level))
+        await self._ledger.did(doer(call.caller), call.caller.source, "log-level", str(wanted.level))
         return wanted
 
     async def _lines(self, call: Call) -> dict[str, Any]:

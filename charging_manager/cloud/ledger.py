@@ -10,6 +10,9 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from charging_manager.clocks import UtcNow
+from charging_manager.cloud import chain
+from charging_manager.cloud.chain import Head
+from charging_manager.http.routes import Caller
 from charging_manager.storage.database import Database
 
 log = Logger()
@@ -17,7 +20,10 @@ log = Logger()
 CONNECTIONS_KEPT = 50
 """Of each installation."""
 ROWS_KEPT = 10_000
-"""Of failed logins, and of the audit log."""
+"""Of failed logins."""
+AUDIT_KEPT = 100_000
+HEAD_LOGGED_EVERY = 100
+"""Entries of the audit log: so often its newest hash is written into the daemon's log."""
 
 
 @frozen
@@ -31,24 +37,46 @@ class Passage:
     detail: str
 
 
-class Ledger:
-    """Writes down; never stands in the way of what it writes about (a failed write is logged)."""
+def doer(caller: Caller) -> str:
+    """How the audit log names who asks: the cloud's admin, or a key by its name."""
+    return f"key {caller.user}" if caller.user else "cloud-admin"
 
-    def __init__(self, database: Database, now: UtcNow) -> None:
+
+class Ledger:
+    """Writes down; never stands in the way of what it writes about (a failed write is logged).
+
+    ``key`` makes the audit log a chain (``chain.chain_key``).
+    """
+
+    def __init__(self, database: Database, now: UtcNow, key: bytes) -> None:
         self._database = database
         self._now = now
+        self._key = key
+        self.head = Head(0, "")
+        """The audit log's newest entry, as far as this process knows."""
+
+    async def begin(self) -> None:
+        """Take up the audit log, and say where it ends: whoever keeps the daemon's log can compare that later."""
+        self.head = await self._database.read(chain.head_of)
+        self._log_head()
 
     def did(self, who: str, source: str, action: str, subject: str) -> Deferred[None]:
-        """The cloud's admin, or a program of this machine, changed something."""
+        """The cloud's admin, a key, a browser or a program of this machine did something. No secret stands in it."""
+        entry = (self._stamp(), who, source, action, subject)
+        noting = self._database.write(lambda db: chain.append(db, self._key, entry, AUDIT_KEPT))
+        return self._quietly(noting.addCallback(self._went_on))
 
-        def note(db: sqlite3.Connection) -> None:
-            db.execute(
-                "INSERT INTO audit (at, who, source, action, subject) VALUES (?, ?, ?, ?, ?)",
-                (self._stamp(), who, source, action, subject),
-            )
-            _keep_newest(db, "audit")
+    def _went_on(self, head: Head) -> None:
+        self.head = head
+        if head.number % HEAD_LOGGED_EVERY == 0:
+            self._log_head()
 
-        return self._quietly(self._database.write(note))
+    def _log_head(self) -> None:
+        log.info("audit log: head {head}", head=str(self.head))
+
+    def whole(self) -> Deferred[chain.Whole]:
+        """Look through the whole chain. Fails with ChainBroken."""
+        return self._database.read(lambda db: chain.verify(db, self._key))
 
     def login_failed(self, door: str, installation: int | None, source: str, cause: str) -> Deferred[None]:
         """Somebody was refused. ``cause`` is for the cloud's admin alone; outside all causes look the same."""
@@ -59,7 +87,10 @@ class Ledger:
                 " SELECT ?, ?, ?, ?, ? WHERE ? IS NULL OR EXISTS (SELECT 1 FROM installations WHERE number = ?)",
                 (self._stamp(), door, installation, source, cause, installation, installation),
             )
-            _keep_newest(db, "failed_logins")
+            db.execute("UPDATE installations SET failed_logins = failed_logins + 1 WHERE number = ?", (installation,))
+            db.execute(
+                "DELETE FROM failed_logins WHERE number <= (SELECT max(number) FROM failed_logins) - ?", (ROWS_KEPT,)
+            )
 
         return self._quietly(self._database.write(note))
 
@@ -80,15 +111,22 @@ class Ledger:
 
         return self._quietly(self._database.write(note))
 
-    def audit(self, limit: int) -> Deferred[list[dict[str, Any]]]:
-        """The newest entries, newest first."""
-        return self._newest("SELECT at, who, source, action, subject FROM audit ORDER BY number DESC LIMIT ?", limit)
-
-    def failures(self, limit: int) -> Deferred[list[dict[str, Any]]]:
-        """The newest failed logins, newest first; ``cloud_id`` is None where none of ours was named."""
+    def audit(self, limit: int, before: int | None = None) -> Deferred[list[dict[str, Any]]]:
+        """The newest entries, newest first; with ``before`` only those older than that number."""
         return self._newest(
-            "SELECT f.at, f.door, i.cloud_id, f.source, f.cause FROM failed_logins f"
-            " LEFT JOIN installations i ON i.number = f.installation ORDER BY f.number DESC LIMIT ?",
+            "SELECT number, at, who, source, action, subject, hash FROM audit WHERE number < ?"
+            " ORDER BY number DESC LIMIT ?",
+            before if before is not None else 2**62,
+            limit,
+        )
+
+    def failures(self, limit: int, installation: int | None = None) -> Deferred[list[dict[str, Any]]]:
+        """The newest failed logins, newest first; ``cloud_id`` is None where none of ours was named."""
+        chosen = "WHERE f.installation = ?" if installation is not None else "WHERE ? IS NULL"
+        return self._newest(
+            "SELECT f.at, f.door, i.cloud_id, f.source, f.cause FROM failed_logins f"  # noqa: S608 - our own words
+            f" LEFT JOIN installations i ON i.number = f.installation {chosen} ORDER BY f.number DESC LIMIT ?",
+            installation,
             limit,
         )
 
@@ -100,7 +138,7 @@ class Ledger:
             CONNECTIONS_KEPT,
         )
 
-    def _newest(self, query: str, *values: int) -> Deferred[list[dict[str, Any]]]:
+    def _newest(self, query: str, *values: int | None) -> Deferred[list[dict[str, Any]]]:
         def look(db: sqlite3.Connection) -> list[dict[str, Any]]:
             cursor = db.execute(query, values)
             names = [column[0] for column in cursor.description]
@@ -113,10 +151,3 @@ class Ledger:
 
     def _quietly(self, writing: Deferred[None]) -> Deferred[None]:
         return writing.addErrback(lambda failure: log.failure("the ledger could not be written", failure=failure))
-
-
-def _keep_newest(db: sqlite3.Connection, table: str) -> None:
-    db.execute(
-        f"DELETE FROM {table} WHERE number <= (SELECT max(number) FROM {table}) - ?",  # noqa: S608
-        (ROWS_KEPT,),
-    )

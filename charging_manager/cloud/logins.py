@@ -11,7 +11,7 @@ from attrs import field, frozen
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
-from charging_manager.cloud.accounts import Installation
+from charging_manager.cloud.installation import Installation
 from charging_manager.cloud.sealing import SealBroken, seal, unseal
 from charging_manager.errors import TunnelError
 from charging_manager.http.routes import Role
@@ -111,17 +111,21 @@ class Logins:
         """The agent does not know its token any more."""
         await self._sessions.end(login.handle)
 
+    def at(self, installation: Installation) -> list[LoginSession]:
+        """All that last at this installation."""
+        return [session for session in self._sessions.listing() if _is_at(session, installation)]
+
     async def end_at(self, installation: Installation) -> None:
-        """All logins at an installation that is gone."""
-
-        def is_there(session: LoginSession) -> bool:
-            return session.remote and session.about.get("installation") == installation.number
-
-        await self._sessions.end_all(where=is_there)
+        """All logins at an installation that is gone, or that is to be left alone."""
+        await self._sessions.end_all(where=lambda session: _is_at(session, installation))
 
     async def end_admins(self) -> None:
         """All logins of the cloud's admin: the password has changed."""
         await self._sessions.end_all(remote=False)
+
+
+def _is_at(session: LoginSession, installation: Installation) -> bool:
+    return session.remote and session.about.get("installation") == installation.number
 
 
 def _not_told(failure: object, cloud_id: str) -> None:

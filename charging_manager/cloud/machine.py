@@ -79,11 +79,13 @@ class Machine:
         self._announce()
         shown = CertificateShown(self._tls.subject, self._tls.not_after.isoformat(), self._tls.fingerprint)
         log.info("new certificate of {subject}, valid until {until}", subject=shown.subject, until=shown.not_after)
-        self._ledger.did("machine", call.caller.source, "certificate-changed", shown.fingerprint)
+        await self._ledger.did("machine", call.caller.source, "certificate-changed", shown.fingerprint)
         return shown
 
     async def _metrics(self, call: Call) -> Answer:
         if not call.caller.loopback and not call.bears(self._token):
             raise Problem(401, "token-needed", "This needs the token of the server's runtime file.")
         lines = [f"cm_cloud_{name} {value:.15g}\n" for name, value in sorted(self._figures().items())]
+        head = self._ledger.head
+        lines.append(f'cm_cloud_audit_head{{hash="{head.hash}"}} {head.number}\n')
         return Answer("".join(lines).encode("ascii"), content_type=METRICS_TYPE)

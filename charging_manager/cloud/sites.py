@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Protocol
 
 from twisted.application.service import Service
@@ -12,8 +14,9 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from charging_manager.clocks import UtcNow
-from charging_manager.cloud.accounts import Accounts
+from charging_manager.cloud.accounts import Accounts, Sighting
 from charging_manager.cloud.ledger import Ledger, Passage
+from charging_manager.errors import TunnelError
 from charging_manager.http.routes import Problem
 from charging_manager.tunnel.scram import ScramVerifier
 
@@ -42,13 +45,24 @@ class SiteLink(Protocol):
     @property
     def source(self) -> str: ...
 
-    def close(self, reason: str) -> object: ...
+    @property
+    def bytes_in(self) -> int: ...
+
+    @property
+    def bytes_out(self) -> int: ...
+
+    async def close(self, reason: str, *, drain_s: float) -> None: ...
+
+
+async def _no_approval() -> bool:
+    return False
 
 
 class Sites(Service):
     """The cloud's end of all tunnels (``tunnel.link.CloudEnd``).
 
-    ``has_password`` says whether an admin password was ever set; before, no tunnel is admitted.
+    ``has_password`` says whether an admin password was ever set; before, no tunnel is admitted. ``asks_approval`` says
+    whether an installation that comes with its own key for the first time waits for the admin.
     """
 
     def __init__(
@@ -59,14 +73,17 @@ class Sites(Service):
         open_enrolment: bool,
         clock: IReactorTime,
         now: UtcNow,
+        asks_approval: Callable[[], Awaitable[bool]] = _no_approval,
     ) -> None:
         self._accounts, self._ledger = accounts, ledger
         self._has_password, self._open_enrolment = has_password, open_enrolment
-        self._now = now
+        self._now, self._asks_approval = now, asks_approval
         self._live: set[SiteLink] = set()
         self._numbers: dict[SiteLink, int] = {}
+        self._here: Counter[int] = Counter()
         self._passages: list[Passage] = []
-        self._sightings: dict[int, tuple[str, str | None]] = {}
+        self._sightings: dict[int, Sighting] = {}
+        self._counted: dict[SiteLink, tuple[int, int]] = {}
         self._writing, self._sighting = LoopingCall(self._write), LoopingCall(self._sight)
         self._writing.clock = self._sighting.clock = clock
 
@@ -86,14 +103,24 @@ class Sites(Service):
     def ready(self) -> bool:
         return self._has_password()
 
-    async def verifier(self, cloud_id: str) -> ScramVerifier | None:
-        return await self._accounts.verifier(cloud_id)
+    async def verifiers_of(self, cloud_id: str) -> list[ScramVerifier]:
+        known = await self._accounts.verifiers(cloud_id)
+        return [] if known is None else [known.now, *([known.next] if known.next else [])]
+
+    async def proved(self, cloud_id: str, verifier: ScramVerifier) -> bool:
+        if verifier not in await self.verifiers_of(cloud_id):
+            return False
+        if await self._accounts.proved(cloud_id, verifier):
+            log.info("the new password of {cloud_id} is proven; the old one has ended", cloud_id=cloud_id)
+            await self._ledger.did("installation", "", "password-proven", cloud_id)
+        return True
 
     async def admits(self, serial: str) -> bool:
+        """Whoever waits for approval, or is disabled, gets in far enough to be told so (``connected``)."""
         if not self._open_enrolment:
             return False
         try:
-            await self._accounts.enrol(serial)
+            await self._accounts.enrol(serial, approved=not await self._asks_approval())
         except Problem as problem:
             log.warn("installation {serial} was not enrolled: {reason}", serial=serial, reason=str(problem))
             return False
@@ -109,26 +136,49 @@ class Sites(Service):
         self._live.discard(link)
         number = self._numbers.pop(link, None)
         if number is not None:
+            self._here[number] -= 1
+            if not self._here[number]:
+                del self._here[number]
             self._note(number, link, "lost", reason)
 
     async def _arrived(self, link: SiteLink) -> None:
         found = await self._accounts.find(link.cloud_id)
         if link not in self._live:
             return
-        if found is None:  # deleted while it was logging in
-            link.close("deleted")
+        refusal = {"disabled": "disabled", "waiting": "not-approved"}.get(found.state) if found else "deleted"
+        if found is None or refusal is not None:  # or it was deleted while it logged in
+            with suppress(TunnelError):
+                await link.close(refusal or "deleted", drain_s=0.0)
             return
         self._numbers[link] = found.number
+        self._here[found.number] += 1
         self._note(found.number, link, "connected", version_in(link.program))
 
     def _note(self, number: int, link: SiteLink, event: str, detail: str) -> None:
         stamp = self._stamp()
         self._passages.append(Passage(number, event, stamp, link.source, detail))
-        self._sightings[number] = (stamp, version_in(link.program))
+        self._see(number, link, stamp)
 
     def _sight(self) -> None:
         stamp = self._stamp()
-        self._sightings.update({number: (stamp, version_in(link.program)) for link, number in self._numbers.items()})
+        for link, number in self._numbers.items():
+            self._see(number, link, stamp)
+
+    def _see(self, number: int, link: SiteLink, stamp: str) -> None:
+        """One sighting of each installation is kept until it is written; what came through its tunnels adds up."""
+        received, sent = self._counted.get(link, (0, 0))
+        self._counted[link] = (link.bytes_in, link.bytes_out)
+        older = self._sightings.get(number)
+        if link not in self._numbers:
+            del self._counted[link]
+        self._sightings[number] = Sighting(
+            number,
+            stamp,
+            version_in(link.program),
+            self._here[number] > 0,
+            link.bytes_in - received + (older.received_bytes if older else 0),
+            link.bytes_out - sent + (older.sent_bytes if older else 0),
+        )
 
     def _write(self) -> Deferred[None]:
         """Everything gathered, in two transactions; a failure is logged and costs only this batch."""
@@ -137,7 +187,7 @@ class Sites(Service):
 
         async def write() -> None:
             if sightings:
-                await self._accounts.seen((number, *seen) for number, seen in sightings.items())
+                await self._accounts.seen(sightings.values())
             if passages:
                 await self._ledger.passed(passages)
 

@@ -18,6 +18,8 @@ from charging_manager.clocks import use_monotonic, utc_now
 from charging_manager.cloud.accounts import Accounts
 from charging_manager.cloud.admin import Admin
 from charging_manager.cloud.admin_door import AdminDoor
+from charging_manager.cloud.admin_ledger import AdminLedger
+from charging_manager.cloud.chain import chain_key
 from charging_manager.cloud.door import Door
 from charging_manager.cloud.downlink import Links, TunnelFactory
 from charging_manager.cloud.front import CloudFront
@@ -115,7 +117,10 @@ class Cloud(Service):
         stops.append(database.close)
         password = AdminPassword(self._data / "admin", self._in_thread)
 
-        accounts, ledger, links = Accounts(database, utc_now), Ledger(database, utc_now), Links()
+        accounts, links = Accounts(database, utc_now), Links()
+        ledger = Ledger(database, utc_now, chain_key(self._secret))
+        await accounts.nobody_is_here()
+        await ledger.begin()
         sites = Sites(accounts, ledger, lambda: password.state != "unset", self._open_enrolment, reactor, utc_now)
         tunnels = TunnelFactory(
             reactor,
@@ -149,6 +154,7 @@ class Cloud(Service):
                 *Door(accounts, ledger, logins, links.get, LoginGuard(), devices, reactor).routes(),
                 *admin_door.routes(),
                 *Admin(accounts, ledger, links, logins, self._in_thread, utc_now).routes(),
+                *AdminLedger(ledger).routes(),
                 *Machine(token, tls, announce, figures, ledger).routes(),
             ],
             "Charging Manager cloud server",

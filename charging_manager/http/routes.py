@@ -57,6 +57,10 @@ class Caller:
     """Peer address, for the log and the throttles."""
     device: str | None = field(default=None, repr=False)
     """The raw device cookie, for the throttles; never through the tunnel."""
+    scopes: frozenset[str] | None = None
+    """What an API key may; None: a person."""
+    browser: str = ""
+    """What kind of browser it says it is, as in ``Firefox, Linux``."""
 
 
 NOBODY = Caller(Role.NOBODY)
@@ -162,3 +166,5 @@ class Route:
     query: tuple[str, ...] = ()
     """Names of the query parameters that it understands; others are refused."""
     statuses: tuple[int, ...] = (200,)
+    scope: str | None = None
+    """An API key needs this scope to come in here; None: keys never do."""

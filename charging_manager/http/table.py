@@ -137,6 +137,10 @@ def _allowed(methods: Iterable[str]) -> str:
 def _check_right(route: Route, caller: Caller) -> None:
     if route.loopback_only and not caller.loopback:
         raise Problem(403, "loopback-only", "this is possible only on the computer itself")
+    if caller.scopes is not None and route.may > Right.ANYBODY and route.scope not in caller.scopes:
+        if route.scope is None:
+            raise Problem(403, "not-for-keys", "this is for people alone, not for keys")
+        raise Problem(403, "scope-needed", "this key lacks the scope {scope}", scope=route.scope)
     if caller.role.right < route.may:
         if caller.role is Role.NOBODY:
             raise Problem(401, "login-required", "log in first")

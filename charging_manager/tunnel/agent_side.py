@@ -156,9 +156,18 @@ class AgentSide(Wire):
     # -- what the cloud asks
 
     async def _login(
-        self, secret: str, admin: bool, language: str, source: str, trusted_device: bool | None
+        self,
+        secret: str,
+        admin: bool,
+        language: str,
+        source: str,
+        trusted_device: bool | None,
+        code: str | None = None,
+        browser: str | None = None,
     ) -> dict[str, Any]:
-        grant = await self._end.login(RemoteLogin(secret, admin, language, source, bool(trusted_device)))
+        grant = await self._end.login(
+            RemoteLogin(secret, admin, language, source, bool(trusted_device), code or "", browser or "")
+        )
         return {"token": grant.token, "role": grant.role, "language": grant.language}
 
     async def _logout(self, token: str) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from charging_manager.tunnel.link import (
     RemoteStream,
 )
 from charging_manager.tunnel.reasons import Refusal, Violation, trouble
-from charging_manager.tunnel.scram import ScramCheck, ScramVerifier, fake_verifier
+from charging_manager.tunnel.scram import ScramCheck, fake_verifier
 from charging_manager.tunnel.tls import Channel, TlsChannel
 from charging_manager.tunnel.wire import Wire, verbs
 
@@ -179,6 +179,7 @@ class Link(Wire):
             language=login.language,
             source=login.source,
             trusted_device=login.trusted_device,
+            **{name: value for name, value in (("code", login.code), ("browser", login.browser)) if value},
         )
         return RemoteGrant(answer["token"], answer["role"], answer["language"])
 
@@ -249,20 +250,21 @@ class _ScramProof:
         self._door = door
         self.cloud_id = cloud_id
         self._binding = binding
-        self._verifier: ScramVerifier | None = None
+        self._known = False
         self._check: ScramCheck | None = None
 
     async def challenge(self, message: bytes) -> bytes:
-        self._verifier = await self._door.end.verifier(self.cloud_id)
+        verifiers = await self._door.end.verifiers_of(self.cloud_id)
         fake = fake_verifier(self.cloud_id, self._door.salt_key)
-        self._check = ScramCheck(self.cloud_id, self._verifier or fake, self._binding)
+        self._known = bool(verifiers)
+        self._check = ScramCheck(self.cloud_id, verifiers or [fake], self._binding)
         return self._check.challenge(message)
 
     async def verify(self, message: bytes) -> bytes:
         if self._check is None:
             raise Violation("proof before the challenge")
-        reply = self._check.verify(message)
-        if self._verifier is None or await self._door.end.verifier(self.cloud_id) != self._verifier:
+        reply, verifier = self._check.verify(message)
+        if not self._known or not await self._door.end.proved(self.cloud_id, verifier):
             raise Refusal("refused")  # deleted meanwhile
         return reply
 

@@ -61,6 +61,8 @@ class Login(amp.Command):
         (b"language", amp.Unicode()),
         (b"source", amp.Unicode()),
         (b"trusted_device", amp.Boolean(optional=True)),
+        (b"code", amp.Unicode(optional=True)),
+        (b"browser", amp.Unicode(optional=True)),
     ]
     response = [(b"token", amp.Unicode()), (b"role", amp.Unicode()), (b"language", amp.Unicode())]
     errors = {Refusal: b"REFUSED"}

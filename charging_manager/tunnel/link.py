@@ -6,7 +6,7 @@ the reader is slow, catches up or has gone. At the agent the tunnel is the sink;
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from attrs import field, frozen
@@ -27,6 +27,10 @@ class RemoteLogin:
     source: str = ""
     trusted_device: bool = False
     """The cloud knows this browser from an earlier successful login (a device cookie)."""
+    code: str = field(default="", repr=False)
+    """Of the admin's second factor, if one was typed."""
+    browser: str = ""
+    """What kind of browser it says it is, as in ``Firefox, Linux``; for the list of logins."""
 
 
 @frozen
@@ -112,8 +116,11 @@ class CloudEnd(Protocol):
     def ready(self) -> bool:
         """Whether tunnels are admitted at all: an admin password was set once."""
 
-    async def verifier(self, cloud_id: str) -> ScramVerifier | None:
-        """None for an unknown or disabled installation."""
+    async def verifiers_of(self, cloud_id: str) -> Sequence[ScramVerifier]:
+        """Of every password that counts now; of an unknown installation there is none."""
+
+    async def proved(self, cloud_id: str, verifier: ScramVerifier) -> bool:
+        """An agent is about to come in with this password; False if that does not count any more."""
 
     async def admits(self, serial: str) -> bool:
         """Whether an agent that proved this serial number may come in (with ``open_enrolment`` only)."""

@@ -26,6 +26,7 @@ SENTENCES: Final[dict[str, str]] = {
     "not-ready": "The cloud server is not set up yet: it has no admin password.",
     "versions": "The cloud server speaks another version of the tunnel; update the older side.",
     "busy": "The cloud server has too much to do; it will be asked again.",
+    "not-approved": "The cloud server's operator has not approved this installation yet; it will be asked again.",
     "disabled": "The cloud server's operator has disabled this installation.",
     "deleted": "The cloud server's operator has removed this installation.",
     "displaced": "Another agent logged in with this Cloud ID and password; each needs its own.",

@@ -11,6 +11,7 @@ import binascii
 import hashlib
 import hmac
 import secrets
+from collections.abc import Callable, Sequence
 
 from attrs import field, frozen
 from scramp import ScramClient, ScramException, ScramMechanism
@@ -22,6 +23,7 @@ from charging_manager.tunnel.reasons import Refusal, trouble
 BINDING = "tls-server-end-point"
 ITERATIONS = 200_000
 _SALT_BYTES = 16
+_NONCE_BYTES = 24
 
 
 @frozen
@@ -58,11 +60,17 @@ class ScramVerifier:
         return verifier
 
 
-def make_verifier(password: str, iterations: int = ITERATIONS) -> ScramVerifier:
-    """Takes about a tenth of a second: call it in a thread. Raises: ValueError for a password SASLprep forbids."""
+def make_verifier(password: str, iterations: int = ITERATIONS, beside: ScramVerifier | None = None) -> ScramVerifier:
+    """Takes about a tenth of a second: call it in a thread. Raises: ValueError for a password SASLprep forbids.
+
+    ``beside`` is the verifier of the password until now, if both are to count for a while: the challenge, which comes
+    before anybody knows which of them the agent has, holds salt and cost, so those must be the same.
+    """
+    salt = beside.salt if beside else secrets.token_bytes(_SALT_BYTES)
+    iterations = beside.iterations if beside else iterations
     try:
         salt, stored, server, count = ScramMechanism("SCRAM-SHA-256").make_auth_info(
-            password, iteration_count=iterations, salt=secrets.token_bytes(_SALT_BYTES)
+            password, iteration_count=iterations, salt=salt
         )
     except ScramException as error:
         raise ValueError("this password has characters that cannot be used") from error
@@ -113,31 +121,47 @@ class ScramLogin:
 
 
 class ScramCheck:
-    """The cloud's side of one login. Raises Refusal: one code for all causes, but for a foreign certificate."""
+    """The cloud's side of one login. Raises Refusal: one code for all causes, but for a foreign certificate.
 
-    def __init__(self, cloud_id: str, verifier: ScramVerifier, binding: bytes) -> None:
-        def keys_of(name: str) -> tuple[bytes, bytes, bytes, int] | None:
-            if name.lower() != cloud_id.lower():
-                return None
-            return (verifier.salt, verifier.stored_key, verifier.server_key, verifier.iterations)
+    Each of the verifiers counts; they have one salt and cost (``make_verifier``, ``beside``).
+    """
 
-        self._server = ScramMechanism(SCRAM).make_server(keys_of, channel_binding=(BINDING, binding))
+    def __init__(self, cloud_id: str, verifiers: Sequence[ScramVerifier], binding: bytes) -> None:
+        def keys_of(verifier: ScramVerifier) -> Callable[[str], tuple[bytes, bytes, bytes, int] | None]:
+            def keys(name: str) -> tuple[bytes, bytes, bytes, int] | None:
+                if name.lower() != cloud_id.lower():
+                    return None
+                return (verifier.salt, verifier.stored_key, verifier.server_key, verifier.iterations)
+
+            return keys
+
+        nonce = secrets.token_urlsafe(_NONCE_BYTES)
+        self._servers = [
+            (each, ScramMechanism(SCRAM).make_server(keys_of(each), channel_binding=(BINDING, binding), s_nonce=nonce))
+            for each in verifiers
+            if (each.salt, each.iterations) == (verifiers[0].salt, verifiers[0].iterations)
+        ]
 
     def challenge(self, client_first: bytes) -> bytes:
         """The server-first message."""
         try:
-            self._server.set_client_first(client_first.decode())
-            return str(self._server.get_server_first()).encode()
+            for _, server in self._servers:
+                server.set_client_first(client_first.decode())
+            firsts = [str(server.get_server_first()).encode() for _, server in self._servers]
         except (ScramException, UnicodeDecodeError) as error:
             raise Refusal("refused") from error
+        return firsts[0]
 
-    def verify(self, client_final: bytes) -> bytes:
-        """The server-final message, if the proof is right and bound to this connection's certificate."""
-        try:
-            self._server.set_client_final(client_final.decode())
-            return str(self._server.get_server_final()).encode()
-        except ScramException as error:
-            foreign = getattr(error.server_error, "value", "") == "channel-bindings-dont-match"
-            raise Refusal("man-in-the-middle" if foreign else "refused") from error
-        except UnicodeDecodeError as error:
-            raise Refusal("refused") from error
+    def verify(self, client_final: bytes) -> tuple[bytes, ScramVerifier]:
+        """The server-final message, if the proof is right and bound to this connection's certificate; and for whom."""
+        refusal = Refusal("refused")
+        for verifier, server in self._servers:
+            try:
+                server.set_client_final(client_final.decode())
+                return str(server.get_server_final()).encode(), verifier
+            except ScramException as error:
+                foreign = getattr(error.server_error, "value", "") == "channel-bindings-dont-match"
+                refusal = Refusal("man-in-the-middle" if foreign else "refused")
+            except UnicodeDecodeError as error:
+                raise refusal from error
+        raise refusal

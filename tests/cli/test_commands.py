@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import io
+import sqlite3
 import stat
+from contextlib import closing
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
 
 from charging_manager.cli.main import COMMANDS, main
+from charging_manager.clocks import utc_now
+from charging_manager.cloud.chain import chain_key
+from charging_manager.cloud.ledger import Ledger
 from charging_manager.http.passwords import AdminPassword
+from charging_manager.http.userids import load_key
+from charging_manager.paths import make_private
+from charging_manager.storage.database import Database
 
 GOOD = Path(__file__).resolve().parents[2] / "drivers" / "keba-p30.toml"
 
@@ -172,3 +181,40 @@ def test_a_state_directory_is_checked_with_its_settings(tmp_path: Path, capsys: 
     (tmp_path / "agent/agent.db").write_bytes(b"this is no database at all" * 100)
     assert status_of("check", "--data", str(tmp_path)) == 1
     assert "agent.db" in capsys.readouterr().err
+
+
+def audit_log(data: Path, entries: int) -> str:
+    """A cloud server's state directory with an audit log; its head."""
+    folder = make_private(data / "cloud")
+    database = Database.open_here(folder / "cloud.sqlite", files("charging_manager.cloud.schema"))
+    ledger = Ledger(database, utc_now, chain_key(load_key(folder / "secret")))
+    for number in range(entries):
+        ledger.did("cloud-admin", "192.0.2.1", "installation-added", f"site-{number}")
+    database.close()
+    return str(ledger.head)
+
+
+def test_an_audit_log_is_verified_and_what_was_done_to_it_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    head = audit_log(tmp_path, 4)
+    assert status_of("audit", "verify", "--data", str(tmp_path)) == 0
+    assert head in capsys.readouterr().out
+    assert status_of("audit", "verify", "--data", str(tmp_path), "--head", head) == 0
+    capsys.readouterr()
+    assert status_of("audit", "verify", "--data", str(tmp_path), "--head", "4:" + "0" * 64) == 1
+    assert "is not part of the audit log" in one_line(capsys)
+    with closing(sqlite3.connect(tmp_path / "cloud/cloud.sqlite")) as db, db:
+        db.execute("DELETE FROM audit WHERE number = 2")
+    assert status_of("audit", "verify", "--data", str(tmp_path)) == 1
+    assert "entry 2 of the audit log is missing" in one_line(capsys)
+
+
+def test_an_audit_log_that_is_not_there_or_a_head_that_is_none_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert status_of("audit", "verify", "--data", str(tmp_path)) == 1
+    assert "--data" in one_line(capsys)
+    assert status_of("audit", "verify", "--data", str(tmp_path), "--head", "x") == 2
+    assert "64 hexadecimal digits" in one_line(capsys)
+    assert status_of("audit", "--data", str(tmp_path)) == 2

@@ -34,7 +34,7 @@ class CloudTestCase(SynchronousTestCase):
         self.database = Database.open_here(Path(self.mktemp()) / "cloud.sqlite", files("charging_manager.cloud.schema"))
         self.addCleanup(self.database.close)
         self.accounts = Accounts(self.database, self.now)
-        self.ledger = Ledger(self.database, self.now)
+        self.ledger = Ledger(self.database, self.now, b"key of the chain")
 
     def now(self) -> datetime:
         return START_AT + timedelta(seconds=self.clock.seconds())

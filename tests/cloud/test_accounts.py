@@ -1,5 +1,6 @@
 """The installations in the database."""
 
+from charging_manager.cloud.accounts import Sighting, Verifiers
 from charging_manager.http.routes import Problem
 from tests.cloud.house import VERIFIER, CloudTestCase
 
@@ -13,7 +14,7 @@ class AccountsTests(CloudTestCase):
             (found.cloud_id, found.source, found.created_at, found.last_seen_at),
             ("Garage-West", "added", "2026-03-01T12:00:00+00:00", None),
         )
-        self.assertEqual(self.got(self.accounts.verifier("garage-WEST")), VERIFIER)
+        self.assertEqual(self.got(self.accounts.verifiers("garage-WEST")), Verifiers(VERIFIER))
 
     def test_a_second_one_of_the_same_name_in_another_spelling_is_refused(self) -> None:
         self.got(self.accounts.add("garage", VERIFIER))
@@ -24,13 +25,13 @@ class AccountsTests(CloudTestCase):
 
     def test_an_unknown_installation_has_no_verifier(self) -> None:
         self.assertIsNone(self.got(self.accounts.find("nobody")))
-        self.assertIsNone(self.got(self.accounts.verifier("nobody")))
+        self.assertIsNone(self.got(self.accounts.verifiers("nobody")))
 
     def test_one_enrolled_by_its_key_has_no_password_and_keeps_its_row(self) -> None:
         first = self.got(self.accounts.enrol("0123-4567-89AB-CDEF"))
         again = self.got(self.accounts.enrol("0123-4567-89AB-CDEF"))
         self.assertEqual((first.number, first.source), (again.number, "enrolled"))
-        self.assertIsNone(self.got(self.accounts.verifier("0123-4567-89AB-CDEF")))
+        self.assertIsNone(self.got(self.accounts.verifiers("0123-4567-89AB-CDEF")))
 
     def test_a_deleted_one_is_gone_and_its_number_is_never_given_again(self) -> None:
         old = self.got(self.accounts.add("garage", VERIFIER))
@@ -41,8 +42,12 @@ class AccountsTests(CloudTestCase):
 
     def test_sightings_keep_the_last_known_version(self) -> None:
         number = self.got(self.accounts.add("garage", VERIFIER)).number
-        self.got(self.accounts.seen([(number, "2026-03-01T12:05:00+00:00", "1.2")]))
-        self.got(self.accounts.seen([(number, "2026-03-01T12:06:00+00:00", None), (number + 9, "x", "y")]))
+        self.got(self.accounts.seen([Sighting(number, "2026-03-01T12:05:00+00:00", "1.2", True, 5, 7)]))
+        self.got(
+            self.accounts.seen(
+                [Sighting(number, "2026-03-01T12:06:00+00:00", None, False, 1, 2), Sighting(number + 9, "x", "y", True)]
+            )
+        )
         found = self.got(self.accounts.find("garage"))
         assert found is not None
         self.assertEqual((found.last_seen_at, found.version), ("2026-03-01T12:06:00+00:00", "1.2"))

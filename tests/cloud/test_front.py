@@ -11,13 +11,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from twisted.internet.defer import execute
 
-from charging_manager.cloud.accounts import Installation
 from charging_manager.cloud.admin import Admin
 from charging_manager.cloud.admin_door import AdminDoor
 from charging_manager.cloud.door import Door
 from charging_manager.cloud.downlink import Links
 from charging_manager.cloud.front import CloudFront
 from charging_manager.cloud.house import House
+from charging_manager.cloud.installation import Installation
 from charging_manager.cloud.logins import Logins
 from charging_manager.daemon.logs import DaemonLog
 from charging_manager.http import passwords

@@ -36,6 +36,7 @@ class LedgerTests(CloudTestCase):
 
     def test_failed_logins_and_deeds_are_listed_newest_first_and_bounded(self) -> None:
         self.patch(ledger, "ROWS_KEPT", 3)
+        self.patch(ledger, "AUDIT_KEPT", 3)
         here = self.got(self.accounts.add("Here", VERIFIER)).number
         self.got(self.ledger.login_failed("installation", here, "10.0.0.1", "refused"))
         self.got(self.ledger.login_failed("installation", None, "10.0.0.2", "unknown-id"))

@@ -93,8 +93,11 @@ class MachineTests(CloudTestCase):
         self.assertEqual(self.announced, [])
 
     def test_metrics_are_text_for_prometheus(self) -> None:
+        self.got(self.ledger.did("machine", "", "x", "y"))
         answer = self.ask("GET", "/metrics", None, HERE, None)
-        self.assertEqual(answer.body, b"cm_cloud_tunnel_received_bytes 1000000000000\ncm_cloud_tunnels 3\n")
+        lines = answer.body.decode().splitlines()
+        self.assertEqual(lines[:2], ["cm_cloud_tunnel_received_bytes 1000000000000", "cm_cloud_tunnels 3"])
+        self.assertEqual(lines[2:], [f'cm_cloud_audit_head{{hash="{self.ledger.head.hash}"}} 1'])
         self.assertTrue(answer.content_type.startswith("text/plain"))
         self.assertEqual(self.ask("GET", "/metrics", None, AWAY, None).status, 401)
         self.assertEqual(self.ask("GET", "/metrics", None, AWAY).status, 200)

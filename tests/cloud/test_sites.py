@@ -4,7 +4,9 @@ from attrs import define, field
 from twisted.logger import capturedLogs
 
 from charging_manager.cloud import accounts
+from charging_manager.cloud.accounts import Change
 from charging_manager.cloud.sites import SIGHT_EVERY_S, WRITE_EVERY_S, Sites
+from charging_manager.tunnel.scram import make_verifier
 from tests.cloud.house import VERIFIER, CloudTestCase
 
 
@@ -15,9 +17,11 @@ class FakeLink:
     cloud_id: str
     program: str = "charging-manager 1.0"
     source: str = "10.0.0.1"
+    bytes_in: int = 0
+    bytes_out: int = 0
     closed: list[str] = field(factory=list)
 
-    def close(self, reason: str) -> None:
+    async def close(self, reason: str, *, drain_s: float) -> None:
         self.closed.append(reason)
 
 
@@ -70,6 +74,67 @@ class SitesTests(CloudTestCase):
         self.assertIsNone(self.got(self.accounts.find("0123-4567-89AB-CDEF")))
         self.assertTrue(self.got(self.make(open_enrolment=True).admits("0123-4567-89AB-CDEF")))
         self.assertIsNotNone(self.got(self.accounts.find("0123-4567-89AB-CDEF")))
+
+    def test_what_waits_for_approval_or_is_disabled_is_told_so_and_stays_out(self) -> None:
+        async def asks() -> bool:
+            return True
+
+        sites = Sites(self.accounts, self.ledger, lambda: True, True, self.clock, self.now, asks)
+        serial = "0123-4567-89AB-CDEF"
+        self.assertTrue(self.got(sites.admits(serial)))
+        waiting = FakeLink(serial)
+        sites.connected(waiting)
+        self.assertEqual(waiting.closed, ["not-approved"])
+        self.got(self.accounts.approve(serial))
+        self.assertTrue(self.got(sites.admits(serial)))
+        approved = FakeLink(serial)
+        sites.connected(approved)
+        self.assertEqual(approved.closed, [])
+        self.got(self.accounts.change(serial, Change(disabled=True)))
+        disabled = FakeLink(serial)
+        sites.connected(disabled)
+        self.assertEqual(disabled.closed, ["disabled"])
+
+    def test_who_was_approved_before_it_asked_comes_in(self) -> None:
+        async def asks() -> bool:
+            return True
+
+        serial = self.got(self.accounts.approve("0123-4567-89AB-CDEF")).cloud_id
+        sites = Sites(self.accounts, self.ledger, lambda: True, True, self.clock, self.now, asks)
+        self.assertTrue(self.got(sites.admits(serial)))
+        link = FakeLink(serial)
+        sites.connected(link)
+        self.assertEqual(link.closed, [])
+
+    def test_traffic_and_presence_are_kept_over_tunnels_that_displace_each_other(self) -> None:
+        self.sites.startService()
+        self.addCleanup(self.sites.stopService)
+        first, second = FakeLink("garage", bytes_in=10, bytes_out=1), FakeLink("garage")
+        self.sites.connected(first)
+        self.clock.advance(WRITE_EVERY_S)
+        first.bytes_in, first.bytes_out = 30, 5
+        self.sites.connected(second)
+        self.sites.lost(first, "displaced")
+        second.bytes_in = 7
+        self.clock.pump([SIGHT_EVERY_S, WRITE_EVERY_S])
+        found = self.got(self.accounts.find("garage"))
+        assert found is not None
+        self.assertEqual((found.received_bytes, found.sent_bytes, found.state), (37, 5, "connected"))
+        self.sites.lost(second, "lost")
+        self.clock.advance(WRITE_EVERY_S)
+        found = self.got(self.accounts.find("garage"))
+        assert found is not None
+        self.assertEqual((found.received_bytes, found.state), (37, "offline"))
+
+    def test_the_first_proof_of_a_new_password_ends_the_old_one(self) -> None:
+        new = make_verifier("the new password", beside=make_verifier("old", iterations=100_000))
+        self.got(self.accounts.change("garage", Change(new_password=new)))
+        self.assertEqual(self.got(self.sites.verifiers_of("garage")), [VERIFIER, new])
+        self.assertTrue(self.got(self.sites.proved("garage", VERIFIER)))
+        self.assertTrue(self.got(self.sites.proved("garage", new)))
+        self.assertEqual(self.got(self.sites.verifiers_of("garage")), [new])
+        self.assertFalse(self.got(self.sites.proved("garage", VERIFIER)))
+        self.assertEqual(self.got(self.ledger.audit(1))[0]["action"], "password-proven")
 
     def test_keys_made_in_a_loop_fill_no_disk(self) -> None:
         self.patch(accounts, "MOST_ENROLLED", 1)

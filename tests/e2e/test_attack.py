@@ -51,6 +51,8 @@ BODIES: dict[str, Any] = {
     "POST /api/v1/cloud/login": {"cloud_id": "x", "secret": "x"},
     "POST /api/v1/cloud/admin/login": {"password": "x"},
     "POST /api/v1/cloud/admin/installations": {"cloud_id": "planted", "password": "planted password"},
+    "PUT /api/v1/cloud/admin/installations/{cloud_id}": {"disabled": True},
+    "POST /api/v1/cloud/admin/installations/{cloud_id}/password": {"at_once": True},
     "PUT /api/v1/cloud/admin/log/level": {"level": 3},
     "PUT /api/v1/cloud/admin/password": {"old": "x", "new": "another password"},
     "PUT /api/v1/cloud/admin/certificate": {"cert": "x", "key": "x"},

@@ -134,8 +134,11 @@ class FakeCloud:
     def ready(self) -> bool:
         return self.is_ready
 
-    async def verifier(self, cloud_id: str) -> ScramVerifier | None:
-        return self.verifiers.get(cloud_id.lower())
+    async def verifiers_of(self, cloud_id: str) -> list[ScramVerifier]:
+        return [self.verifiers[cloud_id.lower()]] if cloud_id.lower() in self.verifiers else []
+
+    async def proved(self, cloud_id: str, verifier: ScramVerifier) -> bool:
+        return verifier in await self.verifiers_of(cloud_id)
 
     async def admits(self, serial: str) -> bool:
         self.serials.add(serial)

@@ -120,7 +120,7 @@ def test_a_challenge_for_another_nonce_is_not_answered() -> None:
 
 def test_no_password_fits_a_fake_verifier() -> None:
     login = ScramLogin("nobody", PASSWORD, b"binding")
-    check = ScramCheck("nobody", fake_verifier("nobody", b"k" * 32), b"binding")
+    check = ScramCheck("nobody", [fake_verifier("nobody", b"k" * 32)], b"binding")
     login.challenged(check.challenge(login.first()))
     with pytest.raises(Refusal) as caught:
         check.verify(login.final())
@@ -130,15 +130,15 @@ def test_no_password_fits_a_fake_verifier() -> None:
 def test_a_login_without_channel_binding_is_refused() -> None:
     for first in (b"n,,n=garage,r=abc", b"y,,n=garage,r=abc", b"p=tls-unique,,n=garage,r=abc"):
         with pytest.raises(Refusal):
-            ScramCheck("garage", verifier_of(), b"binding").challenge(first)
+            ScramCheck("garage", [verifier_of()], b"binding").challenge(first)
 
 
 @given(st.binary(max_size=200), st.binary(max_size=200))
 def test_no_scram_message_raises_anything_but_a_refusal(first: bytes, final: bytes) -> None:
-    check = ScramCheck("garage", verifier_of(), b"binding")
+    check = ScramCheck("garage", [verifier_of()], b"binding")
     with pytest.raises(Refusal):
         check.challenge(first)
-    check = ScramCheck("garage", verifier_of(), b"binding")
+    check = ScramCheck("garage", [verifier_of()], b"binding")
     login = ScramLogin("garage", PASSWORD, b"binding")
     check.challenge(login.first())
     with pytest.raises(Refusal):

@@ -22,8 +22,18 @@ from charging_manager.tunnel import bounds, commands
 from charging_manager.tunnel.cloud_side import Link
 from charging_manager.tunnel.link import RemoteAnswer, RemoteGrant, RemoteLogin, RemoteRequest
 from charging_manager.tunnel.reasons import Refusal
-from charging_manager.tunnel.scram import ScramLogin
-from tests.tunnel.support import PASSWORD, Bulk, Collected, FakeAgent, FakeChannel, FakeCloud, Tunnel, new_key
+from charging_manager.tunnel.scram import ScramLogin, ScramVerifier, make_verifier
+from tests.tunnel.support import (
+    PASSWORD,
+    Bulk,
+    Collected,
+    FakeAgent,
+    FakeChannel,
+    FakeCloud,
+    Tunnel,
+    new_key,
+    verifier_of,
+)
 
 MANY = 5000 if os.environ.get("CM_LONG") else 40
 
@@ -41,6 +51,21 @@ class Linked(SynchronousTestCase):
         """The cloud's program, or the code of the failure."""
         result = tunnel.entered[0]
         return result if isinstance(result, str) else result.value.code
+
+
+class TwoPasswords(FakeCloud):
+    """The installation "garage" is about to change its password."""
+
+    def __init__(self, *verifiers: ScramVerifier) -> None:
+        super().__init__()
+        self.both, self.proofs = list(verifiers), list[ScramVerifier]()
+
+    async def verifiers_of(self, cloud_id: str) -> list[ScramVerifier]:
+        return self.both
+
+    async def proved(self, cloud_id: str, verifier: ScramVerifier) -> bool:
+        self.proofs.append(verifier)
+        return True
 
 
 class ComingIn(Linked):
@@ -118,16 +143,23 @@ class ComingIn(Linked):
 
     def test_a_deleted_installation_is_out_even_between_the_steps(self) -> None:
         tunnel = Tunnel(enter=False)
-        verifier = tunnel.cloud.verifiers.pop("garage")
-        answers = [verifier, None]
 
-        async def gone_meanwhile(_name: str) -> Any:
-            return answers.pop(0)
+        async def known_until_now(_name: str) -> Any:
+            return [tunnel.cloud.verifiers.pop("garage")] if "garage" in tunnel.cloud.verifiers else []
 
-        tunnel.cloud.verifier = gone_meanwhile  # type: ignore[method-assign]
+        tunnel.cloud.verifiers_of = known_until_now  # type: ignore[method-assign]
         tunnel.side.begin(FakeChannel())
         tunnel.flush()
         self.assertEqual(self.entered(tunnel), "refused")
+
+    def test_an_old_and_a_new_password_both_count_and_it_is_told_which(self) -> None:
+        old = verifier_of()
+        new = make_verifier("the new password", beside=old)
+        for password, proved in ((PASSWORD, old), ("the new password", new), ("neither of them", None)):
+            cloud = TwoPasswords(old, new)
+            tunnel = Tunnel(cloud=cloud, password=password)
+            self.assertEqual(tunnel.link.admitted, proved is not None)
+            self.assertEqual(cloud.proofs, [proved] if proved else [])
 
     def test_a_cloud_without_admin_password_says_so(self) -> None:
         cloud = FakeCloud(garage=PASSWORD)
@@ -194,7 +226,7 @@ class ComingIn(Linked):
         async def slow(_name: str) -> None:
             await waiting
 
-        tunnel.cloud.verifier = slow  # type: ignore[assignment, method-assign]
+        tunnel.cloud.verifiers_of = slow  # type: ignore[assignment, method-assign]
         tunnel.side.begin(FakeChannel())
         tunnel.flush()
         tunnel.side.ask(
