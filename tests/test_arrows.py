@@ -9,13 +9,27 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "charging_manager"
 ANYBODY = {"errors", "clocks", "paths", "words"}
-BELOW = {"model", "control", "twin", "modbus", "devices", "sim", "storage", "http", "tunnel", "daemon", "tariffs"}
+BELOW = {
+    "model",
+    "control",
+    "twin",
+    "modbus",
+    "devices",
+    "sim",
+    "storage",
+    "http",
+    "tunnel",
+    "daemon",
+    "tariffs",
+    "finding",
+}
 MAY = {
     "model": set(),
     "control": {"model"},
     "twin": {"model", "control"},
     "modbus": set(),
     "devices": {"model", "modbus"},
+    "finding": {"model", "modbus", "devices"},
     "sim": {"model", "modbus", "devices"},
     "storage": set(),
     "http": {"storage"},

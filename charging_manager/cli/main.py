@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from charging_manager.cli import audit, check, demo, drivers, passwd, replay, run, simulate_site
+from charging_manager.cli import audit, check, demo, drivers, passwd, replay, run, scan, simulate_site
 from charging_manager.cli.certificate import cloud_cert
 from charging_manager.cli.table import DATA, Command, Option, WrongUsage, build_parser
 from charging_manager.errors import ChargingManagerError
@@ -66,6 +66,13 @@ COMMANDS = (
         audit.audit,
         audit.OPTIONS,
         usage=audit.USAGE,
+    ),
+    Command(
+        "scan",
+        "look for devices in the own networks and on serial lines",
+        scan.scan,
+        scan.OPTIONS,
+        usage=scan.USAGE,
     ),
     Command(
         "simulate",

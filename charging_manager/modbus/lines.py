@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import termios
 from typing import Any, Protocol
 
@@ -251,7 +252,7 @@ class SerialLine:
         wire = _BusWire(self)
         while True:
             try:
-                self._port = self._open_port(
+                port = self._open_port(
                     wire,
                     address.device,
                     self._reactor,
@@ -265,7 +266,8 @@ class SerialLine:
                 self._log.info("{line} knows no parity {parity}; opened without", line=self.name, parity=self._parity)
                 self._parity = serial.PARITY_NONE
                 continue
-            self._wire = wire
+            _lock(port)
+            self._wire, self._port = wire, port
             return
 
     def transmit_s(self, length: int) -> float:
@@ -321,6 +323,15 @@ def _endpoint(host: str, port: int, reactor: Any) -> IStreamClientEndpoint:
     if version == 6:
         return TCP6ClientEndpoint(reactor, host, port, timeout=CONNECT_TIMEOUT_S)
     return HostnameEndpoint(reactor, host, port, timeout=CONNECT_TIMEOUT_S)
+
+
+def _lock(port: Any) -> None:
+    """Two programs that speak on one line hear each other's answers. Raises: OSError if another one of ours does."""
+    try:
+        fcntl.flock(port.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        port.loseConnection()
+        raise OSError("another program is using it") from error
 
 
 def _is_invalid_argument(error: BaseException) -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import termios
+from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 import pytest
@@ -44,15 +46,23 @@ class Port:
 
 
 class OpenPort:
+    shared: Path | None = None
+    """Stands for the device, where several programs open one."""
+
     def __init__(self, wire: Any) -> None:
         self.wire = wire
         self.written: list[bytes] = []
+        self.file = TemporaryFile() if self.shared is None else self.shared.open("w")  # noqa: SIM115
         wire.makeConnection(self)
+
+    def fileno(self) -> int:
+        return self.file.fileno()
 
     def write(self, data: bytes) -> None:
         self.written.append(data)
 
     def loseConnection(self) -> None:
+        self.file.close()
         self.wire.connectionLost(Failure(ConnectionDone()))
 
 
@@ -163,3 +173,22 @@ def test_closing_while_connecting_gives_up_the_try() -> None:
     assert result(done) is None
     assert bus.close().called
     assert endpoint.cancelled
+
+
+def test_a_line_that_another_program_of_ours_speaks_on_is_left_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(OpenPort, "shared", tmp_path / "line")
+    first, _, first_clock = serial_bus()
+    reading = first.read(1, 3, 0, 1)
+    second, port, clock = serial_bus()
+    refused = result(second.read(1, 3, 0, 1))
+    assert isinstance(refused, DeviceSilent) and "another program is using it" in str(refused)
+    assert port.opened[0].file.closed and not port.opened[0].written
+    reading.addErrback(lambda _: None)
+    closed = first.close()
+    first_clock.advance(2)
+    assert closed.called
+    clock.advance(5)
+    second.read(1, 3, 0, 1).addErrback(lambda _: None)
+    assert port.opened[1].written, "the line is free again"
