@@ -12,6 +12,7 @@ from charging_manager.agent.api_inputs import InputPages
 from charging_manager.agent.api_live import LivePages
 from charging_manager.agent.api_recording import RecordingPages
 from charging_manager.agent.api_rules import RulePages
+from charging_manager.agent.api_scan import ScanPages
 from charging_manager.agent.api_sessions import SessionPages
 from charging_manager.agent.api_site import SitePages
 from charging_manager.agent.api_system import SystemPages
@@ -51,6 +52,7 @@ def build_table(
             *InputPages(site, people, token).routes(),
             *GridPages(site, people, token).routes(),
             *RecordingPages(site, people).routes(),
+            *ScanPages(site, people).routes(),
             Route("GET", "/api/v1/openapi.json", Right.ANYBODY, describe, "This description", answer=dict),
         ],
         "Charging Manager agent",

@@ -30,6 +30,7 @@ from charging_manager.agent.picture import Facts, Picture, Sentence, draw
 from charging_manager.agent.readings import Readings
 from charging_manager.agent.recorder import Recorder
 from charging_manager.agent.records import Records
+from charging_manager.agent.searching import Searching
 from charging_manager.agent.sessions import SessionBook, Step
 from charging_manager.agent.steering import Cycle, Situation, Steering
 from charging_manager.agent.store import Change, ConfigStore
@@ -95,6 +96,7 @@ class RunningSite:
         self.pace = Pace()
         self.cloud: CloudView | None = None
         self.recorder: Recorder | None = None
+        self.searching: Searching | None = None
         self.readings = Readings()
         self.outside = OutsideWorld()
         self.inputs = Inputs(clock, lambda: config.current.inputs, self.readings.last)
@@ -141,6 +143,8 @@ class RunningSite:
 
     async def stop(self) -> None:
         """Decide no more, leave every charger on its fallback, write down what waits."""
+        if self.searching is not None:
+            await self.searching.stop()
         if self._shelf_loop.running:
             self._shelf_loop.stop()
         self.steering.stop()

@@ -31,6 +31,7 @@ from charging_manager.agent.recorder import Recorder
 from charging_manager.agent.records import Records
 from charging_manager.agent.remote import TunnelEnd
 from charging_manager.agent.running import RunningSite
+from charging_manager.agent.searching import Machine, Searching
 from charging_manager.agent.store import ConfigStore
 from charging_manager.agent.tariff import TariffWatch
 from charging_manager.agent.uplink import Uplink, UplinkSettings
@@ -46,6 +47,8 @@ from charging_manager.devices.loader import DriverShelf
 from charging_manager.devices.road import open_road
 from charging_manager.devices.trial import try_device
 from charging_manager.errors import ConfigError
+from charging_manager.finding.interfaces import own_interfaces, resolved, serial_lines
+from charging_manager.finding.search import Search
 from charging_manager.http.cookies import CookieNames
 from charging_manager.http.guard import DeviceCookies, LoginGuard
 from charging_manager.http.listener import Listener
@@ -199,6 +202,13 @@ class Parts:
             lambda: self.config.current.recording,
             rules,
             deferToThread,
+        )
+        self.site.searching = Searching(
+            Machine(own_interfaces, serial_lines, lambda host: resolved(host, reactor)),
+            lambda drivers, wish, interfaces, in_use: Search(
+                reactor, drivers, wish, interfaces=interfaces, in_use=in_use
+            ),
+            utc_now,
         )
         self.logins = LoginSessions(self.database, reactor)
         self.people = People(

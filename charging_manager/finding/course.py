@@ -149,7 +149,7 @@ class Course:
         done = self.knocked - knocking + self.left_out + self.talks.done
         of = self.knocked + self.left_out + len(self.waiting) + self.talks.done + sum(self.talks.remaining.values())
         if self.over:
-            return Progress(done, done if self.cancelled else of, 0.0)
+            return Progress(done, of, 0.0)
         return Progress(done, of, self._eta_s(now_s, knocking))
 
     def _eta_s(self, now_s: float, knocking: int) -> float:

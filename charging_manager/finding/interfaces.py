@@ -10,8 +10,12 @@ from array import array
 from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
+from typing import Any
 
 from serial.tools.list_ports import comports
+from twisted.internet.defer import Deferred
+from twisted.internet.defer import TimeoutError as TookTooLong
+from twisted.internet.error import DNSLookupError
 
 from charging_manager.finding.ground import Interface
 
@@ -20,6 +24,7 @@ _SIOCGIFNETMASK = 0x891B
 _REQUEST = struct.calcsize("16s16sP")
 """struct ifreq (netdevice(7)): a name, and an address in a union as large as its largest member."""
 _MOST = 256
+RESOLVE_S = 3.0
 _ESTABLISHED = "01"
 _BY_ID = Path("/dev/serial/by-id")
 
@@ -60,6 +65,19 @@ def spoken_to() -> frozenset[tuple[IPv4Address, int]]:
             if state == _ESTABLISHED:  # an IPv4 address is the last word of an IPv6 one that stands for it
                 found.add((IPv4Address(int(host[-8:], 16).to_bytes(4, "little")), int(port, 16)))
     return frozenset(found)
+
+
+async def resolved(host: str, reactor: Any) -> str | None:
+    """The address of a host; None where nobody tells in time."""
+    try:
+        IPv4Address(host)
+    except ValueError:
+        asking: Deferred[str] = reactor.resolve(host, timeout=(1, 2))
+        try:
+            return await asking.addTimeout(RESOLVE_S, reactor)
+        except (DNSLookupError, TookTooLong, OSError):
+            return None
+    return host
 
 
 def serial_lines() -> tuple[str, ...]:

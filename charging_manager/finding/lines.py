@@ -19,19 +19,19 @@ def check_line(device: str) -> None:
     except OSError as error:
         if error.errno in _NOTHING_THERE:
             raise ConfigError(
-                "serial", "There is no serial device {device}; is the adapter plugged in?", device=device
+                "lines", "There is no serial device {device}; is the adapter plugged in?", device=device
             ) from error
         raise ConfigError(
-            "serial", "{device} cannot be opened: {reason}.", device=device, reason=os.strerror(error.errno or 0)
+            "lines", "{device} cannot be opened: {reason}.", device=device, reason=os.strerror(error.errno or 0)
         ) from error
     try:
         termios.tcgetattr(opened)
         fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except termios.error as error:
-        raise ConfigError("serial", "{device} is no serial device.", device=device) from error
+        raise ConfigError("lines", "{device} is no serial device.", device=device) from error
     except BlockingIOError as error:
         raise ConfigError(
-            "serial", "{device} is in use by another program, which must let go of it first.", device=device
+            "lines", "{device} is in use by another program, which must let go of it first.", device=device
         ) from error
     finally:
         os.close(opened)

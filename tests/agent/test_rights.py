@@ -56,6 +56,7 @@ SITE_ONLY = {
     ("PUT", "/api/v1/grid-operator"),
     ("PUT", "/api/v1/grid-operator/dimming"),
     ("POST", "/api/v1/grid-operator/test"),
+    ("POST", "/api/v1/scan"),
 }
 BODIES: dict[str, Any] = {
     "POST /api/v1/devices": {"name": "New", "driver": "keba-p30", "address": "tcp://192.0.2.1?unit=255"},
@@ -78,6 +79,7 @@ BODIES: dict[str, Any] = {
     "PUT /api/v1/grid-operator": {"other_devices": 1},
     "PUT /api/v1/grid-operator/dimming": {"on": True},
     "POST /api/v1/grid-operator/test": {"on": False},
+    "POST /api/v1/scan": {},
 }
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from importlib.resources import files
+from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from charging_manager.agent.recorder import Recorder
 from charging_manager.agent.records import Records
 from charging_manager.agent.remote import TunnelEnd
 from charging_manager.agent.running import RunningSite
+from charging_manager.agent.searching import Machine, Searching
 from charging_manager.agent.store import ConfigStore
 from charging_manager.agent.tariff import TariffWatch
 from charging_manager.agent.uplink import Uplink, UplinkSettings
@@ -35,6 +37,10 @@ from charging_manager.devices.condition import DeviceCondition
 from charging_manager.devices.loader import DriverShelf
 from charging_manager.devices.trial import TestStep
 from charging_manager.errors import DeviceSilent
+from charging_manager.finding.course import Progress
+from charging_manager.finding.found import Found
+from charging_manager.finding.ground import Interface
+from charging_manager.finding.search import Wish
 from charging_manager.http.guard import DeviceCookies, LoginGuard
 from charging_manager.http.passwords import AdminPassword
 from charging_manager.http.routes import Answer, Caller, Role, Stream
@@ -50,6 +56,7 @@ from tests.agent.values import later
 from tests.agent.waiting import result_of
 
 KEY = bytes(range(32))
+HOUSE_NETWORK = Interface("eth0", IPv4Address("192.168.1.7"), IPv4Network("192.168.1.0/24"))
 ADMIN = Caller(Role.ADMIN, source="192.0.2.1")
 REMOTE_ADMIN = evolve(ADMIN, remote=True)
 
@@ -100,6 +107,27 @@ class ScriptedDevice:
     @property
     def condition(self) -> DeviceCondition:
         return DeviceCondition(not self.silent, True, None, "programmed", None, "Connected")
+
+
+class ScriptedSearch:
+    """A search that finds what the test wants it to find, and ends when the test says so."""
+
+    def __init__(self, drivers: object, wish: Wish, interfaces: object, in_use: Mapping[Any, Sequence[Found]]) -> None:
+        self.wish, self.in_use = wish, in_use
+        self.progress = Progress(1, 250, 5.0)
+        self.found: tuple[Found, ...] = tuple(one for each in in_use.values() for one in each)
+        self.over = self.cancelled = False
+        self._done: Deferred[None] = Deferred()
+
+    def start(self) -> Deferred[None]:
+        return self._done
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+    def end(self) -> None:
+        self.over = True
+        self._done.callback(None)
 
 
 class NoBus:
@@ -156,6 +184,10 @@ class WholeAgent:
         self.site.recorder = Recorder(
             folder / "recording", self.clock, self.now, lambda: self.store.current.recording, Rules(), execute
         )
+        self.searches: list[ScriptedSearch] = []
+        self.site.searching = Searching(
+            Machine(lambda: (HOUSE_NETWORK,), lambda: ("/dev/ttyUSB0",), self._resolve), self._search, self.now
+        )
         self.password = AdminPassword(folder / "admin", execute)
         self.logins = LoginSessions(self.database, self.clock, self.now)
         result_of(self.logins.load())
@@ -179,6 +211,13 @@ class WholeAgent:
         self.end = TunnelEnd(self.people, self.table)
         result_of(self.site.start())
         self.clock.advance(1)
+
+    def _search(self, *what: Any) -> ScriptedSearch:
+        self.searches.append(ScriptedSearch(*what))
+        return self.searches[-1]
+
+    async def _resolve(self, host: str) -> str | None:
+        return {"box.lan": "192.168.1.99"}.get(host, host)
 
     async def _fetch(self, asked: Asked) -> bytes:
         """What a provider answers: as the test says."""
@@ -239,6 +278,9 @@ class WholeAgent:
 
     def close(self) -> None:
         """Stop, and wait for it by the clock."""
+        for search in self.searches:
+            if not search.over:
+                search.end()
         stopping = Deferred.fromCoroutine(self.site.stop())
         self.clock.pump([1.0] * 6)
         result_of(stopping)

@@ -15,11 +15,16 @@ from signal import SIGINT
 import pytest
 from attrs import frozen
 
+from tests.e2e.test_pages import AGENT_PASSWORD, circuit, set_password
+from tests.support.api import Browser as Api
+from tests.support.browser import Browser, browser
 from tests.support.namespaces import Namespace, namespace
-from tests.support.processes import ROOT, Running, running
+from tests.support.processes import ROOT, Running, daemon, running
 from tests.support.silent_network import DEVICES, NETWORK
 
 pytestmark = [pytest.mark.e2e, pytest.mark.needs("ip")]
+SHOTS = os.environ.get("CM_SHOTS")
+"""A folder for screenshots, to look at."""
 SCAN = (sys.executable, "-m", "charging_manager", "scan")
 FIVE = {f"tcp://{host}:{port}?unit={unit}": name for host, (name, unit, port) in DEVICES.items()}
 
@@ -89,6 +94,73 @@ def test_ctrl_c_ends_it_and_shows_what_was_found(silence: Silence) -> None:
     begun = len(silence.knocks()) - before
     assert begun < 254 - 1 - len(DEVICES)
     politely(silence.knocks()[before:])
+
+
+@pytest.mark.needs("chromium", "chromedriver")
+def test_in_the_browser_a_result_is_added_while_the_search_runs_and_the_search_is_cancelled(
+    silence: Silence, tmp_path: Path
+) -> None:
+    def work() -> None:
+        with daemon("cm-agent", tmp_path) as (_, port), browser() as shown:
+            client = Api(port, secure=True)
+            client.post("/api/v1/login", {"password": AGENT_PASSWORD})
+            client.put("/api/v1/site", {"circuits": [circuit("Main fuse")]})
+            shown.open(f"https://127.0.0.1:{port}/ui/en/login.htm")
+            shown.fill("Admin password", AGENT_PASSWORD)
+            shown.press("Log in")
+            shown.drawn("overview.htm")
+            shown.open(f"https://127.0.0.1:{port}/ui/en/devices.htm")
+            shown.press("Find devices")
+            shown.drawn("scan.htm")
+            assert shown.field(NETWORK).is_selected(), "the own network is offered"
+            look(shown, "offered")
+            shown.press("Search")
+            keba = "tcp://10.77.0.20:502?unit=255"
+            shown.until(lambda: keba in shown.text())
+            assert shown.find("[data-scan]").get_attribute("data-scan") == "running"
+            assert shown.find("progress").get_attribute("value") not in ("0", "1")
+            assert "left" in shown.text("[data-progress]")
+            look(shown, "running")
+            assert client.call("POST", "/api/v1/scan", {}).json["code"] == "scan-running"
+            shown.press("Add", f'[data-found="{keba}"]')
+            assert shown.field("Address").get_attribute("value") == keba
+            assert shown.field("Driver").get_attribute("value") == "keba-p30"
+            shown.fill("Name", "Garage")
+            shown.press("Add device")
+            shown.until(lambda: "Yours: Garage" in shown.text())
+            assert shown.find("[data-scan]").get_attribute("data-scan") == "running", "the browser waited for nothing"
+            shown.open(f"https://127.0.0.1:{port}/ui/en/overview.htm")
+            assert client.get("/api/v1/scan")["job"]["state"] == "running", "it goes on without the page"
+            shown.open(f"https://127.0.0.1:{port}/ui/en/scan.htm")
+            shown.press("Cancel the search")
+            shown.until(lambda: "The search was cancelled" in shown.text())
+            assert keba in shown.text()
+            begun = len(silence.knocks())
+            assert client.call("DELETE", "/api/v1/scan").json["code"] == "no-scan"
+            for language in ("fr", "de"):
+                shown.open(f"https://127.0.0.1:{port}/ui/{language}/scan.htm")
+                look(shown, language)
+            assert len(silence.knocks()) == begun < before + 3 * (254 - 1 - len(DEVICES))
+            assert shown.complaints() == []
+
+    before = len(silence.knocks())
+    set_password(tmp_path, AGENT_PASSWORD)
+    silence.space.inside(work)
+    politely(silence.knocks()[before:])
+
+
+def look(shown: Browser, name: str) -> None:
+    """Nothing is wider than a phone; and a picture, if somebody wants to look."""
+    for width in (360, 1280):
+        shown.size(width)
+        assert shown.sideways() == 0, (name, width)
+        if SHOTS:
+            for scheme in ("light", "dark"):
+                shown.colours(scheme)
+                shown.size(width, 1800)
+                shown.driver.save_screenshot(str(Path(SHOTS) / f"scan-{name}-{width}-{scheme}.png"))
+            shown.colours("light")
+            shown.size(width)
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,7 @@ def test_there_are_the_pages_that_the_contract_names() -> None:
         "grid",
         "tariff",
         "rules",
+        "scan",
         "charger",
     }
     assert names == {f"agent/{name}" for name in agent} | {"cloud/login", "cloud/cloud-admin"}

@@ -59,18 +59,19 @@ export const kindName = (kind) =>
   kindOf(kind) === "charge-point" ? t("Charge point") : kind === "inputs" ? t("Module of inputs") : t("Meter");
 
 /**
- * @param {{device: Device|null, drivers: Driver[], circuits: {id: string, name: string}[],
+ * `draft` is what is known of a new device already, as a search found it.
+ * @param {{device: Device|null, draft?: {driver: string, address: string, name: string}, drivers: Driver[], circuits: {id: string, name: string}[],
  *   solar: import("./solarform.js").Solar, taken: string[],
  *   onSave: (device: Device, fresh: boolean) => Promise<void>, onNo: () => void}} props
  */
-export function DeviceForm({ device, drivers, circuits, solar, taken, onSave, onNo }) {
+export function DeviceForm({ device, draft, drivers, circuits, solar, taken, onSave, onNo }) {
   const task = useTask();
-  const [driverName, setDriverName] = useState(device?.driver ?? drivers[0]?.name ?? "");
+  const [driverName, setDriverName] = useState(device?.driver ?? draft?.driver ?? drivers[0]?.name ?? "");
   const driver = drivers.find((known) => known.name === driverName);
   const kind = driver ? kindOf(driver.kind) : (device?.kind ?? "charge-point");
-  const [name, setName] = useState(device?.name ?? "");
+  const [name, setName] = useState(device?.name ?? draft?.name ?? "");
   const [id, setId] = useState(device?.id ?? "");
-  const [address, setAddress] = useState(device?.address ?? "");
+  const [address, setAddress] = useState(device?.address ?? draft?.address ?? "");
   const [circuit, setCircuit] = useState(device?.circuit ?? circuits[0]?.id ?? "");
   const [chosenRole, setRole] = useState(device?.role ?? "");
   const roles = driver?.kind === "inverter" ? PRODUCING : ROLES;

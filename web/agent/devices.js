@@ -156,7 +156,8 @@ function Devices() {
           onClose=${() => setTested(null)} />`
       : null}
     ${editing === null
-      ? html`<div class="buttons"><${Button} class="main" disabled=${circuits.length === 0} onClick=${() => setEditing("new")}>${t("Add device")}<//></div>
+      ? html`<div class="buttons"><${Button} class="main" disabled=${circuits.length === 0} onClick=${() => setEditing("new")}>${t("Add device")}<//>
+          <a class="button" href="scan.htm">${t("Find devices")}</a></div>
         ${circuits.length === 0 ? html`<p>${t("Enter the circuits first:")}${" "}<a href="site.htm">${t("Site")}</a></p>` : null}`
       : html`<${DeviceForm} key=${editing === "new" ? "new" : editing.id} device=${editing === "new" ? null : editing} drivers=${drivers.drivers}
           circuits=${circuits} solar=${solar} taken=${devices.map((device) => device.id)} onSave=${save} onNo=${() => setEditing(null)} />`}
