@@ -3,32 +3,39 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from pathlib import Path
 
 from charging_manager.cli.asking import ask
 from charging_manager.cli.simulate import simulate
 from charging_manager.cli.table import Option, WrongUsage
-from charging_manager.devices.loader import NAME, Loaded, check_file, load_drivers
+from charging_manager.devices import lint
+from charging_manager.devices.loader import NAME, Loaded, load_drivers
 from charging_manager.devices.template import new_driver
+from charging_manager.devices.vocabulary import shipped_schema
 from charging_manager.errors import ConfigError
 from charging_manager.paths import driver_folders
 
 USAGE = (
     "charging_manager drivers list [--drivers DIR]\n"
-    "       charging_manager drivers check FILE\n"
+    "       charging_manager drivers check FILE [--json]\n"
+    "       charging_manager drivers schema\n"
     "       charging_manager drivers new NAME\n"
     "       charging_manager drivers read NAME ADDRESS [--all] [--drivers DIR]\n"
     "       charging_manager drivers record NAME ADDRESS [--drivers DIR]\n"
     "       charging_manager drivers simulate NAME [--tcp PORT | --rtutcp PORT | --rtu TTY] [--drivers DIR]"
 )
-ACTIONS = ("list", "check", "new", "read", "record", "simulate")
+ACTIONS = ("list", "check", "schema", "new", "read", "record", "simulate")
 OPTIONS = (
-    Option(("action",), "list, check, new, read, record or simulate", {"choices": ACTIONS, "metavar": "ACTION"}),
+    Option(
+        ("action",), "list, check, schema, new, read, record or simulate", {"choices": ACTIONS, "metavar": "ACTION"}
+    ),
     Option(("name",), "a file (check), or a driver's name (all others)", {"nargs": "?", "metavar": "NAME|FILE"}),
     Option(
         ("address",), "of the device, as in tcp://host:502?unit=1 (read, record)", {"nargs": "?", "metavar": "ADDRESS"}
     ),
+    Option(("--json",), "check: what was found, for other programs", {"action": "store_true"}),
     Option(("--all",), "read: show tags and serial numbers too", {"action": "store_true"}),
     Option(("--drivers",), "one more folder of drivers", {"action": "append", "default": [], "metavar": "DIR"}),
     Option(("--tcp",), "simulate on this TCP port of the loopback interface", {"type": int, "metavar": "PORT"}),
@@ -45,10 +52,13 @@ def drivers(arguments: argparse.Namespace) -> int:
             raise ConfigError(folder, "there is no such folder of drivers")
     if arguments.action == "list":
         return _list(load_drivers(driver_folders(arguments.drivers)))
+    if arguments.action == "schema":
+        print(shipped_schema(), end="")
+        return 0
     if not arguments.name:
         raise WrongUsage("name the file" if arguments.action == "check" else "name the driver")
     if arguments.action == "check":
-        return _check(Path(arguments.name))
+        return _check(Path(arguments.name), as_json=arguments.json)
     if arguments.action == "new":
         return _new(arguments.name)
     loaded = load_drivers(driver_folders(arguments.drivers))
@@ -87,12 +97,18 @@ def _new(name: str) -> int:
     return 0
 
 
-def _check(path: Path) -> int:
+def _check(path: Path, *, as_json: bool) -> int:
     if not path.is_file():
         raise ConfigError(str(path), "is a folder; name a file in it" if path.is_dir() else "there is no such file")
-    problems = check_file(path)
-    for problem in problems:
-        print(problem, file=sys.stderr)
-    if not problems:
-        print(f"{path.name}: a good driver")
-    return 1 if problems else 0
+    checked = lint.check(path)
+    if as_json:
+        print(json.dumps(lint.as_json(path.name, checked), indent=1, ensure_ascii=False))
+        return 1 if checked.errors else 0
+    for finding in checked.findings:
+        for line in finding.lines(path.name):
+            print(line, file=sys.stderr)
+    if not checked.errors:
+        warnings = len(checked.findings)
+        doubts = f", {warnings} warning{'s' if warnings > 1 else ''}" if warnings else ""
+        print(f"{path.name}: a good driver{doubts}")
+    return 1 if checked.errors else 0

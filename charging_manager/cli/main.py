@@ -55,7 +55,7 @@ COMMANDS = (
     ),
     Command(
         "drivers",
-        "list, check or simulate drivers",
+        "list, check, begin, read or simulate drivers; the schema of their files",
         drivers.drivers,
         drivers.OPTIONS,
         usage=drivers.USAGE,

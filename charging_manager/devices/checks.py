@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from charging_manager.devices import driver as d
+from charging_manager.devices import reasons as why
 from charging_manager.devices.tables import Problems, closest
 
 SOONEST_KEEP_S = 5.0
@@ -23,9 +24,9 @@ def check_driver(made: d.Driver, problems: Problems) -> None:
     for number, unlike in enumerate(made.unlike, 1):
         where = f"unlike[{number}].read"
         if unlike.register.function is None:
-            problems.add(where, "a place that cannot be read tells nobody apart")
+            problems.add(where, "a place that cannot be read tells nobody apart", why.UNLIKE)
         if made.discover is not None:
-            problems.add(where, "with [discover], the models of the chain tell devices apart")
+            problems.add(where, "with [discover], the models of the chain tell devices apart", why.UNLIKE)
     _check_writes(made, problems)
     if made.setpoint is not None:
         _check_setpoint(made, made.setpoint, problems)
@@ -36,39 +37,51 @@ def check_driver(made: d.Driver, problems: Problems) -> None:
     if made.storage is not None:
         _check_storage(made, made.storage, problems)
     if made.tcp is None and made.rtu is None and made.http is None:
-        problems.add("", "give [tcp], [rtu], both or [http]: where does the device listen when nobody changed that")
+        problems.add(
+            "", "give [tcp], [rtu], both or [http]: where does the device listen when nobody changed that", why.NO_ROAD
+        )
     if made.kind is d.Kind.CHARGER:
         if made.state is None:
-            problems.add("state", "a charger needs [[state]]: which values mean free, plugged, charging and fault")
+            problems.add(
+                "state", "a charger needs [[state]]: which values mean free, plugged, charging and fault", why.NO_STATE
+            )
         if made.setpoint is None:
-            problems.add("setpoint", "a charger needs [setpoint]")
+            problems.add("setpoint", "a charger needs [setpoint]", why.NO_SETPOINT)
     elif made.setpoint is not None or made.phases is not None:
-        problems.add("setpoint" if made.setpoint else "phases", "only a charger takes a current and switches phases")
+        problems.add(
+            "setpoint" if made.setpoint else "phases",
+            "only a charger takes a current and switches phases",
+            why.NOT_A_CHARGER,
+        )
     elif not made.grouped(d.Group.LIVE):
-        problems.add("registers", 'a meter needs values with group = "live"')
+        problems.add("registers", 'a meter needs values with group = "live"', why.NO_LIVE)
 
 
 def _check_register(made: d.Driver, r: d.Register, problems: Problems) -> None:
     where = f"registers.{r.name}"
     if not made.sources and r.page is None and r.source is None:
-        problems.add(where, "give the page of the manual, or a source; or say sources = [...] for the whole table")
+        problems.add(
+            where, "give the page of the manual, or a source; or say sources = [...] for the whole table", why.SOURCE
+        )
     if r.end > 65536:
-        problems.add(f"{where}.address", "the value would end behind the last address, 65535")
+        problems.add(f"{where}.address", "the value would end behind the last address, 65535", why.BEYOND)
     if r.function is None and r.write_function is None:
-        problems.add(where, "the value can be neither read nor written")
+        problems.add(where, "the value can be neither read nor written", why.UNUSED)
     coil = r.type is d.Type.COIL
     if r.function is not None and (r.function in (1, 2)) != coil:
-        problems.add(f"{where}.function", "coils are read with functions 1 and 2, registers with 3 and 4")
+        problems.add(f"{where}.function", "coils are read with functions 1 and 2, registers with 3 and 4", why.COILS)
     if r.function is not None and r.count > made.bus.max_read:
-        problems.add(f"{where}.count", f"one request reads at most {made.bus.max_read} registers here")
+        problems.add(f"{where}.count", f"one request reads at most {made.bus.max_read} registers here", why.TOO_LONG)
     if r.lowest is not None and r.highest is not None and r.lowest > r.highest:
-        problems.add(f"{where}.min", "min is more than max")
+        problems.add(f"{where}.min", "min is more than max", why.MIN_MAX)
     if r.type in d.TEXTS and (r.bits or r.scale != 1 or r.scale_from):
-        problems.add(where, "a text has no bits and no scale")
+        problems.add(where, "a text has no bits and no scale", why.TEXT_NUMBER)
     if r.channel and made.channels is None:
-        problems.add(f"{where}.channel", "give [channels]: how far apart the connectors' registers are")
+        problems.add(
+            f"{where}.channel", "give [channels]: how far apart the connectors' registers are", why.NO_CHANNELS
+        )
     if not made.discover and r.scale_from:
-        problems.add(f"{where}.scale_from", "scale factors come with [discover.sunspec]")
+        problems.add(f"{where}.scale_from", "scale factors come with [discover.sunspec]", why.SCALE_FROM)
 
 
 def _check_overlaps(made: d.Driver, problems: Problems) -> None:
@@ -79,7 +92,9 @@ def _check_overlaps(made: d.Driver, problems: Problems) -> None:
             for address in range(r.address, r.end):
                 other = taken.setdefault((space, r.at_port, r.at_unit, address), r)
                 if other.name != r.name and (other.address, other.count) != (r.address, r.count):
-                    problems.add(f"registers.{r.name}.address", f"overlaps {other.name!r} at {space} {address}")
+                    problems.add(
+                        f"registers.{r.name}.address", f"overlaps {other.name!r} at {space} {address}", why.OVERLAP
+                    )
                     return
 
 
@@ -92,7 +107,9 @@ def _check_ages(made: d.Driver, problems: Problems) -> None:
         if volts is None or amps is None or watts is None or watts.group is d.Group.RARE:
             continue
         if amps.group is not watts.group:
-            problems.add(f"registers.{watts.name}.group", f"read it as often as {amps.name!r}: they are compared")
+            problems.add(
+                f"registers.{watts.name}.group", f"read it as often as {amps.name!r}: they are compared", why.AGES
+            )
 
 
 def _check_names(made: d.Driver, problems: Problems) -> None:
@@ -102,9 +119,11 @@ def _check_names(made: d.Driver, problems: Problems) -> None:
                 continue
             found = made.registers.get(name)
             if found is None:
-                problems.add(where, f"there is no register {name!r}{closest(name, set(made.registers))}")
+                problems.add(
+                    where, f"there is no register {name!r}{closest(name, set(made.registers))}", why.NO_REGISTER
+                )
             elif found.function is None:
-                problems.add(where, f"{name!r} cannot be read")
+                problems.add(where, f"{name!r} cannot be read", why.UNREADABLE)
 
     def conditions(where: str, several: Iterable[d.Condition]) -> None:
         readable(where, (condition.register for condition in several))
@@ -156,77 +175,111 @@ def _check_writes(made: d.Driver, problems: Problems) -> None:
 def _check_write(made: d.Driver, where: str, write: d.Write, problems: Problems) -> None:
     r = made.registers.get(write.register)
     if r is None:
-        problems.add(where, f"there is no register {write.register!r}{closest(write.register, set(made.registers))}")
+        problems.add(
+            where,
+            f"there is no register {write.register!r}{closest(write.register, set(made.registers))}",
+            why.NO_REGISTER,
+        )
         return
     if r.write_function is None:
-        problems.add(where, f"{r.name!r} is not writable; say write = true at the register")
+        problems.add(where, f"{r.name!r} is not writable; say write = true at the register", why.UNWRITABLE)
     if r.type in d.TEXTS or r.bits or (r.scale_from and not where.startswith("storage")):
-        problems.add(where, f"{r.name!r} is a text, a part of a register or scaled by another: it cannot be written")
+        problems.add(
+            where,
+            f"{r.name!r} is a text, a part of a register or scaled by another: it cannot be written",
+            why.PART_WRITE,
+        )
     too_low = r.lowest is not None and write.value < r.lowest
     if write.value and (too_low or (r.highest is not None and write.value > r.highest)):
-        problems.add(where, f"{write.value:g} is outside what {r.name!r} takes")
+        problems.add(where, f"{write.value:g} is outside what {r.name!r} takes", why.OUT_OF_RANGE)
     for never in made.never:
         if r.address < never.address + never.count and never.address < r.end:
-            problems.add(where, f"{r.name!r} lies in an address that must never be written: {never.why}")
+            problems.add(where, f"{r.name!r} lies in an address that must never be written: {never.why}", why.NEVER)
 
 
 def _check_setpoint(made: d.Driver, rule: d.Setpoint, problems: Problems) -> None:
     if rule.step_a <= 0:
-        problems.add("setpoint.step_a", "a step of more than 0 A is needed here")
+        problems.add("setpoint.step_a", "a step of more than 0 A is needed here", why.STEP)
     if rule.lowest_a > rule.highest_a:
-        problems.add("setpoint.lowest_a", "lowest_a is more than highest_a")
+        problems.add("setpoint.lowest_a", "lowest_a is more than highest_a", why.MIN_MAX)
     if not rule.pause:
-        problems.add("setpoint.pause", "say what pauses charging, for instance pause = { enable = 0 }")
+        problems.add("setpoint.pause", "say what pauses charging, for instance pause = { enable = 0 }", why.NO_PAUSE)
     r = made.registers.get(rule.register)
     if r is None:
         return
     whole = r.type not in (d.Type.F32, d.Type.F64)
     if whole and rule.step_a > 0 and abs(rule.step_a / r.scale - round(rule.step_a / r.scale)) > 1e-6:
-        problems.add("setpoint.step_a", f"{rule.step_a:g} A is no multiple of the register's scale")
+        problems.add("setpoint.step_a", f"{rule.step_a:g} A is no multiple of the register's scale", why.STEP)
+    if r.highest is not None and rule.highest_a > r.highest:
+        problems.add("setpoint.highest_a", f"{r.name!r} takes {r.highest:g} A at most", why.OUT_OF_RANGE)
+    most = (1 << 16 * r.count - r.type.startswith("i")) - 1
+    if whole and r.scale > 0 and (rule.highest_a - r.offset) / r.scale > most:
+        sentence = f"{rule.highest_a:g} A do not fit into {r.name!r}, a {r.type} with scale {r.scale:g}"
+        problems.add("setpoint.highest_a", sentence, why.DOES_NOT_FIT)
     if rule.keep_every_s is not None and r.volatile is False:
-        problems.add("setpoint.keep_every_s", f"{r.name!r} wears the device's flash: write it only when it differs")
+        problems.add(
+            "setpoint.keep_every_s", f"{r.name!r} wears the device's flash: write it only when it differs", why.FLASH
+        )
     resumed = {write.register for write in rule.resume}
     for write in rule.pause:
         if write.register != rule.register and write.register not in resumed:
-            problems.add("setpoint.resume", f"pause writes {write.register!r}, and nothing puts it back")
+            problems.add("setpoint.resume", f"pause writes {write.register!r}, and nothing puts it back", why.NO_RESUME)
 
 
 def _check_phases(made: d.Driver, rule: d.Phases, problems: Problems) -> None:
     if rule.one == rule.three:
-        problems.add("phases.three", "the code for three phases is that for one")
+        problems.add("phases.three", "the code for three phases is that for one", why.PHASE_CODES)
     if rule.state is not None and rule.state_one == rule.state_three:
-        problems.add("phases.state_three", "what is shown for three phases is what is shown for one")
+        problems.add("phases.state_three", "what is shown for three phases is what is shown for one", why.PHASE_CODES)
     r = made.registers.get(rule.register)
     if r is not None and r.volatile is False and rule.every_s < FLASH_PHASES_S:
-        problems.add("phases.every_s", f"{r.name!r} wears the device's flash: at least {FLASH_PHASES_S:g} s")
+        problems.add(
+            "phases.every_s", f"{r.name!r} wears the device's flash: at least {FLASH_PHASES_S:g} s", why.PHASE_WEAR
+        )
 
 
 def _check_storage(made: d.Driver, rule: d.Storage, problems: Problems) -> None:
     if made.kind is d.Kind.CHARGER:
-        problems.add("storage", "a charger is no storage battery")
+        problems.add("storage", "a charger is no storage battery", why.STORAGE)
     undone = {write.register for write in rule.unlock}
     for write in rule.lock:
         r = made.registers.get(write.register)
         if write.register not in undone:
-            problems.add("storage.unlock", f"lock writes {write.register!r}, and nothing puts it back")
+            problems.add("storage.unlock", f"lock writes {write.register!r}, and nothing puts it back", why.NO_UNLOCK)
         if r is not None and r.volatile is False and rule.keep_every_s is not None:
-            problems.add("storage.keep_every_s", f"{r.name!r} wears the device's flash: write it only when it differs")
+            problems.add(
+                "storage.keep_every_s", f"{r.name!r} wears the device's flash: write it only when it differs", why.FLASH
+            )
     if rule.keep_every_s is not None and rule.keep_every_s < SOONEST_KEEP_S:
-        problems.add("storage.keep_every_s", f"at least {SOONEST_KEEP_S:g} s")
+        problems.add("storage.keep_every_s", f"at least {SOONEST_KEEP_S:g} s", why.KEEP)
 
 
 def _check_watchdog(made: d.Driver, watchdog: d.Watchdog, problems: Problems) -> None:
     if watchdog.timeout_s > LONGEST_WATCHDOG_S:
-        problems.add("watchdog.timeout_s", f"at most {LONGEST_WATCHDOG_S:g} s: a silent box must fall back by then")
+        problems.add(
+            "watchdog.timeout_s",
+            f"at most {LONGEST_WATCHDOG_S:g} s: a silent box must fall back by then",
+            why.SLOW_FALLBACK,
+        )
     if watchdog.every_s > watchdog.timeout_s / 2:
-        problems.add("watchdog.every_s", "feed it at least twice in its timeout")
+        problems.add("watchdog.every_s", "feed it at least twice in its timeout", why.STARVED)
     if watchdog.timeout is None and (watchdog.fallback or watchdog.timeout_write or watchdog.fallback_write):
-        problems.add("watchdog.timeout", "what is never shown is never believed: name the register that shows the time")
+        problems.add(
+            "watchdog.timeout",
+            "what is never shown is never believed: name the register that shows the time",
+            why.UNSEEN,
+        )
     if watchdog.fed_by is d.FedBy.REGISTER_WRITE and not watchdog.feed:
-        problems.add("watchdog.feed", "say which write feeds it, for instance feed = { alive = 1 }")
+        problems.add("watchdog.feed", "say which write feeds it, for instance feed = { alive = 1 }", why.UNFED)
     for write in watchdog.feed:
         r = made.registers.get(write.register)
         if r is not None and r.volatile is False:
-            problems.add("watchdog.feed", f"{r.name!r} wears the device's flash: it cannot be written all the time")
+            problems.add(
+                "watchdog.feed", f"{r.name!r} wears the device's flash: it cannot be written all the time", why.FLASH
+            )
         if write.register == watchdog.timeout_write and write.value != watchdog.timeout_s:
-            problems.add("watchdog.feed", f"{write.register!r} is armed with {watchdog.timeout_s:g}: feed it with that")
+            problems.add(
+                "watchdog.feed",
+                f"{write.register!r} is armed with {watchdog.timeout_s:g}: feed it with that",
+                why.STARVED,
+            )

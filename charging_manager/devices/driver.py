@@ -34,9 +34,11 @@ __all__ = [
     "SIZES",
     "TEXTS",
     "UNITS",
+    "Accepted",
     "BusRules",
     "Channels",
     "Condition",
+    "Doubt",
     "Driver",
     "FedBy",
     "Group",
@@ -45,6 +47,7 @@ __all__ = [
     "Kind",
     "Never",
     "Phases",
+    "Quality",
     "Recovery",
     "Register",
     "RtuDefaults",
@@ -74,6 +77,46 @@ class Kind(StrEnum):
     INVERTER = "inverter"
     GATEWAY = "gateway"
     INPUTS = "inputs"  # a module with contacts: it measures nothing
+
+
+class Quality(StrEnum):
+    """How sure a driver's table is."""
+
+    FIELD = "field"  # proven on hardware, in the firmware versions that it names
+    MANUAL = "manual"  # the vendor's document, or two sources that do not know of each other
+    SINGLE_SOURCE = "single-source"  # one source that is not the vendor's document
+
+
+class Doubt(StrEnum):
+    """What the linter warns of: a table can be a driver, and still do harm or less than it could."""
+
+    NO_WATCHDOG = "no-watchdog"
+    WATCHDOG_UNSEEN = "watchdog-unseen"
+    NO_FALLBACK = "no-fallback"
+    NO_READBACK = "no-readback"
+    LATE_READBACK = "late-readback"
+    FLASH_SETPOINT = "flash-setpoint"
+    WEAR_UNKNOWN = "wear-unknown"
+    MINIMUM_CURRENT = "minimum-current"
+    ODD_CURRENT = "odd-current"
+    ODD_SCALE = "odd-scale"
+    UNKNOWN_UNIT = "unknown-unit"
+    UNKNOWN_NAME = "unknown-name"
+    GAPS = "gaps"
+    SLOW_TURN = "slow-turn"
+    NO_IDENTIFY = "no-identify"
+    WEAK_IDENTIFY = "weak-identify"
+    MISSING_STATE = "missing-state"
+    NO_CURRENTS = "no-currents"
+    NO_ENERGY = "no-energy"
+
+
+@frozen
+class Accepted:
+    """A warning that is so and stays so, with the reason."""
+
+    doubt: Doubt
+    why: str
 
 
 @frozen
@@ -318,6 +361,12 @@ class Driver:
     registers: Mapping[str, Register]
     sources: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    quality: Quality | None = None
+    tested_firmware: tuple[str, ...] = ()
+    """Versions on which it was tried or reported to work, as the device shows them."""
+    uncertain: tuple[str, ...] = ()
+    """What nobody confirmed; what belongs to one register stands there."""
+    accepted: tuple[Accepted, ...] = ()
     bus: BusRules = BusRules()
     tcp: TcpDefaults | None = None
     rtu: RtuDefaults | None = None

@@ -21,8 +21,10 @@ from twisted.logger import Logger
 
 from charging_manager.devices.driver import Driver
 from charging_manager.devices.parse import NotADriver, parse_driver
+from charging_manager.devices.reasons import FILE, HOOK, SYNTAX, Reason
 
 LARGEST_FILE = 256 * 1024
+_TOO_LARGE = f"is larger than {LARGEST_FILE // 1024} KiB, which no driver is"
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
 
@@ -46,15 +48,36 @@ class Loaded:
     """Plugins whose file changed since they were loaded: a restart is needed."""
 
 
-_WRONG_NAME = "{name}: a driver's file name is small letters, digits and hyphens"
+_WRONG_NAME = "a driver's file name is small letters, digits and hyphens"
+
+
+@frozen
+class Problem:
+    """One thing that is wrong with a file."""
+
+    file: str
+    sentence: str
+    where: str = ""
+    """The key path, empty for the whole file."""
+    line: int | None = None
+    reason: Reason | None = None
+
+    def __str__(self) -> str:
+        place = f"{self.file}, line {self.line}" if self.line else self.file
+        return f"{place}: {self.where}: {self.sentence}" if self.where else f"{place}: {self.sentence}"
 
 
 class Unreadable(Exception):
-    """The file cannot become a driver; every problem is one sentence that begins with where it is."""
+    """The file cannot become a driver."""
 
-    def __init__(self, problems: Sequence[str]) -> None:
-        super().__init__(problems[0])
-        self.problems = tuple(problems)
+    def __init__(self, found: Sequence[Problem]) -> None:
+        super().__init__(str(found[0]))
+        self.found = tuple(found)
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Every problem as one sentence that begins with where it is."""
+        return tuple(map(str, self.found))
 
 
 def load_drivers(folders: Sequence[Path], uploads: Path | None = None) -> Loaded:
@@ -68,7 +91,7 @@ def load_drivers(folders: Sequence[Path], uploads: Path | None = None) -> Loaded
 def check_file(path: Path) -> list[str]:
     """What is wrong with this file, one sentence each with line or key path; empty for a good driver."""
     try:
-        _read(path, code=True)
+        read_file(path)
     except Unreadable as unreadable:
         return list(unreadable.problems)
     return []
@@ -77,17 +100,29 @@ def check_file(path: Path) -> list[str]:
 def check_text(text: str, name: str) -> list[str]:
     """The same for a table that is about to be uploaded as ``name.toml``."""
     try:
-        _check_name(name)
-        _from_toml(text, name, Path(f"{name}.toml"))
+        read_text(text, name)
     except Unreadable as unreadable:
         return list(unreadable.problems)
     return []
 
 
+def read_file(path: Path) -> Driver:
+    """The driver in this file. Raises: Unreadable."""
+    return _read(path, code=True)
+
+
+def read_text(text: str, name: str) -> Driver:
+    """The driver that this table would be as ``name.toml``. Raises: Unreadable."""
+    _check_name(name)
+    if len(text.encode()) > LARGEST_FILE:
+        raise Unreadable([Problem(f"{name}.toml", _TOO_LARGE, reason=FILE)])
+    return _from_toml(text, name, Path(f"{name}.toml"))
+
+
 def load_file(path: Path) -> Driver:
     """The driver in this file. Raises: NotADriver."""
     try:
-        return _read(path, code=True)
+        return read_file(path)
     except Unreadable as unreadable:
         raise NotADriver([("", problem) for problem in unreadable.problems]) from unreadable
 
@@ -172,7 +207,7 @@ def _stamp(path: Path) -> tuple[int, int, int]:
 
 def _check_name(name: str) -> None:
     if not NAME.fullmatch(name):
-        raise Unreadable([_WRONG_NAME.format(name=name)])
+        raise Unreadable([Problem(name, _WRONG_NAME, reason=FILE)])
 
 
 def _read(path: Path, *, code: bool) -> Driver:
@@ -183,9 +218,11 @@ def _read(path: Path, *, code: bool) -> Driver:
     if path.suffix == ".toml":
         return _from_toml(text, path.stem, path)
     if path.suffix != ".py":
-        raise Unreadable([f"{path.name}: a driver is a .toml table or a .py plugin"])
+        raise Unreadable([Problem(path.name, "a driver is a .toml table or a .py plugin", reason=FILE)])
     if not code:
-        raise Unreadable([f"{path.name}: code is not taken from this folder; put plugins into a --drivers folder"])
+        raise Unreadable(
+            [Problem(path.name, "code is not taken from this folder; put plugins into a --drivers folder", reason=HOOK)]
+        )
     _check_nobody_else_writes(path)
     return _from_plugin(text, path)
 
@@ -193,24 +230,24 @@ def _read(path: Path, *, code: bool) -> Driver:
 def _text(path: Path) -> str:
     try:
         if not stat.S_ISREG(path.stat().st_mode):
-            raise Unreadable([f"{path.name}: is not a plain file"])
+            raise Unreadable([Problem(path.name, "is not a plain file", reason=FILE)])
         if path.stat().st_size > LARGEST_FILE:
-            raise Unreadable([f"{path.name}: is larger than {LARGEST_FILE // 1024} KiB, which no driver is"])
+            raise Unreadable([Problem(path.name, _TOO_LARGE, reason=FILE)])
         return path.read_text(encoding="utf-8")
     except OSError as error:
-        raise Unreadable([f"{path.name}: cannot be read ({error.strerror})"]) from error
+        raise Unreadable([Problem(path.name, f"cannot be read ({error.strerror})", reason=FILE)]) from error
     except UnicodeDecodeError as error:
-        raise Unreadable([f"{path.name}: is not UTF-8 text; save it as UTF-8"]) from error
+        raise Unreadable([Problem(path.name, "is not UTF-8 text; save it as UTF-8", reason=FILE)]) from error
 
 
-def _badly_named(path: Path) -> list[str]:
+def _badly_named(path: Path) -> list[Problem]:
     """What is wrong with the table in a file of that name: all of it, and its name first."""
-    found = [_WRONG_NAME.format(name=path.stem)]
+    found = [Problem(path.stem, _WRONG_NAME, reason=FILE)]
     if path.suffix == ".toml":
         try:
             _from_toml(_text(path), path.stem, path)
         except Unreadable as unreadable:
-            found += unreadable.problems
+            found += unreadable.found
     return found
 
 
@@ -222,23 +259,29 @@ def _from_toml(text: str, name: str, path: Path) -> Driver:
 def _table(text: str, path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:  # the message ends with the line
-        raise Unreadable([f"{path.name}: {error}"]) from error
+    except tomllib.TOMLDecodeError as error:
+        raise Unreadable([_misspelt(path, text, str(error))]) from error
     except RecursionError as error:
-        raise Unreadable([f"{path.name}: is nested too deeply"]) from error
+        raise Unreadable([Problem(path.name, "is nested too deeply", reason=SYNTAX)]) from error
+
+
+def _misspelt(path: Path, text: str, message: str) -> Problem:
+    """The message of the TOML reader ends with the place: "(at line 2, column 9)" or "(at end of document)"."""
+    sentence, _, place = message.rpartition(" (at ")
+    line, column = (re.findall(r"\d+", place) + [None, None])[:2]
+    where = f"this is not TOML, at column {column}" if column else "this is not TOML, at its end"
+    return Problem(path.name, f"{where}: {sentence or message}", "", int(line or text.count("\n") + 1), SYNTAX)
 
 
 def _parsed(data: Mapping[str, Any], name: str, path: Path, text: str, hooks: Mapping[str, type] | None) -> Driver:
     try:
         return parse_driver(data, name, path=path, hooks=hooks)
     except NotADriver as error:
-        raise Unreadable([_sentence(path, text, where, sentence) for where, sentence in error.problems]) from error
-
-
-def _sentence(path: Path, text: str, where: str, sentence: str) -> str:
-    line = line_of(text, where)
-    place = f"{path.name}, line {line}" if line else path.name
-    return f"{place}: {where}: {sentence}" if where else f"{place}: {sentence}"
+        found = [
+            Problem(path.name, sentence, where, line_of(text, where), error.reasons.get((where, sentence)))
+            for where, sentence in error.problems
+        ]
+        raise Unreadable(found) from error
 
 
 def line_of(text: str, where: str) -> int | None:
@@ -276,9 +319,11 @@ def _check_nobody_else_writes(path: Path) -> None:
     for place in (path, path.parent):
         found = place.stat()
         if found.st_uid not in ours:
-            raise Unreadable([f"{path.name}: code is not loaded: {place} belongs to another user; chown it to root"])
+            reason = f"code is not loaded: {place} belongs to another user; chown it to root"
+            raise Unreadable([Problem(path.name, reason, reason=HOOK)])
         if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-            raise Unreadable([f"{path.name}: code is not loaded: others can write {place}; run chmod go-w on it"])
+            reason = f"code is not loaded: others can write {place}; run chmod go-w on it"
+            raise Unreadable([Problem(path.name, reason, reason=HOOK)])
 
 
 def _from_plugin(text: str, path: Path) -> Driver:
@@ -291,13 +336,14 @@ def _from_plugin(text: str, path: Path) -> Driver:
     except BaseException as error:  # SystemExit too: a bad plugin hides nobody
         last = traceback.extract_tb(error.__traceback__)[-1]
         line = error.lineno if isinstance(error, SyntaxError) else last.lineno
-        raise Unreadable([f"{path.name}, line {line}: {type(error).__name__}: {error}"]) from error
+        raise Unreadable([Problem(path.name, f"{type(error).__name__}: {error}", line=line)]) from error
     hooks = {name: each for name, each in vars(module).items() if isinstance(each, type)}
     table = vars(module).get("TABLE")
     if isinstance(table, Mapping):
         return _parsed(table, path.stem, path, text, hooks)
     beside = path.with_suffix(".toml")
     if not beside.is_file():
-        raise Unreadable([f"{path.name}: a plugin needs TABLE = {{...}} in it, or {beside.name} beside it"])
+        sentence = f"a plugin needs TABLE = {{...}} in it, or {beside.name} beside it"
+        raise Unreadable([Problem(path.name, sentence, reason=HOOK)])
     table_text = _text(beside)
     return _parsed(_table(table_text, beside), path.stem, beside, table_text, hooks)

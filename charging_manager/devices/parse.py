@@ -9,24 +9,51 @@ from typing import Any
 from attrs import evolve
 
 from charging_manager.devices import driver as d
+from charging_manager.devices import reasons as why
 from charging_manager.devices.checks import check_driver
 from charging_manager.devices.parse_http import check_words, http_path, http_registers
-from charging_manager.devices.parse_words import condition, conditions, example
-from charging_manager.devices.tables import Problems, Table
+from charging_manager.devices.parse_words import CONDITION, condition, conditions, example, writes
+from charging_manager.devices.reasons import Reason
+from charging_manager.devices.tables import TEXT, Problems, Shape, Table, one_or_more
 from charging_manager.errors import ChargingManagerError
 from charging_manager.model.reading import Status
 
+FORMAT = 1
+"""The version of the format that this program reads (docs/drivers.md, "Versions")."""
+ROADS = ("http",)
+"""Words of which one makes a driver's values other than registers of Modbus."""
 PLACEHOLDER_COUNT = 1
 LONGEST_READ = 65536
 """One look at a JSON document gives all its values."""
 
 
+PAIRS: Shape = {"type": "array", "items": {"type": "array", "items": TEXT, "minItems": 2, "maxItems": 2}}
+CHANGE: Shape = {"type": "object", "minProperties": 1}
+VARIANTS: Shape = one_or_more(
+    {
+        "type": "object",
+        "properties": {
+            "name": TEXT,
+            "when": {"type": "object", "additionalProperties": CONDITION, "minProperties": 1},
+            "change": CHANGE,
+        },
+        "required": ["name", "when", "change"],
+        "additionalProperties": False,
+    }
+)
+"""Read after the table itself, since each is the whole of it with something different."""
+
+
 class NotADriver(ChargingManagerError):
     """The table cannot be a driver: ``problems`` are (key path, sentence), all of them."""
 
-    def __init__(self, problems: list[tuple[str, str]]) -> None:
+    def __init__(
+        self, problems: list[tuple[str, str]], reasons: Mapping[tuple[str, str], Reason] | None = None
+    ) -> None:
         super().__init__("; ".join(f"{where}: {sentence}" if where else sentence for where, sentence in problems))
         self.problems = problems
+        self.reasons = dict(reasons or {})
+        """Why each of them matters."""
 
 
 def parse_driver(
@@ -38,7 +65,8 @@ def parse_driver(
     """
     problems = Problems()
     table = Table(data, "", problems)
-    made = _driver(table, name, hooks)
+    _check_format(table)
+    made = read_table(table, name, hooks)
     if not problems.found:
         check_driver(made, problems)
     variants = tuple(_variant(inner, name, data, hooks) for inner in table.tables("variant"))
@@ -46,14 +74,23 @@ def parse_driver(
         made = evolve(made, variants=variants)
         check_driver(made, problems)
     if problems.found:
-        raise NotADriver(problems.found)
+        raise NotADriver(problems.found, problems.reasons)
     return evolve(made, path=path)
 
 
-def _driver(table: Table, name: str, hooks: Mapping[str, type] | None) -> d.Driver:
+def _check_format(table: Table) -> None:
+    """Raises: NotADriver for a table of a later program, whose other words would only look like mistakes."""
+    version = table.raw("format", {})
+    if isinstance(version, int) and version > FORMAT:
+        sentence = f"this is version {version} of the format, and this program knows {FORMAT}: update the program"
+        raise NotADriver([("format", sentence)], {("format", sentence): why.TOO_NEW})
+
+
+def read_table(table: Table, name: str, hooks: Mapping[str, type] | None) -> d.Driver:
     """What the table says beside its variants."""
     if table.text("name", name) != name:
-        table.wrong("name", f"the file is called {name!r}; name the driver like its file")
+        table.wrong("name", f"the file is called {name!r}; name the driver like its file", why.OTHER_NAME)
+    table.whole("format", FORMAT, lowest=1, highest=FORMAT)
     bus_table = table.table("bus") or Table({}, "bus", table.problems)
     discover = table.table("discover")
     setpoint, watchdog, phases, storage = (table.table(key) for key in ("setpoint", "watchdog", "phases", "storage"))
@@ -67,6 +104,10 @@ def _driver(table: Table, name: str, hooks: Mapping[str, type] | None) -> d.Driv
         kind=table.choice("kind", d.Kind),
         sources=table.texts("sources"),
         notes=table.texts("notes"),
+        quality=table.maybe_choice("quality", d.Quality),
+        tested_firmware=table.texts("tested_firmware"),
+        uncertain=table.texts("uncertain"),
+        accepted=_accepted(table),
         bus=_bus(bus_table, http),
         registers=_registers(table, wanted, http),
         tcp=_tcp(tcp) if tcp else None,
@@ -80,19 +121,17 @@ def _driver(table: Table, name: str, hooks: Mapping[str, type] | None) -> d.Driv
         watchdog=_watchdog(watchdog) if watchdog else None,
         phases=_phases(phases) if phases else None,
         storage=_storage(storage) if storage else None,
-        start=_writes(table, "start"),
-        wake=_writes(table, "wake"),
+        start=writes(table, "start"),
+        wake=writes(table, "wake"),
         recover=tuple(_recovery(inner) for inner in table.tables("recover")),
         never=tuple(_never(inner) for inner in table.tables("never")),
         channels=_channels(channels) if channels else None,
         settings=_settings(table),
         unsigned_currents=table.flag("unsigned_currents"),
-        unmapped=tuple(
-            d.Unmapped(key, str(why)) for key, why in (table.table("unmapped") or Table({}, "", table.problems)).items()
-        ),
+        unmapped=_unmapped(table),
         hook=_hook(table, hooks),
     )
-    table.raw("variant")
+    table.raw("variant", VARIANTS)
     table.done()
     return made
 
@@ -107,10 +146,7 @@ class _Defaults:
 
 
 def _word_order(table: Table, default: bool = False) -> bool:
-    words = table.text("words", "low-first" if default else "high-first")
-    if words not in ("high-first", "low-first"):
-        table.wrong("words", "high-first or low-first is needed here")
-    return words == "low-first"
+    return table.word("words", ("high-first", "low-first"), "low-first" if default else "high-first") == "low-first"
 
 
 def _http(table: Table) -> d.Http | None:
@@ -156,21 +192,18 @@ def _tcp(table: Table) -> d.TcpDefaults:
 def _rtu(table: Table) -> d.RtuDefaults:
     made = d.RtuDefaults(
         baud=table.whole("baud", lowest=300, highest=1_000_000),
-        parity=table.text("parity", "N"),
+        parity=table.word("parity", ("N", "E", "O"), "N"),
         stopbits=table.whole("stopbits", 1, lowest=1, highest=2),
         databits=table.whole("databits", 8, lowest=7, highest=8),
         unit=table.whole("unit", 1, highest=255),
     )
-    if made.parity not in ("N", "E", "O"):
-        table.wrong("parity", "N, E or O is needed here")
     table.done()
     return made
 
 
 def _registers(table: Table, defaults: _Defaults, http: d.Http | None) -> dict[str, d.Register]:
-    inner = table.table("registers")
+    inner = table.table("registers", needed="a driver needs a table of registers")
     if inner is None:
-        table.wrong("registers", "a driver needs a table of registers")
         return {}
     if http is not None:
         return http_registers(dict(inner.named_tables()), http.get)
@@ -182,16 +215,16 @@ def _register(name: str, table: Table, defaults: _Defaults) -> d.Register:
     size = d.SIZES.get(kind)
     count = table.whole("count", size or 0, lowest=1, highest=125)
     if size is None and not count:
-        table.wrong("count", f"a {kind} does not say how many registers it fills: give a count")
+        table.wrong("count", f"a {kind} does not say how many registers it fills: give a count", why.MISSING)
     elif size is not None and count != size:
-        table.wrong("count", f"a {kind} fills {size} registers, not {count}")
+        table.wrong("count", f"a {kind} fills {size} registers, not {count}", why.OVERLAP)
     coil = kind is d.Type.COIL
     function: int | None = table.whole("function", 1 if coil else defaults.function, lowest=1, highest=4)
     if not table.flag("read", True):
         function = None
     bits = table.wholes("bits")
     if bits and (len(bits) > 2 or min(bits) < 0 or bits[0] > bits[-1] or bits[-1] >= 16 * count):
-        table.wrong("bits", f"the lowest and the highest bit of the field are needed here, within {16 * count} bits")
+        table.mistyped("bits", f"the lowest and the highest bit of the field are needed here, within {16 * count} bits")
         bits = ()
     made = d.Register(
         name=name,
@@ -216,29 +249,31 @@ def _register(name: str, table: Table, defaults: _Defaults) -> d.Register:
         at_port=table.maybe_whole("at_port"),
         channel=table.flag("channel"),
         example=example(table),
+        uncertain=table.maybe_text("uncertain"),
         page=table.maybe_whole("page"),
         source=table.maybe_text("source"),
         note=table.text("note", ""),
     )
     if made.scale == 0:
-        table.wrong("scale", "every value would be 0")
-    table.raw("volatile")
+        table.wrong("scale", "every value would be 0", why.SCALE_ZERO)
     table.done()
     return made
 
 
 def _write_function(table: Table, count: int, coil: bool, default: int) -> int | None:
-    wish = table.raw("write")
+    wish = table.raw("write", {"anyOf": [{"type": "boolean"}, {"enum": [5, 6, 15, 16]}]})
     if wish is None or wish is False:
         return None
     single, several = (5, 15) if coil else (6, 16)
     if wish is True:
         return several if count > 1 else default or single
     if not isinstance(wish, int) or wish not in (single, several):
-        table.wrong("write", f"true, false, {single} or {several} is needed here")
+        table.mistyped("write", f"true, false, {single} or {several} is needed here")
         return None
     if count > 1 and wish == single:
-        table.wrong("write", f"function {single} writes one register, this value fills {count}; use {several}")
+        table.wrong(
+            "write", f"function {single} writes one register, this value fills {count}; use {several}", why.COILS
+        )
     return wish
 
 
@@ -248,23 +283,13 @@ def _unlike(table: Table, defaults: _Defaults) -> d.Unlike:
     name = table.path("read")
     register = _register(name, looked_at or Table({"address": 0, "type": "u16"}, "", Problems()), defaults)
     if looked_at is None:
-        table.wrong("read", "a table with address and type is needed here")
+        table.mistyped("read", "a table with address and type is needed here")
     if "is" not in table:
-        table.wrong("is", "say what is there on the other device")
-    made = d.Unlike(register, evolve(condition(table, "is", table.raw("is")), register=name), table.text("why"))
+        table.mistyped("is", "say what is there on the other device")
+    shown = condition(table, "is", table.raw("is", CONDITION))
+    made = d.Unlike(register, evolve(shown, register=name), table.text("why"))
     table.done()
     return made
-
-
-def _writes(table: Table, key: str) -> tuple[d.Write, ...]:
-    made = []
-    for inner in table.tables(key):
-        for name, value in inner.items():
-            if isinstance(value, int | float) and not isinstance(value, bool):
-                made.append(d.Write(name, value))
-            else:
-                inner.wrong(name, "the number that is to be written is needed here")
-    return tuple(made)
 
 
 def _state(table: Table) -> d.VehicleState | None:
@@ -272,7 +297,7 @@ def _state(table: Table) -> d.VehicleState | None:
     for inner in table.tables("state"):
         rules.append(d.StateRule(inner.choice("is", Status), conditions(inner, "when")))
         if not rules[-1].when:
-            inner.wrong("when", "say which values mean this state")
+            inner.wrong("when", "say which values mean this state", why.EMPTY)
         inner.done()
     return d.VehicleState(tuple(rules)) if rules else None
 
@@ -283,8 +308,8 @@ def _setpoint(table: Table) -> d.Setpoint:
         lowest_a=table.number("lowest_a", lowest=0.0),
         highest_a=table.number("highest_a", lowest=0.0),
         step_a=table.number("step_a"),
-        pause=_writes(table, "pause"),
-        resume=_writes(table, "resume"),
+        pause=writes(table, "pause"),
+        resume=writes(table, "resume"),
         applied=table.maybe_text("applied"),
         keep_every_s=table.maybe_number("keep_every_s"),
         raise_every_s=table.number("raise_every_s", 0.0, lowest=0.0),
@@ -307,7 +332,7 @@ def _watchdog(table: Table) -> d.Watchdog:
         fallback=fallback,
         fallback_write=None if fixed else table.text("fallback_write", fallback or "") or None,
         lowest_a=table.number("lowest_a", 6.0, lowest=0.0),
-        feed=_writes(table, "feed"),
+        feed=writes(table, "feed"),
     )
     table.done()
     return made
@@ -323,7 +348,7 @@ def _phases(table: Table) -> d.Phases:
         state_one=table.whole("state_one", one),
         state_three=table.whole("state_three", three),
         when=conditions(table, "when"),
-        prepare=_writes(table, "prepare"),
+        prepare=writes(table, "prepare"),
         settle_s=table.number("settle_s", 5.0, lowest=0.0),
         every_s=table.number("every_s", 60.0, lowest=0.0),
     )
@@ -332,33 +357,32 @@ def _phases(table: Table) -> d.Phases:
 
 
 def _storage(table: Table) -> d.Storage:
-    made = d.Storage(_writes(table, "lock"), _writes(table, "unlock"), table.maybe_number("keep_every_s"))
-    for key, writes in (("lock", made.lock), ("unlock", made.unlock)):
-        if not writes:
-            table.wrong(key, f"say what is written to {key} it, for instance {key} = {{ mode = 0 }}")
+    made = d.Storage(writes(table, "lock"), writes(table, "unlock"), table.maybe_number("keep_every_s"))
+    for key, told in (("lock", made.lock), ("unlock", made.unlock)):
+        if not told:
+            table.wrong(key, f"say what is written to {key} it, for instance {key} = {{ mode = 0 }}", why.EMPTY)
     table.done()
     return made
 
 
 def _sunspec(table: Table) -> d.SunSpec:
-    inner = table.table("sunspec")
+    inner = table.table("sunspec", needed="the one discovery that there is; give its models and their length")
     table.done()
     if inner is None:
-        table.wrong("sunspec", "the one discovery that there is; give its models and their length")
         return d.SunSpec((), 0)
     made = d.SunSpec(
         inner.wholes("models"), inner.whole("length", lowest=1), inner.wholes("bases") or (40000, 50000, 0)
     )
     if not made.models:
-        inner.wrong("models", "a list of SunSpec model numbers is needed here")
+        inner.mistyped("models", "a list of SunSpec model numbers is needed here")
     inner.done()
     return made
 
 
 def _recovery(table: Table) -> d.Recovery:
-    made = d.Recovery(conditions(table, "when"), _writes(table, "write"), table.whole("at_most", 3, lowest=1))
+    made = d.Recovery(conditions(table, "when"), writes(table, "write"), table.whole("at_most", 3, lowest=1))
     if not made.when or not made.writes:
-        table.wrong("when", "a recovery needs when and write")
+        table.wrong("when", "a recovery needs when and write", why.EMPTY)
     table.done()
     return made
 
@@ -383,9 +407,9 @@ def _settings(table: Table) -> tuple[d.Setting, ...]:
         return ()
     made = []
     for name, each in inner.named_tables():
-        pairs = each.raw("swap") or []
+        pairs = each.raw("swap", PAIRS) or []
         if not isinstance(pairs, list) or not all(isinstance(pair, list) and len(pair) == 2 for pair in pairs):
-            each.wrong("swap", "a list of pairs of names is needed here")
+            each.mistyped("swap", "a list of pairs of names is needed here")
             pairs = []
         swap = tuple((str(a), str(b)) for a, b in pairs)
         made.append(d.Setting(name, each.text("title"), each.texts("negate"), swap))
@@ -393,36 +417,56 @@ def _settings(table: Table) -> tuple[d.Setting, ...]:
     return tuple(made)
 
 
+def _accepted(table: Table) -> tuple[d.Accepted, ...]:
+    """``[accepted]``: warnings of the linter that are so and stay so, each with the reason."""
+    inner = table.table("accepted")
+    if inner is None:
+        return ()
+    found = [(doubt, inner.maybe_text(doubt.value)) for doubt in d.Doubt]
+    inner.done()
+    return tuple(d.Accepted(doubt, reason) for doubt, reason in found if reason is not None)
+
+
+def _unmapped(table: Table) -> tuple[d.Unmapped, ...]:
+    inner = table.table("unmapped")
+    if inner is None:
+        return ()
+    for key, reason in inner.items(TEXT):
+        if not isinstance(reason, str):
+            inner.mistyped(key, "the reason is needed here, as a text")
+    return tuple(d.Unmapped(key, str(reason)) for key, reason in inner.items(TEXT))
+
+
 def _hook(table: Table, hooks: Mapping[str, type] | None) -> type | None:
     name = table.maybe_text("hook")
     if name is None:
         return None
     if hooks is None:
-        table.wrong("hook", "a table holds no code; a hook needs a plugin, NAME.py, beside it")
+        table.wrong("hook", "a table holds no code; a hook needs a plugin, NAME.py, beside it", why.HOOK)
         return None
     if name not in hooks:
-        table.wrong("hook", f"the plugin has no class {name!r}")
+        table.wrong("hook", f"the plugin has no class {name!r}", why.HOOK)
     return hooks.get(name)
 
 
 def _variant(table: Table, name: str, data: Mapping[str, Any], hooks: Mapping[str, type] | None) -> d.Variant:
-    title, when = table.text("name"), conditions(table, "when")
-    change = table.raw("change")
+    title, when, change = table.text("name"), conditions(table, "when"), table.raw("change", CHANGE)
     table.done()
     if not when:
-        table.wrong("when", "say on which devices this variant is")
+        table.wrong("when", "say on which devices this variant is", why.EMPTY)
     if not isinstance(change, Mapping) or not change:
-        table.wrong("change", "a table of what is different is needed here")
+        table.mistyped("change", "a table of what is different is needed here")
         change = {}
     merged = _merged({key: value for key, value in data.items() if key != "variant"}, change)
     problems = Problems()
-    made = _driver(Table(merged, "", problems), name, hooks)
+    made = read_table(Table(merged, "", problems), name, hooks)
     if not problems.found:
         check_driver(made, problems)
     known = tuple(table.problems.found)
     for where, sentence in problems.found:
         if (where, sentence) not in known:  # what the table itself has wrong is said there
-            table.problems.add(f"{table.where}.change.{where}", sentence)
+            reason = problems.reasons.get((where, sentence))
+            table.problems.add(f"{table.where}.change.{where}", sentence, reason)
     return d.Variant(title, when, made)
 
 

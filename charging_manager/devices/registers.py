@@ -158,6 +158,8 @@ class Register:
     """The address repeats for every connector of the device (``Channels``)."""
     example: float | int | str | None = None
     """A typical value: for the documentation, and what a simulator shows."""
+    uncertain: str | None = None
+    """What nobody confirmed about it."""
     page: int | None = None
     source: str | None = None
     note: str = ""

@@ -8,6 +8,7 @@ vendor = "Acme"
 model = "Wall 11/22"
 kind = "charger" # or meter
 sources = ["Acme Wall Modbus manual, rev 1.0 (2026-01)"]
+quality = "manual" # field: proven on hardware; manual: the vendor's document; single-source: anything else
 
 [tcp]
 port = 502
@@ -26,6 +27,7 @@ state = {{ address = 10, type = "u16", group = "live", page = 2 }}
 current_l1_a = {{ address = 11, type = "u16", scale = 0.01, group = "live", page = 2 }}
 current_l2_a = {{ address = 12, type = "u16", scale = 0.01, group = "live", page = 2 }}
 current_l3_a = {{ address = 13, type = "u16", scale = 0.01, group = "live", page = 2 }}
+energy_wh = {{ address = 14, type = "u32", page = 2 }}
 setpoint_a = {{ address = 20, type = "u16", scale = 0.1, write = true, volatile = true, group = "live", page = 3 }}
 failsafe_s = {{ address = 30, type = "u16", write = true, volatile = false, page = 4 }}
 failsafe_a = {{ address = 31, type = "u16", scale = 0.1, write = true, volatile = false, page = 4 }}
