@@ -10,6 +10,7 @@ from charging_manager.agent.api_goals import GoalPages
 from charging_manager.agent.api_grid import GridPages
 from charging_manager.agent.api_inputs import InputPages
 from charging_manager.agent.api_live import LivePages
+from charging_manager.agent.api_logins import login_routes
 from charging_manager.agent.api_recording import RecordingPages
 from charging_manager.agent.api_rules import RulePages
 from charging_manager.agent.api_scan import ScanPages
@@ -38,6 +39,7 @@ def build_table(
     table = RouteTable(
         [
             *SystemPages(site, people, daemon_log, token).routes(),
+            *login_routes(site, people),
             *LivePages(site, people).routes(),
             *CloudPages(site, people, uplink).routes(),
             *DevicePages(site, people).routes(),

@@ -27,10 +27,11 @@ WHOLE_PRIORITY: Final = complains(PRIORITY_SENTENCE)
 
 @frozen
 class LoginBody:
-    """One of both."""
+    """One of both; ``code`` is of the admin's second factor."""
 
     password: str | None = None
     user_id: str | None = None
+    code: str = field(default="", repr=False)
 
 
 @frozen

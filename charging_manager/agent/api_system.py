@@ -83,6 +83,7 @@ class SystemPages:
             "language": caller.language,
             "api": API,
             "setup": self.people.password.state == "unset",
+            "second_factor": self.people.factor.on,
             "site": self.site.config.current.name if caller.role is not Role.NOBODY else None,
             "timezone": self.site.config.current.timezone if caller.role is not Role.NOBODY else None,
         }
@@ -93,7 +94,7 @@ class SystemPages:
             raise Problem(422, "invalid-field", "Give a password or a user ID, one of both.", "password")
         admin = body.password is not None
         secret = body.password if body.password is not None else body.user_id
-        token, admitted = await self.people.log_in_here(secret or "", admin, call.caller)
+        token, admitted = await self.people.log_in_here(secret or "", admin, call.caller, body.code)
         body_out = {"role": admitted.role.value, "user": admitted.user_id}
         return Answer(body_out, login=token, device=self.people.device_cookie(admitted))
 

@@ -25,6 +25,7 @@ class AgentFront(Front):
         role = Role.ADMIN if facts.loopback and self.people.password.state == "unset" else Role.NOBODY
         language = best_language(facts.accept_language, "")
         stranger = Caller(role, loopback=facts.loopback, language=language, source=facts.source, device=facts.device)
+        stranger = evolve(stranger, browser=facts.browser)
         known = self.people.known(facts.login, stranger) or stranger
         return known if known.language else evolve(known, language="en")
 

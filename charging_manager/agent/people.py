@@ -17,9 +17,11 @@ from twisted.logger import Logger
 from charging_manager.agent.config import UserSettings
 from charging_manager.agent.records import Records
 from charging_manager.agent.store import ConfigStore
+from charging_manager.http.browsers import clean
 from charging_manager.http.guard import DeviceCookies, LoginGuard
 from charging_manager.http.passwords import AdminPassword
 from charging_manager.http.routes import Caller, Problem, Role
+from charging_manager.http.second_factor import SecondFactor
 from charging_manager.http.sessions import LoginSession, LoginSessions
 from charging_manager.http.userids import UserIds, normal_user_id
 
@@ -59,6 +61,7 @@ class People:
         guard: LoginGuard,
         ids: UserIds,
         devices: DeviceCookies,
+        factor: SecondFactor,
     ) -> None:
         self._clock = clock
         self._config = config
@@ -68,6 +71,7 @@ class People:
         self._guard = guard
         self._ids = ids
         self.devices = devices
+        self.factor = factor
         self._set_here_s = float("-inf")
         self._throttled_noted_s = float("-inf")
 
@@ -80,9 +84,11 @@ class People:
         """What is stored of a secret user ID, however it was typed."""
         return self._ids.digest(normal_user_id(user_id) or user_id).hex()
 
-    async def judge(self, secret: str, admin: bool) -> tuple[Admitted | None, str]:
+    async def judge(self, secret: str, admin: bool, code: str = "") -> tuple[Admitted | None, str]:
         """Who that is, or None and the reason for our own log. The cost is the same on every path."""
         right = await self.password.check(secret)
+        needs_code = self.factor.on
+        fits = await self.factor.fits(code, use=admin and right and needs_code)
         digest = self.hash_of(secret)
         users = self._config.current.users.values()
         user = next((one for one in users if one.id_hash == digest), None)
@@ -91,10 +97,12 @@ class People:
         if admin:
             if self.password.state != "set":
                 return None, "no-admin-password"
+            if right and needs_code and not fits:
+                return None, "wrong-code"
             return (Admitted(Role.ADMIN), "") if right else (None, "wrong-password")
         return (Admitted(Role.USER, user), "") if user is not None else (None, "unknown-user-id")
 
-    async def log_in_here(self, secret: str, admin: bool, caller: Caller) -> tuple[str, Admitted]:
+    async def log_in_here(self, secret: str, admin: bool, caller: Caller, code: str = "") -> tuple[str, Admitted]:
         """A login token for a browser at the site. Raises: Problem."""
         device = self.devices.known(caller.device, _subject(admin))
         wait_s = self._guard.admit(self._clock.seconds(), source=caller.source, device=device)
@@ -106,11 +114,13 @@ class People:
             )
         if self.password.state == "unset" or (admin and self.password.state == "emptied"):
             raise no_admin_password()
-        admitted, reason = await self.judge(secret, admin)
+        admitted, reason = await self.judge(secret, admin, code)
         if admitted is None:
             self._guard.failed(self._clock.seconds(), source=caller.source, device=device)
             self.note(caller, "login-failed", "", reason)
             self.log.warn("login from {source} failed: {reason}", source=caller.source, reason=reason)
+            if admin and self.factor.on:
+                raise Problem(401, "login-failed", "The admin password or the code is not right.")
             raise Problem(401, "login-failed", "This login is not right.")
         self._guard.succeeded(self._clock.seconds(), source=caller.source, device=device)
         minted = await self.logins.mint(
@@ -119,12 +129,20 @@ class People:
             remote=False,
             language=admitted.user.language if admitted.user else caller.language,
             source=caller.source,
+            about={"browser": caller.browser},
         )
         self.note(Caller(admitted.role, admitted.user_id, source=caller.source), "login")
         return minted.token, admitted
 
     async def log_in_from_afar(
-        self, secret: str, admin: bool, language: str, source: str, trusted_device: bool
+        self,
+        secret: str,
+        admin: bool,
+        language: str,
+        source: str,
+        trusted_device: bool,
+        code: str = "",
+        browser: str = "",
     ) -> tuple[str, Admitted] | None:
         """A token for the cloud to send along, or None. The truth table stands in SECURITY, "Login, exactly"."""
         # What the cloud says of source and device may be invented: all that it calls trusted share one throttle, all
@@ -138,7 +156,7 @@ class People:
             if self._worth_noting():
                 self._refused_from_afar(caller, "throttled")
             return None
-        admitted, reason = await self.judge(secret, admin)
+        admitted, reason = await self.judge(secret, admin, code)
         if self.password.state != "set":
             admitted, reason = None, "no-admin-password"
         elif admitted is not None and admitted.user is not None and not admitted.user.remote:
@@ -154,6 +172,7 @@ class People:
             remote=True,
             language=admitted.user.language if admitted.user else language,
             source=source,
+            about={"browser": clean(browser)},
         )
         self.note(Caller(admitted.role, admitted.user_id, remote=True, source=source), "login", "", source)
         return minted.token, admitted
@@ -194,31 +213,45 @@ class People:
         """End all logins of a user, or all from afar, or all."""
         await self.logins.end_all(user=user, remote=remote)
 
+    async def is_admin(self, caller: Caller, password: str, code: str | None = None) -> bool:
+        """Whether a caller who is logged in knows the admin password, and with a code that too. Raises: Problem 429."""
+        wait_s = self._guard.admit(self._clock.seconds(), source=caller.source)
+        if wait_s > 0:
+            raise Problem(
+                429, "too-many-attempts", "Too many attempts; try again in {seconds} s.", seconds=max(1, round(wait_s))
+            )
+        right = await self.password.check(password)
+        if code is not None:
+            right = await self.factor.fits(code, use=right) and right
+        if right:
+            self._guard.succeeded(self._clock.seconds(), source=caller.source)
+        else:
+            self._guard.failed(self._clock.seconds(), source=caller.source)
+            self.note(caller, "password-refused")
+        return right
+
+    def second_factor_changed_elsewhere(self, on: bool) -> None:
+        """Somebody switched it with the command, or at the cloud server that shares our password."""
+        self._records.audit("agent", "", f"second-factor-{'on' if on else 'off'}", "", "by another program")
+
     async def set_password(self, caller: Caller, old: str, new: str) -> str:
         """Set the admin password and end all logins; the caller gets a new one. Raises: Problem, ConfigError."""
         if self.password.state == "unset":
             if not caller.loopback:
                 raise no_admin_password()
         else:
-            wait_s = self._guard.admit(self._clock.seconds(), source=caller.source)
-            if wait_s > 0:
-                raise Problem(
-                    429,
-                    "too-many-attempts",
-                    "Too many attempts; try again in {seconds} s.",
-                    seconds=max(1, round(wait_s)),
-                )
-            if not await self.password.check(old):
-                self._guard.failed(self._clock.seconds(), source=caller.source)
-                self.note(caller, "password-refused")
+            if not await self.is_admin(caller, old):
                 raise Problem(403, "wrong-password", "The old password is not right.", "old")
-            self._guard.succeeded(self._clock.seconds(), source=caller.source)
         await self.password.set(new)
         self._set_here_s = self._clock.seconds()
         await self.end_logins()
         self.note(caller, "password-changed")
         minted = await self.logins.mint(
-            Role.ADMIN, user=None, remote=False, language=caller.language, source=caller.source
+            Role.ADMIN,
+            remote=False,
+            language=caller.language,
+            source=caller.source,
+            about={"browser": caller.browser},
         )
         return str(minted.token)
 

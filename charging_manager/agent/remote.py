@@ -35,7 +35,7 @@ class TunnelEnd:
         source = login.source[:_LONGEST_SOURCE]
         try:
             found = await self.people.log_in_from_afar(
-                login.secret, login.admin, language, source, login.trusted_device
+                login.secret, login.admin, language, source, login.trusted_device, login.code, login.browser
             )
         except ChargingManagerError as error:  # too many at once, or the disk takes no login
             self.log.warn("login through the cloud from {source} failed: {error}", source=source, error=error)

@@ -54,6 +54,7 @@ from charging_manager.http.guard import DeviceCookies, LoginGuard
 from charging_manager.http.listener import Listener
 from charging_manager.http.pages import Pages
 from charging_manager.http.passwords import AdminPassword
+from charging_manager.http.second_factor import SecondFactor
 from charging_manager.http.sessions import LoginSession, LoginSessions
 from charging_manager.http.tls import TlsDoor
 from charging_manager.http.userids import UserIds, load_key
@@ -143,6 +144,7 @@ class Parts:
         self.key = load_or_make_key(self.folder / "key.pem")
         self.secret = load_key(self.folder / "id.key")
         self.password = AdminPassword(data / "admin")
+        self.factor = SecondFactor(data / "admin.totp", reactor)
         self.tls = TlsDoor(self.folder)
         self.runtime = RuntimeFile(options["port"], "agent", self.tls.fingerprint)
 
@@ -220,6 +222,7 @@ class Parts:
             guard=LoginGuard(),
             ids=UserIds(self.secret),
             devices=DeviceCookies(self.secret),
+            factor=self.factor,
         )
         end = LateEnd()
         self.uplink = Uplink(reactor, uplink_settings(self.key, self.config.current.cloud, options), end)
@@ -291,6 +294,8 @@ class AgentService(Service):
         parts.people.on_end(self._login_ended)
         parts.password.watch(self._reactor, parts.people.password_changed_elsewhere)
         self._started.append(parts.password.stop)
+        parts.factor.watch(parts.people.second_factor_changed_elsewhere)
+        self._started.append(parts.factor.stop)
         parts.listener.startService()
         self._started.append(parts.listener.stopService)
         parts.runtime = evolve(parts.runtime, port=parts.listener.port)

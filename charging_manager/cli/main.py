@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from charging_manager.cli import audit, check, demo, drivers, passwd, replay, run, scan, simulate_site
+from charging_manager.cli import audit, check, demo, drivers, passwd, replay, run, scan, second_factor, simulate_site
 from charging_manager.cli.certificate import cloud_cert
 from charging_manager.cli.table import DATA, Command, Option, WrongUsage, build_parser
 from charging_manager.errors import ChargingManagerError
@@ -59,6 +59,13 @@ COMMANDS = (
         drivers.drivers,
         drivers.OPTIONS,
         usage=drivers.USAGE,
+    ),
+    Command(
+        "second-factor",
+        "is the admin's second factor on; switch it off when it is lost",
+        second_factor.second_factor,
+        second_factor.OPTIONS,
+        usage=second_factor.USAGE,
     ),
     Command(
         "audit",

@@ -33,6 +33,7 @@ ANSWERED_AFTER_S = 3.0
 SPREAD_S = 0.2
 _LONGEST_SECRET = 256
 _LONGEST_TOKEN = 256
+_LONGEST_CODE = 64
 _THROTTLED_NOTED_EVERY_S = 10.0
 _random = random.SystemRandom()
 
@@ -55,15 +56,21 @@ class Knock:
     source: str
     device: str | None = field(default=None, repr=False)
     language: str = "en"
+    code: str = field(default="", repr=False)
+    browser: str = ""
 
 
 @frozen
 class CloudLogin:
-    """The login page's fields: Cloud ID, Cloud user ID (or the admin password), "Log in as admin"."""
+    """The login page's fields: Cloud ID, Cloud user ID (or the admin password), "Log in as admin".
+
+    ``code`` is of the installation admin's second factor, if it has one.
+    """
 
     cloud_id: str
     secret: str = field(repr=False)
     admin: bool = False
+    code: str = field(default="", repr=False)
 
 
 class _NotLetIn(Exception):
@@ -111,7 +118,16 @@ class Door:
         typed: CloudLogin = call.body
         caller = call.caller
         return await self.knock(
-            Knock(typed.cloud_id, typed.secret, typed.admin, caller.source, caller.device, caller.language)
+            Knock(
+                typed.cloud_id,
+                typed.secret,
+                typed.admin,
+                caller.source,
+                caller.device,
+                caller.language,
+                typed.code,
+                caller.browser,
+            )
         )
 
     async def knock(self, knock: Knock) -> Answer:
@@ -160,17 +176,17 @@ class Door:
         way = self._way_to(found.cloud_id)
         if way is None:
             raise _NotLetIn("offline")
-        if len(knock.secret) > _LONGEST_SECRET:
+        if len(knock.secret) > _LONGEST_SECRET or len(knock.code) > _LONGEST_CODE:
             raise _NotLetIn("refused")
         try:
-            grant = await way.login(RemoteLogin(knock.secret, knock.admin, knock.language, knock.source, trusted))
+            grant = await way.login(self._question(knock, trusted))
         except TunnelError as error:
             raise _NotLetIn("refused" if error.code == "refused" else "offline") from error
         if grant.role not in (Role.USER, Role.INSTALLER, Role.ADMIN) or not _is_token(grant.token):
             raise _NotLetIn("refused")
         if grant.language not in LANGUAGES:
             grant = evolve(grant, language="en")
-        token = await self._logins.enter(found, grant, knock.source)
+        token = await self._logins.enter(found, grant, knock.source, knock.browser)
         still = await self._accounts.find(found.cloud_id)
         if still is None or still.number != found.number or not still.may_enter:  # deleted or disabled meanwhile
             await self._logins.leave(token)
@@ -182,6 +198,9 @@ class Door:
             login=token,
             device=self._devices.mint(_subject(found, knock.admin)),
         )
+
+    def _question(self, knock: Knock, trusted: bool) -> RemoteLogin:
+        return RemoteLogin(knock.secret, knock.admin, knock.language, knock.source, trusted, knock.code, knock.browser)
 
     async def _find(self, typed: str) -> Installation | None:
         for cloud_id in readings_of(typed):

@@ -49,6 +49,7 @@ class CloudFront(Front):
             language=best_language(facts.accept_language),
             source=facts.source,
             device=facts.device,
+            browser=facts.browser,
         )
         if isinstance(login, AdminLogin):
             return evolve(caller, role=Role.ADMIN, login=login.handle)

@@ -30,9 +30,15 @@ class House:
     """``is_new`` says whether no admin password was ever set; ``describe`` gives the OpenAPI file."""
 
     def __init__(
-        self, the_log: DaemonLog, ledger: Ledger, is_new: Callable[[], bool], describe: Callable[[], dict[str, Any]]
+        self,
+        the_log: DaemonLog,
+        ledger: Ledger,
+        is_new: Callable[[], bool],
+        describe: Callable[[], dict[str, Any]],
+        needs_code: Callable[[], bool],
     ) -> None:
         self._the_log, self._ledger, self._is_new, self._describe = the_log, ledger, is_new, describe
+        self._needs_code = needs_code
 
     def routes(self) -> list[Route]:
         """The log stands under the CONTRACT's addresses and under the cloud's own."""
@@ -69,6 +75,7 @@ class House:
             "language": caller.language,
             "cloud_admin": caller.role is Role.ADMIN,
             "setup": self._is_new(),
+            "second_factor": self._needs_code(),
             "version": VERSION,
             "api": _OPEN_TO_LOOK_AT,
         }

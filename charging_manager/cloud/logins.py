@@ -61,7 +61,7 @@ class Logins:
         self._sessions, self._way_to = sessions, way_to
         sessions.alike = lambda session: (session.about.get("installation"), session.role)
 
-    async def enter(self, installation: Installation, grant: RemoteGrant, source: str) -> str:
+    async def enter(self, installation: Installation, grant: RemoteGrant, source: str, browser: str = "") -> str:
         """A new login at this installation; returns the cookie."""
         cookie = self._sessions.new_token()
         sealed = base64.b64encode(seal(grant.token, cookie, installation.number)).decode("ascii")
@@ -70,14 +70,21 @@ class Logins:
             remote=True,
             language=grant.language,
             source=source,
-            about={"installation": installation.number, "cloud_id": installation.cloud_id, "sealed": sealed},
+            about={
+                "installation": installation.number,
+                "cloud_id": installation.cloud_id,
+                "sealed": sealed,
+                "browser": browser,
+            },
             token=cookie,
         )
         return cookie
 
-    async def enter_admin(self, language: str, source: str) -> str:
+    async def enter_admin(self, language: str, source: str, browser: str = "") -> str:
         """A new login of the cloud's admin; returns the cookie."""
-        minted = await self._sessions.mint(Role.ADMIN, remote=False, language=language, source=source)
+        minted = await self._sessions.mint(
+            Role.ADMIN, remote=False, language=language, source=source, about={"browser": browser}
+        )
         return minted.token
 
     def find(self, cookie: str | None) -> InstallationLogin | AdminLogin | None:

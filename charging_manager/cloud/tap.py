@@ -19,6 +19,7 @@ from charging_manager.cloud.accounts import Accounts
 from charging_manager.cloud.admin import Admin
 from charging_manager.cloud.admin_door import AdminDoor
 from charging_manager.cloud.admin_ledger import AdminLedger
+from charging_manager.cloud.admin_logins import admin_login_routes
 from charging_manager.cloud.chain import chain_key
 from charging_manager.cloud.door import Door
 from charging_manager.cloud.downlink import Links, TunnelFactory
@@ -38,6 +39,7 @@ from charging_manager.http.guard import DeviceCookies, LoginGuard
 from charging_manager.http.listener import Listener
 from charging_manager.http.pages import Pages
 from charging_manager.http.passwords import AdminPassword
+from charging_manager.http.second_factor import SecondFactor
 from charging_manager.http.sessions import LoginSessions
 from charging_manager.http.table import RouteTable
 from charging_manager.http.tls import TlsDoor
@@ -117,6 +119,7 @@ class Cloud(Service):
         stops.append(database.close)
         password = AdminPassword(self._data / "admin", self._in_thread)
 
+        factor = SecondFactor(self._data / "admin.totp", reactor, in_thread=self._in_thread)
         accounts, links = Accounts(database, utc_now), Links()
         ledger = Ledger(database, utc_now, chain_key(self._secret))
         await accounts.nobody_is_here()
@@ -133,7 +136,7 @@ class Cloud(Service):
         await sessions.load()
         stops.append(sessions.stop)
         logins, devices = Logins(sessions, links.get), DeviceCookies(self._secret)
-        admin_door = AdminDoor(password, logins, ledger, LoginGuard(), devices, reactor)
+        admin_door = AdminDoor(password, logins, ledger, LoginGuard(), devices, reactor, factor)
 
         token = secrets.token_urlsafe(32)
 
@@ -150,11 +153,14 @@ class Cloud(Service):
 
         table = RouteTable(
             [
-                *House(the_log, ledger, lambda: password.state == "unset", lambda: table.openapi()).routes(),
+                *House(
+                    the_log, ledger, lambda: password.state == "unset", lambda: table.openapi(), lambda: factor.on
+                ).routes(),
                 *Door(accounts, ledger, logins, links.get, LoginGuard(), devices, reactor).routes(),
                 *admin_door.routes(),
                 *Admin(accounts, ledger, links, logins, self._in_thread, utc_now).routes(),
                 *AdminLedger(ledger).routes(),
+                *admin_login_routes(sessions, ledger),
                 *Machine(token, tls, announce, figures, ledger).routes(),
             ],
             "Charging Manager cloud server",

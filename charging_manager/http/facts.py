@@ -6,6 +6,7 @@ from ipaddress import IPv6Address, ip_address
 
 from attrs import field, frozen
 
+from charging_manager.http.browsers import kind_of
 from charging_manager.http.cookies import CookieNames, read_cookie
 from charging_manager.http.heads import Head
 from charging_manager.http.table import RawRequest
@@ -29,6 +30,8 @@ class RequestFacts:
     accept_language: str = ""
     login: str | None = field(default=None, repr=False)
     device: str | None = field(default=None, repr=False)
+    browser: str = ""
+    """What kind of browser it says it is."""
 
     @property
     def language(self) -> str:
@@ -67,6 +70,7 @@ def read_facts(head: Head, source: str, secure: bool, cookies: CookieNames) -> R
         accept_language=head.headers.get("accept-language", "")[:200],
         login=read_cookie(cookie, cookies.login(secure)),
         device=read_cookie(cookie, cookies.device(secure)),
+        browser=kind_of(head.headers.get("user-agent", "")),
     )
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 from typing import Any
 
 import pytest
 from attrs import evolve
+from cryptography.hazmat.primitives.hashes import SHA1
+from cryptography.hazmat.primitives.twofactor.totp import TOTP
 
 from charging_manager.http.routes import Answer, Caller, Role, Stream
 from charging_manager.tunnel.link import RemoteLogin, RemoteRequest, RemoteStream
@@ -301,3 +304,109 @@ def test_a_throttled_login_at_the_site_says_when_to_come_back(agent: WholeAgent)
 def test_an_emptied_password_lets_no_admin_in_at_the_site(agent: WholeAgent) -> None:
     agent.password.write(None)
     assert agent.refused("POST", "login", {"password": ""}, STRANGER)[:2] == (403, "no-admin-password")
+
+
+class Phone:
+    """The admin's authenticator."""
+
+    def __init__(self, agent: WholeAgent) -> None:
+        self.agent = agent
+        asked = agent.json("POST", "admin/second-factor", {"password": PASSWORD})
+        self.totp = TOTP(base64.b32decode(asked["secret"]), 6, SHA1(), 30)
+        assert set("".join(asked["qr"])) == {"0", "1"} and asked["secret"] in asked["uri"]
+        self.recovery = agent.json("POST", "admin/second-factor/confirm", {"code": self.code()})["recovery_codes"]
+        agent.run(30)
+
+    def code(self) -> str:
+        return self.totp.generate(int(self.agent.now().timestamp())).decode()
+
+
+def afar(agent: WholeAgent, code: str, secret: str = PASSWORD, source: str = "198.51.100.1") -> bool:
+    try:
+        result_of(agent.end.login(RemoteLogin(secret, True, "fr", source, False, code, "Firefox, Linux")))
+    except Refusal:
+        return False
+    return True
+
+
+def test_with_a_second_factor_the_admin_needs_a_code_here_and_from_afar(agent: WholeAgent) -> None:
+    phone = Phone(agent)
+    assert agent.json("GET", "me")["second_factor"] is True
+    for body in ({"password": PASSWORD}, {"password": PASSWORD, "code": ""}, {"password": "x", "code": phone.code()}):
+        assert agent.refused("POST", "login", body, STRANGER)[:2] == (401, "login-failed")
+    assert not afar(agent, "") and not afar(agent, phone.code(), "wrong")
+    used = phone.code()
+    assert agent.ask("POST", "login", {"password": PASSWORD, "code": used}, STRANGER).status == 200
+    assert not afar(agent, used)
+    agent.run(30)
+    assert afar(agent, phone.code()) and afar(agent, phone.recovery[0]) and not afar(agent, phone.recovery[0])
+
+
+def test_a_user_needs_no_code(agent: WholeAgent) -> None:
+    Phone(agent)
+    assert come_in(agent, user_id(agent), False) is not None
+
+
+def test_codes_are_not_tried_faster_than_passwords(agent: WholeAgent) -> None:
+    Phone(agent)
+    body = {"password": PASSWORD, "code": "000000"}
+    assert sum(agent.ask("POST", "login", body, STRANGER).status == 401 for _ in range(30)) <= 5
+
+
+def test_the_second_factor_is_switched_off_with_password_and_code_alone(agent: WholeAgent) -> None:
+    phone = Phone(agent)
+    off = "admin/second-factor/off"
+    for body in ({"password": PASSWORD, "code": "000000"}, {"password": "wrong", "code": phone.code()}):
+        assert agent.refused("POST", off, body)[:2] == (403, "wrong-password")
+    assert agent.refused("POST", off, {"password": PASSWORD})[0] == 422
+    assert agent.refused("POST", "admin/second-factor", {"password": PASSWORD})[:2] == (409, "second-factor-on")
+    assert agent.ask("POST", off, {"password": PASSWORD, "code": phone.code()}).status == 204
+    assert come_in(agent, PASSWORD, True) is not None
+    assert agent.refused("POST", off, {"password": PASSWORD, "code": "000000"})[:2] == (409, "second-factor-is-off")
+
+
+def test_a_second_factor_begins_with_the_password_and_ends_a_wrong_start(agent: WholeAgent) -> None:
+    assert agent.refused("POST", "admin/second-factor", {"password": "x"}) == (403, "wrong-password", "password")
+    confirm = "admin/second-factor/confirm"
+    assert agent.refused("POST", confirm, {"code": "000000"})[:2] == (409, "nothing-proposed")
+    agent.json("POST", "admin/second-factor", {"password": PASSWORD})
+    assert agent.refused("POST", confirm, {"code": "nonsense"}) == (422, "wrong-code", "code")
+    assert agent.json("GET", "admin/second-factor") == {"on": False, "recovery_left": 0}
+
+
+def test_there_is_no_second_factor_without_a_first(agents: Make) -> None:
+    agent = agents()
+    here = evolve(ADMIN, loopback=True)
+    assert agent.refused("POST", "admin/second-factor", {"password": ""}, here)[:2] == (409, "no-admin-password")
+
+
+def test_logins_are_listed_to_whom_they_belong_and_ended_by_them(agent: WholeAgent) -> None:
+    ann_id, bea_id = user_id(agent), user_id(agent, "Bea")
+    knock = RemoteLogin(PASSWORD, True, "fr", "198.51.100.1", False, "", "Firefox, Linux\x1b")
+    admin = result_of(agent.end.login(knock))
+    ann, bea = (come_in(agent, secret, False).token for secret in (ann_id, bea_id))
+    seen = json.loads(through(agent, ann, "GET", "logins").body)
+    assert [(one["user"], one["current"], one["remote"]) for one in seen["logins"]] == [("ann", True, True)]
+    everybody = json.loads(through(agent, admin.token, "GET", "logins").body)
+    assert everybody["total"] == 3
+    own = next(one for one in everybody["logins"] if one["current"])
+    assert (own["role"], own["browser"], own["source"]) == ("admin", "Firefox, Linux", "198.51.100.1")
+    assert admin.token not in str(everybody)
+    of_bea = next(one["id"] for one in everybody["logins"] if one["user"] == "bea")
+    assert through(agent, ann, "DELETE", f"logins/{of_bea}").status == 404
+    assert through(agent, ann, "DELETE", "logins").status == 204
+    assert through(agent, bea, "GET", "me").status == 200
+    assert through(agent, admin.token, "DELETE", f"logins/{of_bea}").status == 204
+    with pytest.raises(Refusal):
+        through(agent, bea, "GET", "me")
+    assert through(agent, admin.token, "DELETE", "logins").status == 204
+    with pytest.raises(Refusal):
+        through(agent, ann, "GET", "me")
+    assert through(agent, admin.token, "GET", "me").status == 200
+
+
+def test_an_ended_login_closes_its_event_stream(agent: WholeAgent) -> None:
+    token = come_in(agent, PASSWORD, True).token
+    browser = Browser(Stream(through(agent, token, "GET", "events").start))
+    assert agent.ask("DELETE", "logins").status == 204
+    assert browser.finished

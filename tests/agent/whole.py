@@ -44,6 +44,7 @@ from charging_manager.finding.search import Wish
 from charging_manager.http.guard import DeviceCookies, LoginGuard
 from charging_manager.http.passwords import AdminPassword
 from charging_manager.http.routes import Answer, Caller, Role, Stream
+from charging_manager.http.second_factor import SecondFactor
 from charging_manager.http.sessions import LoginSessions
 from charging_manager.http.table import RawRequest
 from charging_manager.http.userids import UserIds
@@ -189,6 +190,7 @@ class WholeAgent:
             Machine(lambda: (HOUSE_NETWORK,), lambda: ("/dev/ttyUSB0",), self._resolve), self._search, self.now
         )
         self.password = AdminPassword(folder / "admin", execute)
+        self.factor = SecondFactor(folder / "admin.totp", self.clock, self.now, execute)
         self.logins = LoginSessions(self.database, self.clock, self.now)
         result_of(self.logins.load())
         self.people = People(
@@ -200,6 +202,7 @@ class WholeAgent:
             guard=LoginGuard(),
             ids=UserIds(KEY),
             devices=DeviceCookies(KEY),
+            factor=self.factor,
         )
         self.people.on_end(lambda login: self.hub.drop(lambda caller: caller.login == login.handle))
         key = load_or_make_key(folder / "key.pem")

@@ -218,3 +218,17 @@ def test_an_audit_log_that_is_not_there_or_a_head_that_is_none_is_said(
     assert status_of("audit", "verify", "--data", str(tmp_path), "--head", "x") == 2
     assert "64 hexadecimal digits" in one_line(capsys)
     assert status_of("audit", "--data", str(tmp_path)) == 2
+
+
+def test_a_lost_second_factor_is_switched_off_on_the_machine(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "admin.totp").write_text("{}")
+    assert status_of("second-factor", "status", "--data", str(tmp_path)) == 0
+    assert "is on" in capsys.readouterr().out
+    assert status_of("second-factor", "off", "--data", str(tmp_path)) == 0
+    assert "is off now" in capsys.readouterr().out
+    assert status_of("second-factor", "off", "--data", str(tmp_path)) == 0
+    assert "was off already" in capsys.readouterr().out
+    assert status_of("second-factor", "off", "--data", str(tmp_path / "nowhere")) == 1
+    assert "--data" in one_line(capsys)

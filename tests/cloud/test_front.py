@@ -1,5 +1,6 @@
 """Where requests at the cloud go, with two tenants who must never meet."""
 
+import base64
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -7,12 +8,16 @@ from typing import Any
 
 from argon2 import PasswordHasher
 from attrs import define, evolve, field
+from cryptography.hazmat.primitives.hashes import SHA1
+from cryptography.hazmat.primitives.twofactor.totp import TOTP
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from twisted.internet.defer import execute
 
 from charging_manager.cloud.admin import Admin
 from charging_manager.cloud.admin_door import AdminDoor
+from charging_manager.cloud.admin_ledger import AdminLedger
+from charging_manager.cloud.admin_logins import admin_login_routes
 from charging_manager.cloud.door import Door
 from charging_manager.cloud.downlink import Links
 from charging_manager.cloud.front import CloudFront
@@ -24,7 +29,8 @@ from charging_manager.http import passwords
 from charging_manager.http.facts import RequestFacts
 from charging_manager.http.guard import DeviceCookies, LoginGuard
 from charging_manager.http.passwords import AdminPassword
-from charging_manager.http.routes import Answer, Stream
+from charging_manager.http.routes import Answer, Right, Stream
+from charging_manager.http.second_factor import SecondFactor
 from charging_manager.http.sessions import LoginSessions
 from charging_manager.http.table import RawRequest, RouteTable
 from charging_manager.tunnel.link import RemoteAnswer, RemoteGrant, RemoteLogin, RemoteRequest, RemoteStream
@@ -91,16 +97,35 @@ class FrontTestCase(CloudTestCase):
         self.patch(passwords, "_HASHER", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
         self.password = AdminPassword(Path(self.mktemp()) / "admin", execute)
         devices = DeviceCookies(b"key")
-        self.admin_door = AdminDoor(self.password, self.logins, self.ledger, LoginGuard(), devices, self.clock)
+        self.factor = SecondFactor(Path(self.mktemp()) / "admin.totp", self.clock, self.now, execute)
+        self.admin_door = AdminDoor(
+            self.password, self.logins, self.ledger, LoginGuard(), devices, self.clock, self.factor
+        )
         self.admin_door.watch()
         self.addCleanup(self.admin_door.stop)
         door = Door(
             self.accounts, self.ledger, self.logins, self.links.get, LoginGuard(), devices, self.clock, lambda: 0.0
         )
         self.the_log = DaemonLog()
-        house = House(self.the_log, self.ledger, lambda: self.password.state == "unset", lambda: self.table.openapi())
+        house = House(
+            self.the_log,
+            self.ledger,
+            lambda: self.password.state == "unset",
+            lambda: self.table.openapi(),
+            lambda: self.factor.on,
+        )
         admin = Admin(self.accounts, self.ledger, self.links, self.logins, execute, self.now)
-        self.table = RouteTable([*house.routes(), *door.routes(), *self.admin_door.routes(), *admin.routes()], "cloud")
+        self.table = RouteTable(
+            [
+                *house.routes(),
+                *door.routes(),
+                *self.admin_door.routes(),
+                *admin.routes(),
+                *AdminLedger(self.ledger).routes(),
+                *admin_login_routes(self.sessions, self.ledger),
+            ],
+            "cloud",
+        )
         self.front = CloudFront(self.table, self.logins, self.links.get, self.password)
 
     def set_password(self) -> None:
@@ -223,6 +248,122 @@ class AdminLoginTests(FrontTestCase):
             self.assertEqual(self.the_log.level, 4)
             self.the_log.level = 3
         self.assertEqual(self.status("GET", "/api/v1/log", cookie=cookie)[0], 200)
+
+
+class SecondFactorTests(FrontTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.set_password()
+        self.clock.advance(1)
+        self.cookie = self.log_in_as_cloud_admin()
+        self.path = "/api/v1/cloud/admin/second-factor"
+
+    def json(self, method: str, path: str, body: Any = None, cookie: str | None = None) -> Any:
+        answer = self.ask(method, path, body, cookie or self.cookie)
+        assert isinstance(answer, Answer)
+        self.assertLess(answer.status, 300, answer.body)
+        return json.loads(answer.body) if answer.body else None
+
+    def switch_on(self) -> TOTP:
+        asked = self.json("POST", self.path, {"password": PASSWORD})
+        totp = TOTP(base64.b32decode(asked["secret"]), 6, SHA1(), 30)
+        self.recovery = self.json("POST", f"{self.path}/confirm", {"code": self.code(totp)})["recovery_codes"]
+        self.clock.advance(30)
+        return totp
+
+    def code(self, totp: TOTP) -> str:
+        return totp.generate(int(self.now().timestamp())).decode()
+
+    def test_the_admin_then_needs_both_and_each_code_once(self) -> None:
+        totp = self.switch_on()
+        self.assertTrue(self.json("GET", "/api/v1/me")["second_factor"])
+        login = "/api/v1/cloud/admin/login"
+        for body in ({"password": PASSWORD}, {"password": "wrong", "code": self.code(totp)}):
+            self.assertEqual(self.status("POST", login, body), (401, "login-failed"))
+        code = self.code(totp)
+        self.assertEqual(self.status("POST", login, {"password": PASSWORD, "code": code})[0], 200)
+        self.assertEqual(self.status("POST", login, {"password": PASSWORD, "code": code}), (401, "login-failed"))
+        self.assertEqual(self.status("POST", login, {"password": PASSWORD, "code": self.recovery[0]})[0], 200)
+        actions = [deed["action"] for deed in self.got(self.ledger.audit(20))]
+        self.assertEqual(actions, ["admin-login", "admin-login", "second-factor-on", "admin-login"])
+
+    def test_it_is_switched_off_with_both_or_by_a_command_on_the_machine(self) -> None:
+        totp = self.switch_on()
+        off = f"{self.path}/off"
+        wrong = {"password": PASSWORD, "code": "000000"}
+        self.assertEqual(self.status("POST", off, wrong, self.cookie), (403, "wrong-password"))
+        self.assertEqual(self.status("POST", off, {**wrong, "code": self.code(totp)}, self.cookie)[0], 204)
+        self.clock.advance(30)
+        self.switch_on()
+        SecondFactor(self.factor._path, self.clock).remove()
+        self.clock.advance(1)
+        self.assertEqual(self.status("POST", "/api/v1/cloud/admin/login", {"password": PASSWORD})[0], 200)
+        deed = self.got(self.ledger.audit(2))[1]
+        self.assertEqual((deed["who"], deed["action"]), ("machine", "second-factor-off"))
+
+
+class LoginListTests(FrontTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.set_password()
+        self.path = "/api/v1/cloud/admin/logins"
+
+    def listed(self, cookie: str, query: str = "") -> Any:
+        answer = self.ask("GET", self.path, cookie=cookie, query=query)
+        assert isinstance(answer, Answer)
+        return json.loads(answer.body)["logins"]
+
+    def test_the_admins_logins_are_listed_and_ended_one_by_one_or_all_others(self) -> None:
+        mine, second, third = (self.log_in_as_cloud_admin() for _ in range(3))
+        alice = self.log_in("alice")
+        seen = self.listed(mine)
+        self.assertEqual([one["current"] for one in seen].count(True), 1)
+        self.assertEqual((len(seen), {one["remote"] for one in seen}), (3, {False}))
+        theirs = next(one["id"] for one in self.listed(second) if one["current"])
+        self.assertEqual(self.status("DELETE", f"{self.path}/{theirs}", cookie=mine)[0], 204)
+        self.assertEqual(self.status("GET", self.path, cookie=second)[0], 401)
+        self.assertEqual(self.status("DELETE", f"{self.path}/{theirs}", cookie=mine), (404, "not-found"))
+        self.assertEqual(self.status("DELETE", self.path, cookie=mine)[0], 204)
+        self.assertEqual(self.status("GET", self.path, cookie=third)[0], 401)
+        self.assertEqual(self.status("GET", self.path, cookie=mine)[0], 200)
+        self.assertEqual(self.status("GET", "/api/v1/state", cookie=alice)[0], 200)
+
+    def test_those_at_one_installation_are_listed_and_ended_alone(self) -> None:
+        admin, alice, bob = self.log_in_as_cloud_admin(), self.log_in("alice"), self.log_in("bob", admin=False)
+        seen = self.listed(admin, "installation=ALICE")
+        self.assertEqual([(one["role"], one["source"]) for one in seen], [("admin", "192.0.2.7")])
+        self.assertEqual(self.status("DELETE", self.path, cookie=admin, query="installation=alice")[0], 204)
+        self.assertEqual(self.status("GET", "/api/v1/state", cookie=alice)[0], 401)
+        self.assertEqual(self.status("GET", "/api/v1/state", cookie=bob)[0], 200)
+        self.assertEqual(self.status("GET", self.path, cookie=admin)[0], 200)
+
+
+class RightsTests(FrontTestCase):
+    def test_every_route_of_the_admin_refuses_everybody_else_before_it_looks_at_anything(self) -> None:
+        self.set_password()
+        refused = 0
+        alice, bob = self.log_in("alice"), self.log_in("bob", admin=False)
+        for route in self.table.routes:
+            if route.may is not Right.ADMIN:
+                self.assertIn((route.method, route.path), OPEN)
+                continue
+            path = route.path.replace("{cloud_id}", "bob").replace("{id}", "1")
+            for cookie in (None, "x" * 43, alice, bob):
+                if cookie in (alice, bob) and not path.startswith("/api/v1/cloud/"):
+                    continue  # those go through the relay
+                self.assertEqual(self.status(route.method, path, {}, cookie), (401, "login-required"), path)
+                refused += 1
+        self.assertGreater(refused, 60)
+
+
+OPEN = {
+    ("GET", "/api/v1/me"),
+    ("GET", "/api/v1/openapi.json"),
+    ("POST", "/api/v1/logout"),
+    ("POST", "/api/v1/cloud/login"),
+    ("POST", "/api/v1/cloud/admin/login"),
+}
+"""What anybody may ask: each is a decision, so each stands here."""
 
 
 class OpenApiTests(FrontTestCase):

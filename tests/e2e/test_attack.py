@@ -48,6 +48,14 @@ BODIES: dict[str, Any] = {
     "PUT /api/v1/log/level": {"level": 3},
     "PUT /api/v1/admin/password": {"old": "x", "new": "another password"},
     "POST /api/v1/login": {"password": "x"},
+    "POST /api/v1/admin/second-factor": {"password": "x"},
+    "POST /api/v1/admin/second-factor/confirm": {"code": "000000"},
+    "POST /api/v1/admin/second-factor/recovery-codes": {"password": "x", "code": "000000"},
+    "POST /api/v1/admin/second-factor/off": {"password": "x", "code": "000000"},
+    "POST /api/v1/cloud/admin/second-factor": {"password": "x"},
+    "POST /api/v1/cloud/admin/second-factor/confirm": {"code": "000000"},
+    "POST /api/v1/cloud/admin/second-factor/recovery-codes": {"password": "x", "code": "000000"},
+    "POST /api/v1/cloud/admin/second-factor/off": {"password": "x", "code": "000000"},
     "POST /api/v1/cloud/login": {"cloud_id": "x", "secret": "x"},
     "POST /api/v1/cloud/admin/login": {"password": "x"},
     "POST /api/v1/cloud/admin/installations": {"cloud_id": "planted", "password": "planted password"},
@@ -60,6 +68,7 @@ BODIES: dict[str, Any] = {
 NOT_THERE = {
     "PUT /api/v1/charge-points/{id}/vehicle": "no-car",
     "PUT /api/v1/inputs/{id}": "not-found",
+    "DELETE /api/v1/logins/{id}": "not-found",
     "POST /api/v1/tariff/file": "other-source",
 }
 """What is let in, and then finds nothing to work on."""
@@ -248,7 +257,7 @@ def test_an_installations_admin_gets_all_but_what_belongs_to_the_site_and_nothin
     own = ways(town.browser())
     for way in own:
         if way.path.startswith("/api/v1/cloud/") and way.path != "/api/v1/cloud/login":
-            reply = ask(admin, way, way.fill(cloud_id="site-a"), way.body(town, town.b))
+            reply = ask(admin, way, way.fill(cloud_id="site-a", id="some-login"), way.body(town, town.b))
             assert 400 <= reply.status < 500, (way, reply)
             if way.right == "admin":
                 assert (reply.status, code(reply)) == (401, "login-required"), way
@@ -262,6 +271,7 @@ def test_an_installations_admin_gets_all_but_what_belongs_to_the_site_and_nothin
         elif reply.status >= 300:
             assert NOT_THERE.get(f"{way.method} {way.path}") == code(reply), (way, reply)
     assert admin.call("GET", "/api/v1/state").status == 401  # that was the logout
+    town.b.here.post("/api/v1/login", {"password": town.b.password})  # all other logins were ended too
 
 
 def test_the_clouds_admin_reaches_no_installation(town: Town) -> None:

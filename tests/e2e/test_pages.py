@@ -29,7 +29,7 @@ OPERATOR = (
     "Please note: the operator of the cloud server can see all transmitted data and potentially has access to your "
     "installation and charge points."
 )
-AGENT_PAGES = ("overview", "sessions", "devices", "site", "grid", "users", "remote", "system")
+AGENT_PAGES = ("overview", "sessions", "devices", "site", "grid", "users", "remote", "system", "logins")
 SITE = """
 seed = 3
 

@@ -52,6 +52,7 @@ def test_there_are_the_pages_that_the_contract_names() -> None:
         "remote",
         "sessions",
         "system",
+        "logins",
         "grid",
         "tariff",
         "rules",

@@ -1,11 +1,14 @@
 // The cloud server's own administration: installations, and the log.
 import { get, post, problemFrom, remove } from "../common/api.js";
+import { CodeField } from "../common/codefield.js";
 import { DASH, moment } from "../common/format.js";
 import { Frame, me, show } from "../common/frame.js";
+import { Logins } from "../common/logins.js";
 import { LogPanel } from "../common/logpanel.js";
 import { NewPassword } from "../common/newpassword.js";
 import { announce, Button, Copyable, DoneBox, ProblemBox, Question, Table, TextField, useTask } from "../common/parts.js";
 import { html, useEffect, useState } from "../common/ui.js";
+import { SecondFactor } from "../common/secondfactor.js";
 import { loadWords, t, tn } from "../common/words.js";
 import { Audit, ConnectionsOf, FailedLogins } from "./ledger.js";
 import { proposedPassword } from "./proposal.js";
@@ -20,11 +23,13 @@ const ASK_MS = 3000;
 function AdminLogin({ onIn }) {
   const task = useTask();
   const [password, setPassword] = useState("");
+  const [code, setCode] = useState("");
+  const coded = me.value.second_factor === true;
   /** @param {Event} event */
   const submit = (event) => {
     event.preventDefault();
     void task.run(async () => {
-      await post("/cloud/admin/login", { password });
+      await post("/cloud/admin/login", { password, ...(coded ? { code } : {}) });
       onIn();
     });
   };
@@ -33,6 +38,7 @@ function AdminLogin({ onIn }) {
     <input class="unseen" type="text" name="username" autocomplete="username" value="cloud-admin" readonly tabindex="-1" aria-hidden="true" />
     <${TextField} label=${t("Admin password")} name="password" type="password" autocomplete="current-password" required autofocus value=${password}
       onValue=${setPassword} problem=${task.problem} />
+    ${coded ? html`<${CodeField} required value=${code} onValue=${setCode} />` : null}
     <${ProblemBox} problem=${task.problem} />
     <div class="buttons"><${Button} type="submit" class="main" busy=${task.busy}>${task.busy ? t("Checking …") : t("Log in")}<//></div>
   </form>
@@ -178,6 +184,8 @@ function Admin() {
     <${FailedLogins} />
     <${Audit} />
     <${LogPanel} levelPath="/cloud/admin/log/level" linesPath="/cloud/admin/log" />
+    <${Logins} path="/cloud/admin/logins" title=${t("Administrators logged in now")} />
+    <${SecondFactor} path="/cloud/admin/second-factor" />
     <section aria-labelledby="password"><h2 id="password">${t("Admin password")}</h2>
       <${NewPassword} first=${false} path="/cloud/admin/password" onDone=${() => setInside(false)} /></section>
     <div class="buttons"><${Button} id="log-out" onClick=${() => void post("/logout").catch(() => null).then(() => setInside(false))}>${t("Log out")}<//></div>`;

@@ -16,6 +16,8 @@ const causeName = (cause) =>
     offline: t("installation offline"),
     refused: t("refused: wrong ID or password"),
     throttled: t("too many tries"),
+    disabled: t("disabled"),
+    waiting: t("waits for approval"),
   })[cause] ?? cause;
 
 /** @param {string} action */
@@ -25,12 +27,34 @@ const actionName = (action) =>
     "installation-deleted": t("installation deleted"),
     "certificate-changed": t("certificate changed"),
     "log-level": t("log level changed"),
+    "installation-disabled": t("installation disabled"),
+    "installation-enabled": t("installation enabled"),
+    "installation-approved": t("installation approved"),
+    "installation-sent-to-wait": t("installation waits for approval again"),
+    "installation-changed": t("note or tags changed"),
+    "installation-password": t("new installation password, the old one still counts"),
+    "installation-password-at-once": t("new installation password, the old one ended"),
+    "password-proven": t("new installation password used for the first time"),
+    "installation-login": t("login at an installation"),
+    "admin-login": t("login of the administrator"),
+    "login-ended": t("login ended"),
+    "logins-ended": t("logins ended"),
+    "second-factor-on": t("second factor switched on"),
+    "second-factor-off": t("second factor switched off"),
+    "recovery-codes-renewed": t("new recovery codes"),
+    "chain-begun": t("the chain of the audit log begins"),
     "password-set": t("admin password set"),
     "password-changed": t("admin password changed"),
   })[action] ?? action;
 
 /** @param {string} who */
-const whoName = (who) => ({ "cloud-admin": t("administrator"), machine: t("a program of this machine") })[who] ?? who;
+const whoName = (who) =>
+  ({
+    "cloud-admin": t("administrator"),
+    machine: t("a program of this machine"),
+    browser: t("a browser"),
+    installation: t("an installation"),
+  })[who] ?? who;
 
 /** @param {string} event */
 const eventName = (event) => ({ connected: t("connected"), lost: t("connection lost") })[event] ?? event;

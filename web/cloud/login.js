@@ -1,5 +1,6 @@
 // Login to an installation through this cloud server. Exactly one secret: the admin password, or the ID of a user.
 import { get, post } from "../common/api.js";
+import { CodeField } from "../common/codefield.js";
 import { Frame, go, me, show } from "../common/frame.js";
 import { Button, ProblemBox, TextField, TickField, useTask } from "../common/parts.js";
 import { html, useState } from "../common/ui.js";
@@ -29,11 +30,12 @@ function CloudLogin() {
   const [cloudId, setCloudId] = useState(remembered());
   const [secret, setSecret] = useState("");
   const [admin, setAdmin] = useState(false);
+  const [code, setCode] = useState("");
   /** @param {Event} event */
   const submit = (event) => {
     event.preventDefault();
     void task.run(async () => {
-      await post("/cloud/login", { cloud_id: cloudId.trim(), secret, admin });
+      await post("/cloud/login", { cloud_id: cloudId.trim(), secret, admin, ...(admin && code.trim() ? { code } : {}) });
       remember(cloudId.trim());
       go("overview.htm");
     });
@@ -49,6 +51,10 @@ function CloudLogin() {
     <${TextField} label=${t("Cloud user ID")} name="secret" type="password" autocomplete="current-password" required value=${secret}
       onValue=${setSecret} help=${admin ? t("Here: the admin password of the installation.") : t("The ID of a user of the installation.")} />
     <${TickField} label=${html`${before}<span class="whole">${quoted}</span>`} name="admin" checked=${admin} onValue=${setAdmin} />
+    ${admin
+      ? html`<${CodeField} value=${code} onValue=${setCode}
+          help=${t("Only if the installation asks for one: the six digits that your phone shows, or a recovery code.")} />`
+      : null}
     <${ProblemBox} problem=${task.problem} />
     <div class="buttons"><${Button} type="submit" class="main" busy=${task.busy}>${task.busy ? t("Checking …") : t("Log in")}<//></div>
     <p class="box warn" id="operator">${t(

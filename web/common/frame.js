@@ -37,6 +37,7 @@ function menuItems() {
     { name: "overview.htm", text: t("Overview") },
     { name: "sessions.htm", text: t("Sessions") },
   ];
+  const last = { name: "logins.htm", text: t("Logins") };
   if (isAdmin()) {
     items.push(
       { name: "devices.htm", text: t("Devices") },
@@ -49,7 +50,7 @@ function menuItems() {
       { name: "system.htm", text: t("System") },
     );
   }
-  return items;
+  return [...items, last];
 }
 
 /** Ends the login session at both ends; the page that follows is the same name at agent and cloud. */

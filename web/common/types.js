@@ -16,7 +16,7 @@
  *   inputs: any[], dimming?: Record<string, any>|null,
  *   api: {major: number, features: string[]}}} State */
 /** @typedef {{role: "nobody"|"user"|"installer"|"admin", user: string|null, name?: string|null, remote: boolean,
- *   language: string, setup?: boolean, cloud_admin?: boolean, api: {major: number, features: string[]}}} Me */
+ *   language: string, setup?: boolean, cloud_admin?: boolean, second_factor?: boolean, api: {major: number, features: string[]}}} Me */
 /** @typedef {{text: string, plain: string, fields: Record<string, unknown>}} Said */
 
 export {};
