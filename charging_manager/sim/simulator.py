@@ -239,10 +239,11 @@ class Simulator:
     # -- what the registers show -------------------------------------------------------------------------------------
 
     def _value(self, name: str, channel: int) -> Value:
-        if self.faults.frozen:
-            return self._still.setdefault((name, channel), self._lively(name, channel))
-        self._still.clear()
-        return self._lively(name, channel)
+        """Frozen, what was shown last, however long ago that was: a register read seldom does not move once more."""
+        if self.faults.frozen and (name, channel) in self._still:
+            return self._still[name, channel]
+        value = self._still[name, channel] = self._lively(name, channel)
+        return value
 
     def _lively(self, name: str, channel: int) -> Value:
         if name in self.shows:

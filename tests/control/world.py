@@ -18,6 +18,7 @@ from charging_manager.model.outside import NOTHING_KNOWN, Dimming
 from charging_manager.model.plan import Plan, SiteImage
 from charging_manager.model.reading import Obedience, Reading, Status
 from charging_manager.model.site import ChargePoint, Mode, Site
+from charging_manager.model.units import PhaseAmps
 from charging_manager.model.wish import Wish
 
 STEP_S = 0.25
@@ -190,6 +191,8 @@ class World:
         self.woken_s = dict.fromkeys(site.circuits, -math.inf)
         self.meter_silent_s: dict[str, float] = {}
         """Silent meters, and since when."""
+        self.meter_frozen: dict[str, PhaseAmps] = {}
+        """What meters go on showing, whatever flows; their counters run on."""
         self.below = {
             name: [point.id for point in site.charge_points.values() if name in _path(site, point.circuit)]
             for name in site.circuits
@@ -271,6 +274,11 @@ class World:
             for above in self.site.path_to_root(self.site.meters[meter].circuit):
                 self.changed_s[above.id] = self.now_s
 
+    def freeze_meter(self, meter: str) -> None:
+        amps = self.history[meter][-1].current_a
+        assert None not in amps
+        self.meter_frozen[meter] = amps  # type: ignore[assignment]
+
     def is_unseen(self, circuit: str) -> bool:
         """Whether its house load cannot be known now."""
         meter = self.site.circuits[circuit].meter
@@ -297,7 +305,8 @@ class World:
             if meter.id not in self.meter_silent_s and min(phase, 1.0 - phase) < 1e-6:
                 amps = [x + self.noise() for x in self.flow(meter.circuit)]
                 voltage = (self.volts, self.volts, self.volts)
-                self._keep(meter.id, Reading(meter.id, now, (amps[0], amps[1], amps[2]), voltage, energy_wh=now))
+                shown = self.meter_frozen.get(meter.id, (amps[0], amps[1], amps[2]))
+                self._keep(meter.id, Reading(meter.id, now, shown, voltage, energy_wh=now))
         for watcher in self.watchers:
             watcher(self)
         if abs((now - self.start_s) % 1.0) < 1e-6:

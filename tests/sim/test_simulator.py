@@ -281,6 +281,19 @@ def test_a_broken_sensor_shows_what_the_device_shows_for_unknown() -> None:
         assert shown["power_w"] is None
 
 
+def test_a_frozen_meter_goes_on_showing_what_it_showed_last_however_seldom_it_is_read() -> None:
+    bench = Bench(patient("janitza-umg-float"))
+    bench.simulator.change({"extra_a": [5, 5, 5]})
+    bench.run(60)
+    before = values(bench)
+    bench.run(60)
+    bench.simulator.change({"frozen": True, "extra_a": [9, 9, 9]})
+    bench.run(60)
+    assert values(bench) == before
+    bench.simulator.change({"frozen": False})
+    assert values(bench) != before
+
+
 def test_a_restart_forgets_the_setpoint_is_silent_and_counts_from_zero_for_a_while() -> None:
     bench = Bench(patient("cfos-power-brain"))
     write(bench, "setpoint_a", 8.0)
