@@ -45,6 +45,15 @@ def eventually(condition: Callable[[], T], within_s: float = 30.0, every_s: floa
     raise AssertionError(f"not within {within_s} s; last: {trouble!r}")
 
 
+def throughout(condition: Callable[[], object], for_s: float, every_s: float = 0.05) -> None:
+    """``condition`` holds from now on for so long. Raises: AssertionError at the first look at which it does not."""
+    pause = threading.Event()
+    until_s = time.monotonic() + for_s
+    while time.monotonic() < until_s:
+        assert condition()
+        pause.wait(every_s)
+
+
 class Running:
     """A process whose output is collected; ``stop`` ends it by its pid and returns its status."""
 
