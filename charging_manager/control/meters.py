@@ -136,6 +136,6 @@ def _good(reading: Reading, meter: Meter, limit_a: PhaseAmps) -> bool:
     return True
 
 
-def _values(reading: Reading) -> tuple[float | None, ...]:
-    """What fuses hang on. A counter that still runs beside currents that do not is no sign of life."""
-    return reading.current_a
+def _values(reading: Reading) -> tuple[object, ...]:
+    """What moves when anything does. A counter that still runs beside currents that do not is no sign of life."""
+    return (reading.current_a, reading.power_w, reading.voltage_v)

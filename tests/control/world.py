@@ -18,7 +18,6 @@ from charging_manager.model.outside import NOTHING_KNOWN, Dimming
 from charging_manager.model.plan import Plan, SiteImage
 from charging_manager.model.reading import Obedience, Reading, Status
 from charging_manager.model.site import ChargePoint, Mode, Site
-from charging_manager.model.units import PhaseAmps
 from charging_manager.model.wish import Wish
 
 STEP_S = 0.25
@@ -191,7 +190,7 @@ class World:
         self.woken_s = dict.fromkeys(site.circuits, -math.inf)
         self.meter_silent_s: dict[str, float] = {}
         """Silent meters, and since when."""
-        self.meter_frozen: dict[str, PhaseAmps] = {}
+        self.meter_frozen: dict[str, Reading] = {}
         """What meters go on showing, whatever flows; their counters run on."""
         self.below = {
             name: [point.id for point in site.charge_points.values() if name in _path(site, point.circuit)]
@@ -275,9 +274,7 @@ class World:
                 self.changed_s[above.id] = self.now_s
 
     def freeze_meter(self, meter: str) -> None:
-        amps = self.history[meter][-1].current_a
-        assert None not in amps
-        self.meter_frozen[meter] = amps  # type: ignore[assignment]
+        self.meter_frozen[meter] = self.history[meter][-1]
 
     def is_unseen(self, circuit: str) -> bool:
         """Whether its house load cannot be known now."""
@@ -304,9 +301,10 @@ class World:
             phase = (now - self.start_s - self.meter_offset_s[meter.id]) % 1.0
             if meter.id not in self.meter_silent_s and min(phase, 1.0 - phase) < 1e-6:
                 amps = [x + self.noise() for x in self.flow(meter.circuit)]
-                voltage = (self.volts, self.volts, self.volts)
-                shown = self.meter_frozen.get(meter.id, (amps[0], amps[1], amps[2]))
-                self._keep(meter.id, Reading(meter.id, now, shown, voltage, energy_wh=now))
+                volts = self.volts + 1e-9 * (now % 7.0)  # a voltage never stands still
+                shown = Reading(meter.id, now, (amps[0], amps[1], amps[2]), (volts, volts, volts))
+                shown = self.meter_frozen.get(meter.id, shown)
+                self._keep(meter.id, evolve(shown, taken_s=now, energy_wh=now))
         for watcher in self.watchers:
             watcher(self)
         if abs((now - self.start_s) % 1.0) < 1e-6:
