@@ -12,7 +12,7 @@ demo: .venv/ready  ## a simulated site, its agent and a cloud server, until Ctrl
 	@exec $(RUN) demo --seed $(SEED) --port $(PORT) --cloud-port $(CLOUD_PORT)
 
 test: .venv/ready  ## all tests; says at the end which were left out, and why
-	@.venv/bin/python -m pytest -q
+	@.venv/bin/python -m pytest -q -n 2 --dist loadgroup
 
 unit: .venv/ready  ## the quick ones: no process, no port
 	@.venv/bin/python -m pytest -q -m "not e2e and not slow"
@@ -27,7 +27,7 @@ bench: .venv/ready  ## ratios against real peers, one line a figure; ONLY=name r
 	@.venv/bin/python -m bench $(ONLY)
 
 soak: .venv/ready  ## the long rehearsals; CI runs a tenth of them
-	@CM_LONG=1 .venv/bin/python -m pytest -q
+	@CM_LONG=1 .venv/bin/python -m pytest -q -n 2 --dist loadgroup
 
 lock: .venv/ready  ## make requirements.txt anew
 	@.venv/bin/python -m pip install -q pip-tools
