@@ -36,10 +36,16 @@ def check_driver(made: d.Driver, problems: Problems) -> None:
         _check_phases(made, made.phases, problems)
     if made.storage is not None:
         _check_storage(made, made.storage, problems)
-    if made.tcp is None and made.rtu is None and made.http is None:
-        problems.add(
-            "", "give [tcp], [rtu], both or [http]: where does the device listen when nobody changed that", why.NO_ROAD
-        )
+    roads = [key for key in ("http", "mqtt", "push") if getattr(made, key) is not None]
+    if made.tcp is None and made.rtu is None and not roads:
+        sentence = "give [tcp], [rtu] or both, or one of [http], [mqtt], [push]: where does the device listen"
+        problems.add("", sentence, why.NO_ROAD)
+    if len(roads) > 1:
+        problems.add(roads[1], f"there is [{roads[0]}] already; write a driver for each way to speak", why.FORBIDDEN)
+    rules = made.mqtt or made.push
+    if rules is not None and made.kind is d.Kind.CHARGER and rules.silent_after_s > d.SILENT_AFTER_S:
+        sentence = f"at most {d.SILENT_AFTER_S:g}: a silent box is reserved by then"
+        problems.add(f"{roads[0]}.silent_after_s", sentence, why.LATE_SILENCE)
     if made.kind is d.Kind.CHARGER:
         if made.state is None:
             problems.add(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from charging_manager.devices.driver import Driver, Group, Register
+from charging_manager.devices.driver import Driver, Group, MqttWrite, Register
 
 
 def describe(driver: Driver) -> str:
@@ -54,6 +54,10 @@ _GROUPS = {
 def _transport(driver: Driver) -> Iterator[str]:
     if driver.http:
         yield f"* HTTP and JSON: port {driver.http.port}."
+    if driver.mqtt:
+        yield f"* MQTT: port {driver.mqtt.port} of the broker; silent after {driver.mqtt.silent_after_s:g} s."
+    if driver.push:
+        yield f"* It tells us by itself; silent after {driver.push.silent_after_s:g} s."
     if driver.tcp:
         yield f"* Modbus TCP: port {driver.tcp.port}, unit {driver.tcp.unit}."
     if driver.rtu:
@@ -94,13 +98,7 @@ def _control(driver: Driver) -> Iterator[str]:
 
 
 def _row(register: Register) -> str:
-    how = []
-    if register.function is not None:
-        how.append(f"`{register.json}` in `{register.get}`" if register.json else f"function {register.function}")
-    if register.set is not None:
-        how.append(f"set by {register.set.method} `{register.set.path}`")
-    elif register.write_function is not None:
-        how.append(f"written by {register.write_function}")
+    how = [said for said in (_read(register), _written(register)) if said]
     remarks = [register.note] if register.note else []
     if register.bits:
         low, high = register.bits
@@ -122,3 +120,24 @@ def _row(register: Register) -> str:
         "; ".join(remarks),
     )
     return "| " + " | ".join(cells) + " |"
+
+
+def _read(register: Register) -> str:
+    if register.function is None:
+        return ""
+    if register.topic is not None:
+        return f"`{register.json}` in `{register.topic}`" if register.json else f"`{register.topic}`"
+    if register.json is not None:
+        return f"`{register.json}` in `{register.get}`" if register.get else f"`{register.json}`"
+    return f"function {register.function}"
+
+
+def _written(register: Register) -> str:
+    rule = register.set
+    if register.tell is not None:
+        return f"told as `{register.tell}`"
+    if isinstance(rule, MqttWrite):
+        return f"set by `{rule.topic}`"
+    if rule is not None:
+        return f"set by {rule.method} `{rule.path}`"
+    return "" if register.write_function is None else f"written by {register.write_function}"

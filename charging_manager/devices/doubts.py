@@ -116,7 +116,7 @@ def _identity(driver: Driver) -> Iterator[Warned]:
 
 
 def _bus(driver: Driver) -> Iterator[Warned]:
-    if driver.http is not None:
+    if not driver.speaks_modbus:
         return
     if driver.bus.gaps and driver.discover is None:
         for request in plan_reads(driver, driver.grouped(*Group)):

@@ -21,6 +21,7 @@ from charging_manager.devices.registers import (
     Condition,
     Group,
     HttpWrite,
+    MqttWrite,
     Register,
     Type,
     Value,
@@ -35,6 +36,7 @@ __all__ = [
     "TEXTS",
     "UNITS",
     "Accepted",
+    "Available",
     "BusRules",
     "Channels",
     "Condition",
@@ -45,8 +47,12 @@ __all__ = [
     "Http",
     "HttpWrite",
     "Kind",
+    "Login",
+    "Mqtt",
+    "MqttWrite",
     "Never",
     "Phases",
+    "Push",
     "Quality",
     "Recovery",
     "Register",
@@ -279,12 +285,59 @@ class RtuDefaults:
     unit: int = 1
 
 
+class Login(StrEnum):
+    """How a device over HTTP asks who we are."""
+
+    ASKED = "asked"  # as its first refusal says: digest if it offers that, else basic
+    BASIC = "basic"
+    DIGEST = "digest"
+    TOKEN = "token"  # noqa: S105 - a word
+
+
 @frozen
 class Http:
     """The device speaks HTTP and JSON: where it listens, and the path that shows what names none of its own."""
 
     port: int = 80
     get: str | None = None
+    login: Login = Login.ASKED
+    token_header: str = "Authorization"  # noqa: S105 - a header's name
+    """Where its token goes; in ``Authorization`` it is a bearer token (RFC 6750)."""
+
+
+SILENT_AFTER_S = 10.0
+"""SAFETY, F-02: a device that says nothing for so long is silent."""
+
+
+@frozen
+class Available:
+    """A topic that says whether the device is there: its payload is ``yes`` or ``no``."""
+
+    topic: str
+    yes: str
+    no: str
+
+
+@frozen
+class Mqtt:
+    """The device publishes at a broker and listens there. Topics are below the prefix in the device's address."""
+
+    port: int = 1883
+    prefix: str = ""
+    """How that prefix looks, for the page where a device is added."""
+    topic: str | None = None
+    """Where a value comes that names no topic of its own."""
+    qos: int = 0
+    silent_after_s: float = SILENT_AFTER_S
+    """A device that published nothing for so long is silent."""
+    available: Available | None = None
+
+
+@frozen
+class Push:
+    """The device tells us by itself, in requests to us; what it is to do stands in our answer."""
+
+    silent_after_s: float = SILENT_AFTER_S
 
 
 @frozen
@@ -371,6 +424,8 @@ class Driver:
     tcp: TcpDefaults | None = None
     rtu: RtuDefaults | None = None
     http: Http | None = None
+    mqtt: Mqtt | None = None
+    push: Push | None = None
     identify: tuple[Condition, ...] = ()
     """All of this holds on this device; otherwise it is another one, and nothing is written to it."""
     unlike: tuple[Unlike, ...] = ()
@@ -424,6 +479,11 @@ class Driver:
             yield from self.phases.prepare
         if self.storage is not None:
             yield from (*self.storage.lock, *self.storage.unlock)
+
+    @property
+    def speaks_modbus(self) -> bool:
+        """It has registers, not documents or topics."""
+        return self.http is None and self.mqtt is None and self.push is None
 
     @property
     def shows_fallback(self) -> bool:

@@ -16,7 +16,7 @@ from twisted.internet.defer import Deferred, DeferredLock
 from twisted.internet.interfaces import IReactorTime
 
 from charging_manager.devices.codec import encode
-from charging_manager.devices.driver import Driver, Register, Type
+from charging_manager.devices.driver import Driver, HttpWrite, Register, Type
 from charging_manager.errors import DeviceNonsense, DeviceRefused, DeviceSilent
 from charging_manager.modbus.units import Priority, Unit
 
@@ -123,14 +123,10 @@ class JsonBus:
             raise DeviceNonsense(f"{self.name} answers with what is no JSON") from error
 
     async def _write(self, address: int, words: Sequence[int], timeout_s: float) -> None:
-        register = next((r for r in self.driver.registers.values() if r.address == address and r.set), None)
-        if register is None or register.set is None:
+        rule = next((r.set for r in self.driver.registers.values() if r.address == address and r.set), None)
+        if not isinstance(rule, HttpWrite):
             raise DeviceRefused(2, "this value cannot be written")
-        number = struct.unpack(">d", struct.pack(">4H", *words))[0]
-        if not math.isfinite(number):
-            raise DeviceRefused(3, "this is no number")
-        text = str(int(number)) if number == int(number) else f"{number:.6f}".rstrip("0")
-        rule = register.set
+        text = said(number_of(words))
         body = rule.body.replace("{value}", text) if rule.body is not None else None
         await self._ask(rule.method, rule.path.replace("{value}", text), body, timeout_s)
 
@@ -158,6 +154,19 @@ def words_of(register: Register, value: Any) -> list[int]:
     if number is None or not math.isfinite(number) or number in register.json_na:
         return list(_UNKNOWN)
     return list(struct.unpack(">4H", struct.pack(">d", number)))
+
+
+def number_of(words: Sequence[int]) -> float:
+    """The number that is to be written. Raises: DeviceRefused."""
+    number: float = struct.unpack(">d", struct.pack(">4H", *words))[0]
+    if not math.isfinite(number):
+        raise DeviceRefused(3, "this is no number")
+    return number
+
+
+def said(number: float) -> str:
+    """As it stands in a request or a message: whole numbers without a point."""
+    return str(int(number)) if number == int(number) else f"{number:.6f}".rstrip("0")
 
 
 def _number(register: Register, value: Any) -> float | None:

@@ -11,7 +11,10 @@ from attrs import evolve
 from charging_manager.devices import driver as d
 from charging_manager.devices import reasons as why
 from charging_manager.devices.checks import check_driver
-from charging_manager.devices.parse_http import check_words, http_path, http_registers
+from charging_manager.devices.parse_http import http_rules, http_value
+from charging_manager.devices.parse_mqtt import mqtt_rules, mqtt_value
+from charging_manager.devices.parse_push import push_rules, push_value
+from charging_manager.devices.parse_values import ReadValue, check_words, valued
 from charging_manager.devices.parse_words import CONDITION, condition, conditions, example, writes
 from charging_manager.devices.reasons import Reason
 from charging_manager.devices.tables import TEXT, Problems, Shape, Table, one_or_more
@@ -20,7 +23,7 @@ from charging_manager.model.reading import Status
 
 FORMAT = 1
 """The version of the format that this program reads (docs/drivers.md, "Versions")."""
-ROADS = ("http",)
+ROADS = ("http", "mqtt", "push")
 """Words of which one makes a driver's values other than registers of Modbus."""
 PLACEHOLDER_COUNT = 1
 LONGEST_READ = 65536
@@ -95,7 +98,10 @@ def read_table(table: Table, name: str, hooks: Mapping[str, type] | None) -> d.D
     discover = table.table("discover")
     setpoint, watchdog, phases, storage = (table.table(key) for key in ("setpoint", "watchdog", "phases", "storage"))
     tcp, rtu, channels = (table.table(key) for key in ("tcp", "rtu", "channels"))
-    http = _http(table)
+    http, mqtt, push = http_rules(table), mqtt_rules(table), push_rules(table)
+    values = http_value(http) if http else mqtt_value(mqtt) if mqtt else push_value if push else None
+    if values is not None:
+        check_words(table)
     wanted = _Defaults(bus_table)
     made = d.Driver(
         name=name,
@@ -108,11 +114,13 @@ def read_table(table: Table, name: str, hooks: Mapping[str, type] | None) -> d.D
         tested_firmware=table.texts("tested_firmware"),
         uncertain=table.texts("uncertain"),
         accepted=_accepted(table),
-        bus=_bus(bus_table, http),
-        registers=_registers(table, wanted, http),
+        bus=_bus(bus_table, values is not None),
+        registers=_registers(table, wanted, values),
         tcp=_tcp(tcp) if tcp else None,
         rtu=_rtu(rtu) if rtu else None,
         http=http,
+        mqtt=mqtt,
+        push=push,
         identify=conditions(table, "identify"),
         unlike=tuple(_unlike(inner, wanted) for inner in table.tables("unlike")),
         discover=_sunspec(discover) if discover else None,
@@ -149,18 +157,8 @@ def _word_order(table: Table, default: bool = False) -> bool:
     return table.word("words", ("high-first", "low-first"), "low-first" if default else "high-first") == "low-first"
 
 
-def _http(table: Table) -> d.Http | None:
-    inner = table.table("http")
-    if inner is None:
-        return None
-    check_words(table)
-    made = d.Http(inner.whole("port", 80, lowest=1), http_path(inner, "get", "") or None)
-    inner.done()
-    return made
-
-
-def _bus(table: Table, http: d.Http | None) -> d.BusRules:
-    if http is not None:
+def _bus(table: Table, documents: bool) -> d.BusRules:
+    if documents:
         made = d.BusRules(
             max_read=LONGEST_READ,
             gaps=True,
@@ -201,12 +199,12 @@ def _rtu(table: Table) -> d.RtuDefaults:
     return made
 
 
-def _registers(table: Table, defaults: _Defaults, http: d.Http | None) -> dict[str, d.Register]:
+def _registers(table: Table, defaults: _Defaults, values: ReadValue | None) -> dict[str, d.Register]:
     inner = table.table("registers", needed="a driver needs a table of registers")
     if inner is None:
         return {}
-    if http is not None:
-        return http_registers(dict(inner.named_tables()), http.get)
+    if values is not None:
+        return valued(dict(inner.named_tables()), values)
     return {key: _register(key, each, defaults) for key, each in inner.named_tables()}
 
 

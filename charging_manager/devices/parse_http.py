@@ -1,32 +1,54 @@
-"""The words of a driver for a device that speaks HTTP and JSON: ``[http]``, and values by JSON pointer.
-
-Such a value becomes a register like any other, at a place that only ``json_bus`` knows: so planner, orders and proofs
-are those of every device.
-"""
+"""The words of a driver for a device that speaks HTTP and JSON: ``[http]``, and where a value is shown and set."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+
+from attrs import evolve
 
 from charging_manager.devices import reasons as why
-from charging_manager.devices.parse_words import conditions, example
-from charging_manager.devices.registers import Group, HttpWrite, Register, Type
-from charging_manager.devices.tables import NUMBER, WHOLE, Table, one_or_more
+from charging_manager.devices.driver import Http, Login
+from charging_manager.devices.parse_values import ReadValue, readable, writable
+from charging_manager.devices.registers import HttpWrite, Register
+from charging_manager.devices.tables import Table
 
-NUMBER_WORDS = 4
-TEXT_WORDS = 32
-MOST_VALUES = 500
 METHODS = ("GET", "POST", "PUT")
-NOT_WITH_HTTP = ("tcp", "rtu", "discover", "unlike", "channels", "never", "variant")
+_HEADER = re.compile(r"[A-Za-z0-9-]{1,60}")
+_OURS = frozenset({"host", "content-length", "content-type", "connection", "transfer-encoding", "cookie"})
 
 
-def check_words(table: Table) -> None:
-    """What a register map has and a JSON document has not."""
-    for key in NOT_WITH_HTTP:
-        table.without(key, "a device with [http] has no such thing; leave it out")
+def http_rules(table: Table) -> Http | None:
+    """What ``[http]`` says, if it is there."""
+    inner = table.table("http")
+    if inner is None:
+        return None
+    login = inner.choice("login", Login, Login.ASKED)
+    header = inner.text("token_header", "Authorization")
+    if not _HEADER.fullmatch(header) or header.lower() in _OURS:
+        sentence = 'the name of a header of the device is needed here, for instance "X-Api-Key"'
+        inner.wrong("token_header", sentence, why.HEADER)
+    if "token_header" in inner and login is not Login.TOKEN:
+        inner.wrong("token_header", 'a header for a token goes with login = "token"', why.HEADER)
+    made = Http(inner.whole("port", 80, lowest=1), _path(inner, "get", "") or None, login, header)
+    inner.done()
+    return made
 
 
-def http_path(table: Table, key: str, default: str | None = None) -> str:
+def http_value(rules: Http) -> ReadValue:
+    """How a value's own words are read."""
+
+    def read_value(table: Table, made: Register) -> Register:
+        get = _path(table, "get", rules.get or "") or None
+        if made.json is not None and get is None:
+            table.wrong("get", "say which path shows this value, here or in [http]", why.POINTER)
+        made = readable(evolve(made, get=get), made.json is not None)
+        rule = _set(table)
+        return made if rule is None else writable(table, "set", evolve(made, set=rule))
+
+    return read_value
+
+
+def _path(table: Table, key: str, default: str | None = None) -> str:
     """The path that a request asks for."""
     path = table.text(key, default)
     if path and not (path.startswith("/") and path.isascii() and path.isprintable() and " " not in path):
@@ -36,82 +58,11 @@ def http_path(table: Table, key: str, default: str | None = None) -> str:
     return path
 
 
-def http_registers(named: Mapping[str, Table], default_get: str | None) -> dict[str, Register]:
-    """The values, in the file's order, each at a place of its own."""
-    made: dict[str, Register] = {}
-    address = 0
-    for name, table in named.items():
-        made[name] = _register(name, table, address, default_get)
-        address = made[name].end
-        if len(made) == MOST_VALUES + 1:
-            table.wrong("", f"a driver has at most {MOST_VALUES} values", why.FILE)
-    return made
-
-
-def _register(name: str, table: Table, address: int, default_get: str | None) -> Register:
-    text = table.flag("text")
-    pointer = table.maybe_text("json")
-    get = http_path(table, "get", default_get or "") or None
-    if pointer is not None and not pointer.startswith("/"):
-        table.wrong("json", 'a JSON pointer is needed here (RFC 6901): for instance "/emeters/0/power"', why.POINTER)
-    if pointer is not None and get is None:
-        table.wrong("get", "say which path shows this value, here or in [http]", why.POINTER)
-    made = Register(
-        name=name,
-        address=address,
-        type=Type.STR if text else Type.F64,
-        count=TEXT_WORDS if text else NUMBER_WORDS,
-        function=3 if pointer is not None else None,
-        write_function=None if "set" not in table else 16,
-        scale=table.number("scale", 1.0),
-        offset=table.number("offset", 0.0),
-        group=table.choice("group", Group, Group.SLOW),
-        volatile=table.flag("volatile") if "volatile" in table else None,
-        lowest=table.maybe_number("min"),
-        highest=table.maybe_number("max"),
-        only_when=conditions(table, "only_when"),
-        example=example(table),
-        uncertain=table.maybe_text("uncertain"),
-        page=table.maybe_whole("page"),
-        source=table.maybe_text("source"),
-        note=table.text("note", ""),
-        json=pointer,
-        get=get,
-        codes=_codes(table, text),
-        json_na=_na(table),
-        set=_set(table),
-    )
-    if made.scale == 0:
-        table.wrong("scale", "every value would be 0", why.SCALE_ZERO)
-    if text and made.set is not None:
-        table.wrong("set", "only numbers are written", why.TEXT_NUMBER)
-    table.done()
-    return made
-
-
-def _codes(table: Table, text: bool) -> tuple[tuple[str, int], ...]:
-    inner = table.table("codes")
-    if inner is None:
-        return ()
-    if text:
-        table.wrong("codes", "a text has no codes; leave text or codes out", why.TEXT_NUMBER)
-    return tuple((word, inner.whole(word)) for word, _ in inner.items(WHOLE))
-
-
-def _na(table: Table) -> tuple[float, ...]:
-    value = table.raw("na", one_or_more(NUMBER))
-    items = [] if value is None else value if isinstance(value, list) else [value]
-    if all(isinstance(item, int | float) and not isinstance(item, bool) for item in items):
-        return tuple(float(item) for item in items)
-    table.mistyped("na", "a list of numbers is needed here; null and what is missing are unknown anyhow")
-    return ()
-
-
 def _set(table: Table) -> HttpWrite | None:
     inner = table.table("set")
     if inner is None:
         return None
-    made = HttpWrite(inner.word("method", METHODS, "GET"), http_path(inner, "path"), inner.maybe_text("body"))
+    made = HttpWrite(inner.word("method", METHODS, "GET"), _path(inner, "path"), inner.maybe_text("body"))
     if made.method == "GET" and made.body is not None:
         inner.wrong("body", "a GET has no body", why.FORBIDDEN)
     if "{value}" not in made.path + (made.body or ""):

@@ -53,6 +53,21 @@ HOSTLESS = Reason(
 POINTER = Reason(
     "pointer", "The value would be unknown for ever.", 'json = "/emeters/0/power": a slash before every step'
 )
+HEADER = Reason(
+    "header",
+    "A header that HTTP itself needs would break the request, or send the secret where it does not belong.",
+    'login = "token" and token_header = "X-Api-Key", as the device\'s documentation names it',
+)
+TOPIC = Reason(
+    "topic",
+    "A wildcard would mix values of several devices, and one of them would be steered by another's car.",
+    'topic = "emeter/0/power", below the prefix of the address',
+)
+LATE_SILENCE = Reason(
+    "late-silence",
+    "Until a device counts as silent, its last values are believed while something else may be so.",
+    "silent_after_s of two or three periods in which the device speaks",
+)
 SOURCE = Reason(
     "no-source",
     "A number whose origin nobody wrote down cannot be checked, and a wrong one burns a fuse.",
@@ -168,7 +183,7 @@ UNFED = Reason("unfed", "Nothing would be written, and the box would fall back f
 NO_ROAD = Reason(
     "no-road",
     "The device could not be offered with any kind of address.",
-    "[tcp] with port and unit, [rtu] with baud, or [http]",
+    "[tcp] with port and unit, [rtu] with baud, or [http], [mqtt] or [push]",
 )
 NO_STATE = Reason(
     "no-state",

@@ -119,6 +119,15 @@ class HttpWrite:
     body: str | None = None
 
 
+@frozen
+class MqttWrite:
+    """The message that writes a value of a device with ``[mqtt]``: the number takes the place of ``{value}``."""
+
+    topic: str
+    payload: str = "{value}"
+    retain: bool = False
+
+
 @frozen(cache_hash=True)
 class Register:
     """One value of the device: where it lies, how it is coded, how often it is wanted.
@@ -164,13 +173,19 @@ class Register:
     source: str | None = None
     note: str = ""
     json: str | None = None
-    """With ``[http]``: the JSON pointer (RFC 6901) to the value in what ``get`` shows."""
+    """The JSON pointer (RFC 6901) to the value in what ``get`` shows, what comes at ``topic``, or what is pushed."""
     get: str | None = None
     codes: tuple[tuple[str, int], ...] = ()
     """Words of the device and the numbers that stand for them; another word is unknown."""
     json_na: tuple[float, ...] = ()
     """Numbers that mean "unknown", before scale and offset."""
-    set: HttpWrite | None = None
+    set: HttpWrite | MqttWrite | None = None
+    topic: str | None = None
+    """With ``[mqtt]``: where the value is published."""
+    on_change: bool = False
+    """It is published only when it changes: it counts for as long as the device is heard at all."""
+    tell: str | None = None
+    """With ``[push]``: the JSON pointer to it in what the device is answered."""
 
     @property
     def unit(self) -> str:

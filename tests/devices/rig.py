@@ -31,7 +31,7 @@ SPACES = {1: "coil", 5: "coil", 15: "coil", 2: "bit", 3: "holding", 6: "holding"
 def shipped() -> Loaded:
     """The drivers of this program that speak Modbus; tests/drivers/test_http.py has the others."""
     found = load_drivers([shared("drivers")])
-    return evolve(found, drivers={name: each for name, each in found.drivers.items() if each.http is None})
+    return evolve(found, drivers={name: each for name, each in found.drivers.items() if each.speaks_modbus})
 
 
 def driver(table: Mapping[str, Any], name: str = "acme", path: Path | None = None) -> Driver:

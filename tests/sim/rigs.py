@@ -20,7 +20,7 @@ from charging_manager.sim.simulator import Simulator
 from tests.modbus.rigs import MemoryEndpoint
 
 SHIPPED = load_drivers([Path(__file__).resolve().parents[2] / "drivers"]).drivers
-DRIVERS = {name: driver for name, driver in SHIPPED.items() if driver.http is None}
+DRIVERS = {name: driver for name, driver in SHIPPED.items() if driver.speaks_modbus}
 """Those that speak Modbus; tests/drivers/test_http.py has the others."""
 CHARGERS = ("abb-terra-ac", "cfos-power-brain", "heidelberg-energy-control", "keba-p30")
 METERS = ("eastron-sdm630", "sunspec-meter-203")
