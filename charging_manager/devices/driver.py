@@ -28,10 +28,12 @@ from charging_manager.devices.registers import (
     Write,
     all_hold,
 )
+from charging_manager.devices.roads import SILENT_AFTER_S, Available, Http, Login, Mqtt, Push
 from charging_manager.errors import ConfigError
 from charging_manager.model.reading import Status
 
 __all__ = [
+    "SILENT_AFTER_S",
     "SIZES",
     "TEXTS",
     "UNITS",
@@ -283,61 +285,6 @@ class RtuDefaults:
     stopbits: int = 1
     databits: int = 8
     unit: int = 1
-
-
-class Login(StrEnum):
-    """How a device over HTTP asks who we are."""
-
-    ASKED = "asked"  # as its first refusal says: digest if it offers that, else basic
-    BASIC = "basic"
-    DIGEST = "digest"
-    TOKEN = "token"  # noqa: S105 - a word
-
-
-@frozen
-class Http:
-    """The device speaks HTTP and JSON: where it listens, and the path that shows what names none of its own."""
-
-    port: int = 80
-    get: str | None = None
-    login: Login = Login.ASKED
-    token_header: str = "Authorization"  # noqa: S105 - a header's name
-    """Where its token goes; in ``Authorization`` it is a bearer token (RFC 6750)."""
-
-
-SILENT_AFTER_S = 10.0
-"""SAFETY, F-02: a device that says nothing for so long is silent."""
-
-
-@frozen
-class Available:
-    """A topic that says whether the device is there: its payload is ``yes`` or ``no``."""
-
-    topic: str
-    yes: str
-    no: str
-
-
-@frozen
-class Mqtt:
-    """The device publishes at a broker and listens there. Topics are below the prefix in the device's address."""
-
-    port: int = 1883
-    prefix: str = ""
-    """How that prefix looks, for the page where a device is added."""
-    topic: str | None = None
-    """Where a value comes that names no topic of its own."""
-    qos: int = 0
-    silent_after_s: float = SILENT_AFTER_S
-    """A device that published nothing for so long is silent."""
-    available: Available | None = None
-
-
-@frozen
-class Push:
-    """The device tells us by itself, in requests to us; what it is to do stands in our answer."""
-
-    silent_after_s: float = SILENT_AFTER_S
 
 
 @frozen
