@@ -30,14 +30,19 @@ def catalogue(language: str) -> Mapping[str, str]:
 def say(language: str, sentence: str, **fields: object) -> str:
     """The sentence in that language with its fields filled in. A sentence without translation stays English."""
     text = catalogue(language).get(sentence, sentence)
-    return text.format_map({name: _shown(language, value) for name, value in fields.items()}) if fields else text
+    return text.format_map({name: _shown(language, name, value) for name, value in fields.items()}) if fields else text
 
 
-def _shown(language: str, value: object) -> object:
+def digits_of(name: str) -> int:
+    """How many decimals of a sentence's field people read: prices of a kWh have more than amperes."""
+    return 4 if name == "price" else 2
+
+
+def _shown(language: str, name: str, value: object) -> object:
     """Fractions have a comma in French and German, and no zeros at their end anywhere."""
     if not isinstance(value, float) or not isfinite(value):
         return value
-    return format_decimal(round(value, 2), locale=language, group_separator=False)
+    return format_decimal(round(value, digits_of(name)), format="0.####", locale=language, group_separator=False)
 
 
 def best_language(accept: str | None, default: str = "en") -> str:

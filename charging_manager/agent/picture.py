@@ -17,7 +17,7 @@ from charging_manager.control.ruled import ruling_of
 from charging_manager.model.plan import Because, Budget
 from charging_manager.model.reading import Reading, Status
 from charging_manager.model.rule import lower_mode
-from charging_manager.words import say
+from charging_manager.words import digits_of, say
 
 API_MAJOR = 1
 FEATURES = (
@@ -45,7 +45,10 @@ class Sentence:
 
     def said(self, language: str, audience: Audience = None) -> Json:
         """As JSON; the English sentence and its fields go along, for a browser that translates itself."""
-        fields = {key: _round(value, 2) if isinstance(value, float) else value for key, value in self.fields.items()}
+        fields = {
+            key: _round(value, digits_of(key)) if isinstance(value, float) else value
+            for key, value in self.fields.items()
+        }
         if audience is not None:
             unknown = [key for key, point in self.points.items() if point not in audience]
             fields |= dict.fromkeys(unknown, say(language, ANOTHER_SENTENCE))

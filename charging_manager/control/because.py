@@ -57,7 +57,7 @@ SENTENCES: Mapping[str, str] = {
     "no-grid-meter": "To follow the sun, a meter is needed where the site meets the grid; there is none.",
     "storage-first": "The storage battery is filled first.",
     "phases-switching": "Its phases are being switched to {phases}; it is paused for that.",
-    "plan-cheap": "Charging in a cheap time until {time}: 100 kWh cost {price} {currency}.",
+    "plan-cheap": "Charging in a cheap time until {time}: {price} {currency} per kWh.",
     "plan-green": "Charging in a green time until {time}: a kWh costs {grams} g of CO2.",
     "plan-waits": "Waiting for a cheaper time: it charges from {time} on.",
     "plan-waits-green": "Waiting for a greener time: it charges from {time} on.",

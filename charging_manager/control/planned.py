@@ -311,7 +311,7 @@ def _why_now(state: Planned, outside: Outside, end_s: float, now_at: datetime) -
         return Because("plan-no-prices", {"time": _clock(state.deadline_s or end_s, now_at)})
     if state.by is Prefer.GREEN and slot.co2_g is not None:
         return Because("plan-green", {"grams": round(slot.co2_g), **fields})
-    price = round(100.0 * slot.price, 2)
+    price = round(slot.price, 4)
     return Because("plan-cheap", {"price": price, "currency": outside.prices.currency, **fields})
 
 

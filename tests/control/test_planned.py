@@ -92,8 +92,10 @@ def test_in_a_cheap_hour_it_names_the_price() -> None:
     car = Car(Goal(time(7), energy_wh=10_000.0), hourly(0.10, 0.5, 0.5, 0.5))
     planned = car.look()
     assert planned.because.code == "plan-cheap"
-    assert planned.because.fields["price"] == 10.0
-    assert "100 kWh cost 10 EUR" in sentence(planned.because)
+    assert planned.because.fields["price"] == 0.1
+    assert sentence(planned.because).endswith(": 0.1 EUR per kWh.")
+    exact = evolve(planned.because, fields={**planned.because.fields, "price": 0.0823})
+    assert "0,0823 EUR" in sentence(exact, "de")
 
 
 def test_a_car_that_nobody_knows_is_measured_when_its_goal_might_be_at_risk() -> None:

@@ -11,7 +11,7 @@ import { GoalPanel } from "./goal.js";
 /** @typedef {import("../common/types.js").ChargePoint} ChargePoint */
 
 /** Modes that this installation knows, and the one that is set. @param {ChargePoint} point */
-export function modesOf(point) {
+function modesOf(point) {
   return MODES.filter((mode) => has(`mode:${mode}`) || mode === point.mode);
 }
 
@@ -47,7 +47,7 @@ function ModeChoice({ point }) {
     </fieldset>
     <${ProblemBox} problem=${task.problem} />
     ${asking || point.mode === "plan"
-      ? html`<${GoalPanel} id=${point.id} code=${point.because?.code ?? ""} edit=${asking} onClose=${() => setAsking(false)} />`
+      ? html`<${GoalPanel} point=${point} edit=${asking} onClose=${() => setAsking(false)} />`
       : null}`;
 }
 

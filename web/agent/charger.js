@@ -2,7 +2,7 @@
 import { get, problemFrom } from "../common/api.js";
 import { Banner } from "../common/banner.js";
 import { amps, clock, known } from "../common/format.js";
-import { go, start } from "../common/frame.js";
+import { loginGone, start } from "../common/frame.js";
 import { follow, state } from "../common/live.js";
 import { announce, Button, ProblemBox } from "../common/parts.js";
 import { html, useEffect, useRef, useState } from "../common/ui.js";
@@ -78,6 +78,16 @@ function Copy({ why }) {
     ${text ? html`<textarea readonly rows="12" class="log" aria-label=${t("To copy")}>${text}</textarea>` : null}`;
 }
 
+/** An address that names none, or one that is gone: which one is meant? @param {{points: {id: string, name: string}[]}} props */
+function Choice({ points }) {
+  return html`<p>${id ? t("There is no charge point {id}.", { id }) : null} ${t("Of which charge point?")}</p>
+    ${points.length
+      ? html`<ul class="choices">${points.map(
+          (one) => html`<li key=${one.id}><a class="button" href=${`charger.htm?id=${encodeURIComponent(one.id)}`}>${one.name}</a></li>`,
+        )}</ul>`
+      : html`<p>${t("No charge points yet.")}</p>`}`;
+}
+
 function Page() {
   const [why, setWhy] = useState(/** @type {Why|null} */ (null));
   const [day, setDay] = useState(/** @type {any} */ (null));
@@ -87,7 +97,7 @@ function Page() {
   const sign = point ? `${point.setpoint_a} ${point.because?.text}` : "";
   const ask = async () => {
     const mine = asked.current;
-    if (mine.busy || document.hidden) return;
+    if (mine.busy || document.hidden || !point) return;
     mine.busy = true;
     mine.whyMs = performance.now();
     try {
@@ -107,13 +117,15 @@ function Page() {
   useEffect(() => {
     const timer = setInterval(ask, OFTEN_MS);
     return () => clearInterval(timer);
-  }, []);
+  }, [point?.id]);
   useEffect(() => {
     const mine = asked.current; // a setpoint that moves each second is asked about every other one
     const soon = setTimeout(ask, mine.whyMs ? Math.max(0, mine.whyMs + SOONEST_MS - performance.now()) : 0);
     return () => clearTimeout(soon);
   }, [sign]);
-  return html`<p><a href="overview.htm">${t("Back to the overview")}</a></p>
+  const back = html`<p><a href="overview.htm">${t("Back to the overview")}</a></p>`;
+  if (state.value && !point) return html`${back}<${Choice} points=${state.value.charge_points} />`;
+  return html`${back}
     <${ProblemBox} problem=${problem} />
     ${why
       ? html`<section aria-labelledby="reason">
@@ -129,8 +141,4 @@ function Page() {
 }
 
 await start({ title: () => t("Why?"), view: Page, needs: "user", banner: Banner });
-follow((problem) => {
-  if (problem.status !== 401) return false;
-  go("login.htm");
-  return true;
-});
+follow(loginGone);

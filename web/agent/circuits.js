@@ -6,7 +6,7 @@ import { t } from "../common/words.js";
 /** @typedef {import("../common/types.js").Circuit} Circuit */
 
 /** @param {Circuit} circuit */
-export const circuitName = (circuit) => circuit.name || circuit.id;
+const circuitName = (circuit) => circuit.name || circuit.id;
 
 /**
  * The phase of a circuit with the least left, or null while nothing is known.

@@ -1,15 +1,14 @@
 // What was decided in the last 24 h: bars, and every change with its time and reason.
-import { amps, exactly } from "../common/format.js";
+import { amps, exactly, hour } from "../common/format.js";
 import { Button, Table } from "../common/parts.js";
 import { html, useState } from "../common/ui.js";
-import { language, t } from "../common/words.js";
+import { t } from "../common/words.js";
 
 /** @typedef {{at: string, setpoint_a: number, lowest_a: number, highest_a: number, changes: number,
  *   because: {code: string, text: string}}} Change */
 
 const SLOTS = 96;
 const FIRST = 30;
-const hourMinute = new Intl.DateTimeFormat(language, { hour: "2-digit", minute: "2-digit" });
 
 /**
  * The setpoint of every quarter of an hour, as a mean; null: not known.
@@ -46,7 +45,7 @@ export function Day({ changes, from, to }) {
       ? html`<div class="day" aria-hidden="true">${bars.map(
           (bar, slot) => html`<span key=${slot} style=${{ height: `${bar === null ? 0 : Math.max(2, (100 * bar) / most)}%`, opacity: bar ? 1 : 0.3 }}></span>`,
         )}</div>
-        <div class="hours" aria-hidden="true"><span>${hourMinute.format(fromMs)}</span><span>${t("up to {amps}", { amps: amps(most, 0) })}</span><span>${hourMinute.format(toMs)}</span></div>
+        <div class="hours" aria-hidden="true"><span>${hour(from)}</span><span>${t("up to {amps}", { amps: amps(most, 0) })}</span><span>${hour(to)}</span></div>
         <${Table} caption=${t("What changed in the last 24 hours")} class="stack changes" head=${[t("Since"), t("Allowed"), t("Reason")]}>
           ${newest.slice(0, shown).map(
             (change, index) => html`<tr key=${change.at + index}>

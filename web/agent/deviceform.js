@@ -1,11 +1,11 @@
 // The form for one device.
-import { fieldNumber, typedNumber } from "../common/format.js";
+import { fieldNumber } from "../common/format.js";
 import { roleName } from "../common/modes.js";
 import { Button, ProblemBox, SelectField, TextField, TickField, useTask } from "../common/parts.js";
-import { Problem } from "../common/api.js";
 import { html, useState } from "../common/ui.js";
 import { t } from "../common/words.js";
 import { draftedSolar, meantSolar, SolarFields } from "./solarform.js";
+import { priorityRule, typed, typedOrNull } from "./typed.js";
 
 /** @typedef {import("./devices.js").Device} Device */
 /** @typedef {import("./devices.js").Driver} Driver */
@@ -45,12 +45,7 @@ export function idFor(name, taken) {
   return id;
 }
 
-/** @param {string} text @param {string} where */
-function amount(text, where) {
-  const value = typedNumber(text);
-  if (!Number.isFinite(value) || value < 0) throw new Problem(0, "no-number", t("Enter a number, 0 or more."), where);
-  return value;
-}
+const NOT_BELOW = { least: 0 };
 
 /** What a device of a driver's kind is at the site. @param {string} kind */
 const kindOf = (kind) => (kind === "charger" ? "charge-point" : kind === "inputs" ? "inputs" : "meter");
@@ -106,10 +101,10 @@ export function DeviceForm({ device, draft, drivers, circuits, solar, taken, onS
         wish.storage = storage;
       }
       if (kind === "charge-point") {
-        wish.priority = amount(priority, "priority");
-        wish.min_a = least.trim() ? amount(least, "min_a") : null;
-        wish.max_a = most.trim() ? amount(most, "max_a") : null;
-        wish.max_w = watts.trim() ? amount(watts, "max_w") : null;
+        wish.priority = typed(priority, "priority", priorityRule());
+        wish.min_a = typedOrNull(least, "min_a", NOT_BELOW);
+        wish.max_a = typedOrNull(most, "max_a", NOT_BELOW);
+        wish.max_w = typedOrNull(watts, "max_w", NOT_BELOW);
         wish.solar = own ? meantSolar(sun) : null;
       }
       const offered = (driver?.settings ?? []).map((setting) => setting.name);

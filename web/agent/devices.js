@@ -2,7 +2,7 @@
 import { get, post, problemFrom, put, remove } from "../common/api.js";
 import { me, start } from "../common/frame.js";
 import { roleName } from "../common/modes.js";
-import { announce, Button, ProblemBox, Question, Table, useTask } from "../common/parts.js";
+import { announce, Button, ProblemBox, Question, Table, useTask, Warnings } from "../common/parts.js";
 import { html, useEffect, useState } from "../common/ui.js";
 import { t } from "../common/words.js";
 import { DeviceForm, kindName } from "./deviceform.js";
@@ -81,6 +81,7 @@ function Devices() {
   const [drivers, setDrivers] = useState(/** @type {{drivers: Driver[], broken: Broken[]}} */ ({ drivers: [], broken: [] }));
   const [solar, setSolar] = useState(/** @type {any} */ (null));
   const [circuits, setCircuits] = useState(/** @type {{id: string, name: string}[]} */ ([]));
+  const [warnings, setWarnings] = useState(/** @type {{where: string, text: string}[]} */ ([]));
   const [problem, setProblem] = useState(/** @type {any} */ (null));
   const [editing, setEditing] = useState(/** @type {Device|"new"|null} */ (null));
   const [going, setGoing] = useState(/** @type {Device|null} */ (null));
@@ -92,6 +93,7 @@ function Devices() {
       setDrivers(known);
       setCircuits(site.circuits);
       setSolar(site.solar);
+      setWarnings(site.warnings ?? []);
       setProblem(null);
     } catch (error) {
       setProblem(problemFrom(error));
@@ -139,7 +141,8 @@ function Devices() {
       : html`<${Table} caption=${t("Devices")} class="stack" head=${[t("Device"), t("Address"), t("Circuit"), t("Condition"), t("Actions")]}>
         ${devices.map(
           (device) => html`<tr key=${device.id} data-device=${device.id}>
-            <th scope="row">${device.name}<p class="help">${driverTitle(device.driver)}</p></th>
+            <th scope="row">${device.name}<p class="help">${driverTitle(device.driver)}</p>
+              <${Warnings} warnings=${warnings.filter((one) => one.where.startsWith(`devices.${device.id}.`))} /></th>
             <td><code>${device.address}</code></td>
             <td>${circuitName(device.circuit)}<p class="help">${device.kind === "meter" ? roleName(device.role ?? "") : device.kind === "inputs" ? t("Module of inputs") : t("Charge point")},
               ${" "}${device.phases.map((phase) => `L${phase}`).join(" ")}</p></td>

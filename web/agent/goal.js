@@ -1,10 +1,13 @@
 // A charge point's goal: what shall be charged by when, what will come of it, and when that happens.
 import { get, problemFrom, put } from "../common/api.js";
-import { energy, fieldNumber, known, moment, number, power, typedNumber } from "../common/format.js";
+import { dayName, energy, fieldNumber, hour, known, moment, number, power, zoneNote } from "../common/format.js";
 import { said } from "../common/modes.js";
 import { announce, Button, Field, ProblemBox, SelectField, Table, TextField, useTask } from "../common/parts.js";
 import { html, useEffect, useState } from "../common/ui.js";
-import { language, t } from "../common/words.js";
+import { t } from "../common/words.js";
+import { typedWatts } from "./kilowatts.js";
+import { typed } from "./typed.js";
+import { Vehicle } from "./vehicle.js";
 
 /** @typedef {{by: string, energy_wh: number|null, soc_pct: number|null, days: number[], on: string|null, prefer: string,
  *   capacity_wh: number|null}} Goal */
@@ -13,19 +16,11 @@ import { language, t } from "../common/words.js";
  *   cost: number|null, currency: string, sun_wh: number, because: any, runs: Span[],
  *   times: (Span & {price: number|null, spare_w: number})[]}} Forecast */
 
-const dayNames = () =>
-  [0, 1, 2, 3, 4, 5, 6].map((day) =>
-    new Intl.DateTimeFormat(language, { weekday: "short", timeZone: "UTC" }).format(new Date(Date.UTC(2024, 0, 1 + day))),
-  );
-const shortTime = new Intl.DateTimeFormat(language, { hour: "2-digit", minute: "2-digit" });
-/** @param {string} at */
-const hour = (at) => shortTime.format(new Date(at));
-
 /** @param {string} id */
 const path = (id) => `/charge-points/${encodeURIComponent(id)}`;
 
 /** The form. @param {{id: string, goal: Goal|null, onDone: (answer: any) => void, onCancel: () => void}} props */
-export function GoalForm({ id, goal, onDone, onCancel }) {
+function GoalForm({ id, goal, onDone, onCancel }) {
   const task = useTask();
   const [kind, setKind] = useState(known(goal?.soc_pct) ? "soc" : "energy");
   const [amount, setAmount] = useState(goal ? fieldNumber(known(goal.soc_pct) ? goal.soc_pct : (goal.energy_wh ?? 0) / 1000) : "20");
@@ -38,14 +33,13 @@ export function GoalForm({ id, goal, onDone, onCancel }) {
   const save = (event) => {
     event.preventDefault();
     void task.run(async () => {
-      const size = typedNumber(capacity);
       const answer = await put(`${path(id)}/mode`, {
         mode: "plan",
         goal: {
           by,
-          energy_wh: kind === "energy" ? Math.round(typedNumber(amount) * 1000) : null,
-          soc_pct: kind === "soc" ? typedNumber(amount) : null,
-          capacity_wh: kind === "soc" && Number.isFinite(size) ? Math.round(size * 1000) : null,
+          energy_wh: kind === "energy" ? typedWatts(amount, "energy_wh") : null,
+          soc_pct: kind === "soc" ? typed(amount, "soc_pct") : null,
+          capacity_wh: kind === "soc" ? typedWatts(capacity, "capacity_wh") : null,
           days,
           on: once || null,
           prefer,
@@ -64,12 +58,12 @@ export function GoalForm({ id, goal, onDone, onCancel }) {
       ? html`<${TextField} label=${t("Battery of the car, kWh")} name="capacity_wh" inputmode="decimal" value=${capacity} onValue=${setCapacity}
           problem=${task.problem} help=${t("Empty if the car says it.")} />`
       : null}
-    <${Field} label=${t("Ready by")} name="by" problem=${task.problem}>${(/** @type {any} */ a) => html`<input type="time" required ...${a} value=${by}
+    <${Field} label=${t("Ready by")} name="by" problem=${task.problem} help=${zoneNote()}>${(/** @type {any} */ a) => html`<input type="time" required ...${a} value=${by}
       onInput=${(/** @type {any} */ e) => setBy(e.currentTarget.value)} />`}<//>
     <fieldset class="days" disabled=${!!once}><legend>${t("On these days")}</legend>
-      ${dayNames().map(
-        (name, day) => html`<label key=${day}><input type="checkbox" checked=${days.includes(day)}
-          onChange=${() => setDays(days.includes(day) ? days.filter((one) => one !== day) : [...days, day])} />${name}</label>`,
+      ${[0, 1, 2, 3, 4, 5, 6].map(
+        (day) => html`<label key=${day}><input type="checkbox" checked=${days.includes(day)}
+          onChange=${() => setDays(days.includes(day) ? days.filter((one) => one !== day) : [...days, day])} />${dayName(day, "short")}</label>`,
       )}
     </fieldset>
     <${Field} label=${t("Only once, on")} name="on" problem=${task.problem} help=${t("Empty: it repeats.")}>${(/** @type {any} */ a) => html`<input type="date"
@@ -108,6 +102,7 @@ function Outlook({ forecast }) {
       : null}
     <p>${t("Ready by {time}", { time: moment(forecast.deadline_at) })}${known(forecast.need_wh) ? html` · ${t("{energy} to go", { energy: energy(forecast.need_wh) })}` : null}${
       known(cost) ? html` · ${t("about {amount} {currency}", { amount: number(cost, 2), currency })}` : null}</p>
+    ${zoneNote() ? html`<p class="help">${zoneNote()}</p>` : null}
     <${Bar} forecast=${forecast} />
     ${runs.length
       ? html`<details><summary>${t("Times as a table")}</summary>
@@ -117,8 +112,13 @@ function Outlook({ forecast }) {
       : null}`;
 }
 
-/** Shown on the card while mode plan is set, or is about to be. @param {{id: string, code: string, edit: boolean, onClose: () => void}} props */
-export function GoalPanel({ id, code, edit, onClose }) {
+/**
+ * Shown on the card while mode plan is set, or is about to be.
+ * @param {{point: import("../common/types.js").ChargePoint, edit: boolean, onClose: () => void}} props
+ */
+export function GoalPanel({ point, edit, onClose }) {
+  const { id } = point;
+  const code = point.because?.code ?? "";
   const [known_, setKnown] = useState(/** @type {{goal: Goal|null, forecast: Forecast|null}|null} */ (null));
   const [problem, setProblem] = useState(/** @type {any} */ (null));
   const [editing, setEditing] = useState(edit);
@@ -138,6 +138,7 @@ export function GoalPanel({ id, code, edit, onClose }) {
   }, [id, code]);
   if (problem) return html`<${ProblemBox} problem=${problem} />`;
   if (!known_) return null;
+  const vehicle = html`<${Vehicle} point=${point} onDone=${() => void load()} />`;
   if (editing) {
     return html`<${GoalForm} id=${id} goal=${known_.goal}
       onCancel=${() => {
@@ -148,10 +149,11 @@ export function GoalPanel({ id, code, edit, onClose }) {
         setKnown(answer);
         setEditing(false);
         onClose();
-      }} />`;
+      }} />${vehicle}`;
   }
   return html`<div class="plan" data-plan=${id}>
     ${known_.forecast ? html`<${Outlook} forecast=${known_.forecast} />` : null}
+    ${vehicle}
     <${Button} class="big" onClick=${() => setEditing(true)}>${known_.goal ? t("Change the goal") : t("Set a goal")}<//>
   </div>`;
 }

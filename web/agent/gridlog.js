@@ -27,8 +27,8 @@ function most(order, minutes) {
 /** @param {{from: string, to: string}} range */
 function query({ from, to }) {
   const wanted = new URLSearchParams();
-  if (from) wanted.set("from", new Date(`${from}T00:00:00`).toISOString());
-  if (to) wanted.set("to", new Date(Date.parse(`${to}T00:00:00`) + 86_400_000).toISOString());
+  if (from) wanted.set("from", from);
+  if (to) wanted.set("to", to);
   const text = wanted.toString();
   return text ? `?${text}` : "";
 }

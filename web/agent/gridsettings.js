@@ -1,21 +1,14 @@
 // What was agreed with the grid operator.
-import { Problem, put } from "../common/api.js";
-import { fieldNumber, typedNumber } from "../common/format.js";
+import { put } from "../common/api.js";
+import { fieldNumber } from "../common/format.js";
 import { me } from "../common/frame.js";
 import { Button, DoneBox, ProblemBox, SelectField, TextField, TickField, useTask } from "../common/parts.js";
 import { html, useState } from "../common/ui.js";
 import { t } from "../common/words.js";
 import { fieldKilowatts, typedWatts } from "./kilowatts.js";
+import { typedOrNull } from "./typed.js";
 
 /** @typedef {import("./grid.js").Agreed} Agreed */
-
-/** @param {string} text @param {string} where */
-function whole(text, where) {
-  if (!text.trim()) return null;
-  const value = typedNumber(text);
-  if (!Number.isFinite(value)) throw new Problem(0, "no-number", t("A number is needed here: correct the marked field."), where);
-  return value;
-}
 
 /** @param {{agreed: Agreed, inputs: {id: string, name: string}[], points: {id: string, name: string}[], onSaved: () => Promise<void>}} props */
 export function GridSettings({ agreed, inputs, points, onSaved }) {
@@ -40,14 +33,14 @@ export function GridSettings({ agreed, inputs, points, onSaved }) {
       await put("/grid-operator", {
         input: input || null,
         charge_points: some,
-        other_devices: whole(others, "other_devices") ?? 0,
+        other_devices: typedOrNull(others, "other_devices") ?? 0,
         others_w: typedWatts(othersW, "others_w") ?? 0,
         heat_pumps_w: typedWatts(pumps, "heat_pumps_w") ?? 0,
         cooling_w: typedWatts(cooling, "cooling_w") ?? 0,
         agreed_w: typedWatts(higher, "agreed_w"),
         below_minimum: below,
         own_power_on_top: own,
-        heartbeat_s: whole(beat, "heartbeat_s"),
+        heartbeat_s: typedOrNull(beat, "heartbeat_s"),
         silence_dims: silence,
       });
       setDone(t("Saved."));

@@ -1,10 +1,11 @@
 // The site's inputs: what they rest on, and what is known of them now.
-import { Problem, put } from "../common/api.js";
-import { duration, fieldNumber, known, typedNumber } from "../common/format.js";
+import { put } from "../common/api.js";
+import { duration, fieldNumber, known } from "../common/format.js";
 import { me } from "../common/frame.js";
 import { announce, Button, ProblemBox, Question, SelectField, Table, TextField, TickField, useTask } from "../common/parts.js";
 import { html, useState } from "../common/ui.js";
 import { t } from "../common/words.js";
+import { typedOrNull } from "./typed.js";
 
 /** @typedef {{id?: string, name: string, source: string, device: string|null, value: string|null, equals: number|null,
  *   at_least: number|null, bit: number|null, register: number|null, holds_s: number|null, inverted: boolean,
@@ -33,14 +34,6 @@ const sourceName = (source) =>
 /** @param {Input} input */
 const stateName = (input) => (input.known ? (input.on ? t("on") : t("off")) : t("unknown"));
 
-/** @param {string} text @param {string} where */
-function typed(text, where) {
-  if (!text.trim()) return null;
-  const value = typedNumber(text);
-  if (!Number.isFinite(value)) throw new Problem(0, "no-number", t("A number is needed here: correct the marked field."), where);
-  return value;
-}
-
 /** @param {{input: Input, values: Record<string, string[]>, devices: {id: string, name: string}[],
  *   onSave: (input: Input) => Promise<void>, onNo: () => void}} props */
 function InputForm({ input, values, devices, onSave, onNo }) {
@@ -59,7 +52,7 @@ function InputForm({ input, values, devices, onSave, onNo }) {
   const submit = (event) => {
     event.preventDefault();
     void task.run(async () => {
-      const number = rule ? typed(operand, rule) : null;
+      const number = rule ? typedOrNull(operand, rule) : null;
       await onSave({
         ...FRESH,
         ...(input.id ? { id: input.id } : {}),
@@ -68,8 +61,8 @@ function InputForm({ input, values, devices, onSave, onNo }) {
         device: source === "device" ? device || null : null,
         value: source === "device" ? value || null : null,
         ...(source === "device" && rule ? { [rule]: number } : {}),
-        register: source === "modbus" ? typed(register, "register") : null,
-        holds_s: source === "modbus" ? typed(holds, "holds_s") : null,
+        register: source === "modbus" ? typedOrNull(register, "register") : null,
+        holds_s: source === "modbus" ? typedOrNull(holds, "holds_s") : null,
         inverted,
         unknown_counts_as: unknown === "" ? null : unknown === "true",
       });

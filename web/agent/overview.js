@@ -1,7 +1,7 @@
 // The first page: where the power goes, what each circuit still has, and every charge point.
 import { Banner } from "../common/banner.js";
 import { amps, duration, known, power } from "../common/format.js";
-import { go, isAdmin, me, start } from "../common/frame.js";
+import { isAdmin, loginGone, me, start } from "../common/frame.js";
 import { follow, heardMs, line, nowMs, state, trouble } from "../common/live.js";
 import { roleName, said, statusName } from "../common/modes.js";
 import { announce, ProblemBox, Table } from "../common/parts.js";
@@ -95,9 +95,5 @@ function announceChanges() {
 await start({ title: () => t("Overview"), view: Overview, needs: "user", banner: Banner });
 if (me.value.role !== "nobody") {
   announceChanges();
-  follow((problem) => {
-    if (problem.status !== 401) return false;
-    go("login.htm");
-    return true;
-  });
+  follow(loginGone);
 }

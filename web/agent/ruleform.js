@@ -6,7 +6,7 @@ import { modeName } from "../common/modes.js";
 import { Button, ProblemBox, SelectField, TextField, TickField, useTask } from "../common/parts.js";
 import { html, useEffect, useRef, useState } from "../common/ui.js";
 import { t } from "../common/words.js";
-import { ConditionRows, conditionOf, draftOf, typed } from "./ruleparts.js";
+import { ConditionRows, conditionOf, draftOf, scaled } from "./ruleparts.js";
 import { ruleText } from "./ruletext.js";
 
 /** @typedef {import("./ruletext.js").Rule} Rule */
@@ -70,10 +70,10 @@ export function RuleForm({ rule, number, names, onSave, onNo }) {
       charge_points: points,
       users,
       pause,
-      limit_a: pause || !limitA.trim() ? null : typed(limitA, `${where}.limit_a`),
-      limit_w: pause || !limitW.trim() ? null : typed(limitW, `${where}.limit_w`, 0.001),
+      limit_a: pause || !limitA.trim() ? null : scaled(limitA, `${where}.limit_a`),
+      limit_w: pause || !limitW.trim() ? null : scaled(limitW, `${where}.limit_w`, 0.001),
       mode: pause || !mode ? null : mode,
-      keep_s: drafts.length && keep.trim() ? typed(keep, `${where}.keep_s`, 1 / 60) : 0,
+      keep_s: drafts.length && keep.trim() ? scaled(keep, `${where}.keep_s`, 1 / 60) : 0,
       unknown: /** @type {"holds"|"fails"|null} */ (unknown || null),
     };
     if (!wish.pause && wish.limit_a === null && wish.limit_w === null && !wish.mode) {

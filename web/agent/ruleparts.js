@@ -1,10 +1,11 @@
 // The rows of a condition: what each asks, and its fields. Numbers are kept as they are typed until the rule is saved.
 import { Problem } from "../common/api.js";
-import { fieldNumber, typedNumber } from "../common/format.js";
+import { dayName, fieldNumber } from "../common/format.js";
 import { Button, Field, SelectField, TextField, TickField } from "../common/parts.js";
 import { html } from "../common/ui.js";
 import { t } from "../common/words.js";
-import { dayName, LEVELS, levelName } from "./ruletext.js";
+import { LEVELS, levelName } from "./ruletext.js";
+import { typed } from "./typed.js";
 
 /** @typedef {import("./ruletext.js").Condition} Condition */
 /** A condition being edited: texts for numbers. @typedef {Record<string, any>} Draft */
@@ -22,7 +23,7 @@ const NUMBERS = {
   import_above_w: { unit: "kW", factor: 0.001 },
   export_above_w: { unit: "kW", factor: 0.001 },
 };
-export const KINDS = ["time", "weekdays", "levels", "price_below", "price_above", "surplus_below_w", "surplus_above_w", "import_above_w", "export_above_w", "soc_below_pct", "soc_above_pct", "charging_at_least", "charging_at_most", "input"];
+const KINDS = ["time", "weekdays", "levels", "price_below", "price_above", "surplus_below_w", "surplus_above_w", "import_above_w", "export_above_w", "soc_below_pct", "soc_above_pct", "charging_at_least", "charging_at_most", "input"];
 
 /** @param {string} kind */
 export const kindName = (kind) =>
@@ -51,7 +52,7 @@ const fresh = (kind) =>
 const keysOf = (kind) => (kind === "time" ? ["time_from", "time_to"] : kind === "input" ? ["input", "input_set"] : [kind]);
 
 /** @param {Draft} draft */
-export const kindsOf = (draft) => KINDS.filter((kind) => keysOf(kind).some((key) => key in draft));
+const kindsOf = (draft) => KINDS.filter((kind) => keysOf(kind).some((key) => key in draft));
 
 /** @param {Condition} when @returns {Draft} */
 export function draftOf(when) {
@@ -64,12 +65,8 @@ export function draftOf(when) {
   return draft;
 }
 
-/** A typed number, or the field that is none. @param {string} text @param {string} where @param {number} [factor] */
-export function typed(text, where, factor = 1) {
-  const value = typedNumber(text);
-  if (!Number.isFinite(value)) throw new Problem(0, "no-number", t("A number is needed here: correct the marked field."), where);
-  return Math.round((value / factor) * 1e6) / 1e6;
-}
+/** A typed number as it is stored. @param {string} text @param {string} where @param {number} [factor] */
+export const scaled = (text, where, factor = 1) => Math.round((typed(text, where) / factor) * 1e6) / 1e6;
 
 /** @param {Draft} draft @param {string} where @returns {Condition} */
 export function conditionOf(draft, where) {
@@ -77,7 +74,7 @@ export function conditionOf(draft, where) {
   const when = {};
   for (const [key, value] of Object.entries(draft)) {
     const number = NUMBERS[key];
-    if (number) when[key] = typed(value, `${where}.${key}`, number.factor);
+    if (number) when[key] = scaled(value, `${where}.${key}`, number.factor);
     else if (value !== "") when[key] = value;
   }
   if ("input" in draft && !draft.input) throw new Problem(0, "no-input", t("Choose an input."), `${where}.input`);

@@ -1,5 +1,5 @@
 // A rule as a person would say it: "From 22:00 to 06:00 on weekdays: at most 10 A, for Garage 1."
-import { amps, duration, number, power } from "../common/format.js";
+import { amps, dayName, duration, number, power, price } from "../common/format.js";
 import { modeName } from "../common/modes.js";
 import { language, t, tn } from "../common/words.js";
 
@@ -26,18 +26,12 @@ export const levelName = (level) =>
     "very-dear": t("very dear"),
   })[level] ?? level;
 
-/** Monday is 0. @param {number} day @param {"long"|"short"} [style] */
-export const dayName = (day, style = "long") =>
-  new Intl.DateTimeFormat(language, { weekday: style, timeZone: "UTC" }).format(new Date(Date.UTC(2024, 0, 1 + day)));
-
 /** As `06:00`, in the reader's way. @param {string} time */
 const clock = (time) =>
   new Intl.DateTimeFormat(language, { timeStyle: time.length > 5 ? "medium" : "short", timeZone: "UTC", hourCycle: "h23" }).format(
     new Date(`2024-01-01T${time}Z`),
   );
 
-/** @param {number} value */
-const price = (value) => number(value, Math.abs(value * 100 - Math.round(value * 100)) < 1e-9 ? 2 : 4);
 /** @param {number} value */
 const percent = (value) => `${number(value)}\u00a0%`;
 
@@ -87,7 +81,7 @@ function clauses(when, names) {
 }
 
 /** @param {Condition} when @param {Names} names */
-export function conditionText(when, names) {
+function conditionText(when, names) {
   const times = timeText(when);
   const facts = clauses(when, names);
   if (!facts.length) return times;
@@ -96,7 +90,7 @@ export function conditionText(when, names) {
 }
 
 /** @param {Rule} rule */
-export function effectText(rule) {
+function effectText(rule) {
   if (rule.pause) return t("pause");
   const parts = [];
   if (rule.limit_a !== null) parts.push(t("at most {amps}", { amps: amps(rule.limit_a, Number.isInteger(rule.limit_a) ? 0 : 1) }));
@@ -107,7 +101,7 @@ export function effectText(rule) {
 }
 
 /** @param {Rule} rule @param {Names} names */
-export function whomText(rule, names) {
+function whomText(rule, names) {
   const points = rule.charge_points.map((id) => names.points[id] ?? id);
   const users = rule.users.map((id) => t("the user {name}", { name: names.users[id] ?? id }));
   return points.length + users.length ? t("for {names}", { names: and.format([...points, ...users]) }) : t("for all charge points");

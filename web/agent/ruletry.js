@@ -3,7 +3,7 @@ import { post } from "../common/api.js";
 import { Button, Field, ProblemBox, TextField, useTask } from "../common/parts.js";
 import { html, useState } from "../common/ui.js";
 import { t } from "../common/words.js";
-import { typed } from "./ruleparts.js";
+import { scaled } from "./ruleparts.js";
 
 /** @typedef {import("./ruletext.js").Names} Names */
 /** @typedef {import("./ruletext.js").Rule} Rule */
@@ -23,8 +23,8 @@ export function RuleTry({ rules, names }) {
       /** @type {Record<string, unknown>} */
       const facts = {};
       if (at) facts.at = at;
-      if (price.trim()) facts.price = typed(price, "price");
-      if (surplus.trim()) facts.surplus_w = typed(surplus, "surplus_w", 0.001);
+      if (price.trim()) facts.price = scaled(price, "price");
+      if (surplus.trim()) facts.surplus_w = scaled(surplus, "surplus_w", 0.001);
       setFound((await post("/rules/try", facts)).rules);
     });
   };

@@ -1,7 +1,7 @@
 // Which cloud server is meant by what stands in the field.
 
 /** The name alone, as it is compared: without scheme, default port and case. @param {string} server */
-export function plainServer(server) {
+function plainServer(server) {
   return server.trim().toLowerCase().replace(/^https:\/\//, "").replace(/\/+$/, "").replace(/:4443$/, "");
 }
 

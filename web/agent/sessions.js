@@ -9,20 +9,11 @@ import { t, tn } from "../common/words.js";
 /** @typedef {{id: string, charge_point: string, user: string|null, started_at: string, ended_at: string|null,
  *   energy_wh: number, start_wh: number|null, end_wh: number|null}} Session */
 
-/** The reader's day as instants in UTC. @param {string} day @param {boolean} end */
-function instant(day, end) {
-  const date = new Date(`${day}T00:00:00`);
-  if (Number.isNaN(date.getTime())) return "";
-  if (end) date.setDate(date.getDate() + 1);
-  return date.toISOString().replace(".000Z", "Z");
-}
-
 /** @param {Record<string, string>} filter */
 function query(filter) {
   const wanted = new URLSearchParams();
   for (const [name, value] of Object.entries(filter)) {
-    const text = name === "from" || name === "to" ? value && instant(value, name === "to") : value;
-    if (text) wanted.set(name, text);
+    if (value) wanted.set(name, value); // days are those of the site
   }
   const text = wanted.toString();
   return text ? `?${text}` : "";

@@ -1,20 +1,21 @@
 // The electrical tree with its limits. What changes is confirmed old → new before it is sent.
 import { get, Problem, problemFrom, put } from "../common/api.js";
-import { fieldNumber, typedNumber } from "../common/format.js";
+import { fieldNumber, showTimesOf } from "../common/format.js";
 import { me, start } from "../common/frame.js";
-import { Button, DoneBox, ProblemBox, Question, SelectField, TextField, TickField, useTask } from "../common/parts.js";
+import { Button, DoneBox, ProblemBox, Question, SelectField, TextField, TickField, useTask, Warnings } from "../common/parts.js";
 import { html, useEffect, useState } from "../common/ui.js";
 import { t } from "../common/words.js";
 import { asTree } from "./circuits.js";
 import { idFor } from "./deviceform.js";
 import { changesBetween } from "./sitechanges.js";
 import { SunForm } from "./solarform.js";
+import { typed, typedOrNull } from "./typed.js";
 
 /** @typedef {{id: string, name: string, parent: string|null, limit_a: number[], reserve_a: number, fallback_a: number,
  *   meter: string|null, charging_limit_a: number[]|null, limit_w: number|null, charging_limit_w: number|null,
  *   breaker: {curve: string, rated_a: number}|null}} Circuit */
 /** @typedef {{name: string, unbalance_a: number|null, unbalance_with_house: boolean, first_come: boolean, language?: string,
- *   circuits: Circuit[]}} Site */
+ *   timezone?: string, warnings?: {where: string, text: string}[], circuits: Circuit[]}} Site */
 /** A circuit as it is being typed. @typedef {{id: string, name: string, parent: string, limits: string[], reserve: string,
  *   fallback: string, meter: string, charging: string[], watts: string, chargingWatts: string, curve: string,
  *   rated: string}} Draft */
@@ -41,21 +42,10 @@ const drafted = (circuit) => ({
 });
 
 /** @param {string} text @param {string} where */
-function amount(text, where) {
-  const value = typedNumber(text);
-  if (!Number.isFinite(value) || value < 0) {
-    throw new Problem(0, "no-number", t("A limit is a number of amperes, 0 or more: correct the marked field."), where);
-  }
-  return value;
-}
+const amount = (text, where) => typed(text, where, { least: 0, sentence: t("A limit is a number of amperes, 0 or more: correct the marked field.") });
 
 /** @param {string} text @param {string} where */
-function maybe(text, where) {
-  if (text.trim() === "") return null;
-  const value = typedNumber(text);
-  if (!Number.isFinite(value) || value < 0) throw new Problem(0, "no-number", t("Enter a number, 0 or more."), where);
-  return value;
-}
+const maybe = (text, where) => typedOrNull(text, where, { least: 0 });
 
 /** All three, or none. @param {Draft} draft */
 const charging = (draft) =>
@@ -79,14 +69,15 @@ const meant = (draft) => ({
 });
 
 /**
- * @param {{draft: Draft, depth: number, others: Draft[], meters: {id: string, name: string}[], problem: any,
- *   onChange: (draft: Draft) => void, onRemove: () => void}} props
+ * @param {{draft: Draft, depth: number, others: Draft[], meters: {id: string, name: string}[],
+ *   warnings: {where: string, text: string}[], problem: any, onChange: (draft: Draft) => void, onRemove: () => void}} props
  */
-function CircuitForm({ draft, depth, others, meters, problem, onChange, onRemove }) {
+function CircuitForm({ draft, depth, others, meters, warnings, problem, onChange, onRemove }) {
   /** @param {keyof Draft} key */
   const set = (key) => (/** @type {string} */ value) => onChange({ ...draft, [key]: value });
   return html`<fieldset class=${`circuit-form depth-${Math.min(depth, 3)}`} data-circuit=${draft.id}>
     <legend>${draft.name || draft.id}</legend>
+    <${Warnings} warnings=${warnings} />
     <div class="three">
       <${TextField} label=${t("Name")} name=${`${draft.id}.name`} value=${draft.name} onValue=${set("name")} problem=${problem} maxlength="80" />
       <${SelectField} label=${t("Fed by")} name=${`${draft.id}.parent`} value=${draft.parent} onValue=${set("parent")} problem=${problem}
@@ -149,6 +140,9 @@ function FurtherLimits({ draft, problem, onChange }) {
   </details>`;
 }
 
+/** What this browser knows to offer. @returns {string[]} */
+const zones = () => Intl.supportedValuesOf?.("timeZone") ?? [];
+
 function SitePage() {
   const task = useTask();
   const [site, setSite] = useState(/** @type {Site|null} */ (null));
@@ -156,6 +150,7 @@ function SitePage() {
   const [drafts, setDrafts] = useState(/** @type {Draft[]} */ ([]));
   const [name, setName] = useState("");
   const [unbalance, setUnbalance] = useState("");
+  const [zone, setZone] = useState("");
   const [withHouse, setWithHouse] = useState(false);
   const [firstCome, setFirstCome] = useState(false);
   const [problem, setProblem] = useState(/** @type {any} */ (null));
@@ -168,6 +163,8 @@ function SitePage() {
     setUnbalance(fieldNumber(fresh.unbalance_a));
     setWithHouse(fresh.unbalance_with_house ?? false);
     setFirstCome(fresh.first_come ?? false);
+    setZone(fresh.timezone ?? "");
+    showTimesOf(fresh.timezone);
     setDrafts(fresh.circuits.map(drafted));
   };
   const load = async () => {
@@ -195,6 +192,7 @@ function SitePage() {
         unbalance_a: unbalance.trim() === "" ? null : amount(unbalance, "unbalance_a"),
         unbalance_with_house: withHouse,
         first_come: firstCome,
+        ...(site.timezone === undefined ? {} : { timezone: zone.trim() }),
         circuits: drafts.map(meant),
       };
       const changes = changesBetween(site, wish, meters);
@@ -233,6 +231,9 @@ function SitePage() {
       <${TextField} label=${t("Name of the site")} name="name" required maxlength="80" value=${name} onValue=${setName} problem=${problem} />
       <${TextField} label=${t("Unbalance limit, A")} name="unbalance_a" inputmode="decimal" value=${unbalance} onValue=${setUnbalance} problem=${problem}
         help=${t("Most that charging may differ between two phases; empty for no limit.")} />
+      <${TextField} label=${t("Time zone")} name="timezone" required value=${zone} onValue=${setZone} problem=${problem ?? task.problem} list="zones"
+        help=${t("Goals, rules and tariffs go by its clock, like Europe/Paris.")} />
+      <datalist id="zones">${zones().map((name) => html`<option key=${name} value=${name}></option>`)}</datalist>
     </div>
     <${TickField} label=${t("House load counts in the unbalance limit")} name="unbalance_with_house" checked=${withHouse} onValue=${setWithHouse} />
     <${TickField} label=${t("Who was plugged in first is served first")} name="first_come" checked=${firstCome} onValue=${setFirstCome}
@@ -242,7 +243,7 @@ function SitePage() {
     ${tree.map(([row, depth]) => {
       const draft = /** @type {Draft} */ (/** @type {unknown} */ (row));
       return html`<${CircuitForm} key=${draft.id} draft=${draft} depth=${depth} others=${drafts.filter((other) => other.id !== draft.id)}
-        meters=${meters} problem=${placed(problem ?? task.problem)}
+        meters=${meters} warnings=${(site.warnings ?? []).filter((one) => one.where.startsWith(`circuits.${draft.id}.`))} problem=${placed(problem ?? task.problem)}
         onChange=${(/** @type {Draft} */ fresh) => setDrafts(drafts.map((old) => (old.id === fresh.id ? fresh : old)))}
         onRemove=${() => setDrafts(drafts.filter((old) => old.id !== draft.id))} />`;
     })}

@@ -43,6 +43,7 @@ export function changesBetween(old, wish, meters) {
     note(`${name}: ${t("breaker")}`, breaker(was), breaker(will), more, t("bears more"));
   };
   note(t("Name of the site"), old.name, wish.name);
+  note(t("Time zone"), old.timezone ?? "", wish.timezone ?? "");
   noteAmps("", t("Unbalance limit"), old.unbalance_a, wish.unbalance_a, higher(old.unbalance_a, wish.unbalance_a));
   note(t("House load counts in the unbalance limit"), yes(old.unbalance_with_house), yes(wish.unbalance_with_house), old.unbalance_with_house);
   note(t("Who was plugged in first is served first"), yes(old.first_come), yes(wish.first_come));

@@ -1,9 +1,10 @@
 // How cars follow the sun: for the whole site, and for a charge point that has numbers of its own.
-import { get, Problem, problemFrom, put } from "../common/api.js";
-import { fieldNumber, typedNumber } from "../common/format.js";
+import { get, problemFrom, put } from "../common/api.js";
+import { fieldNumber } from "../common/format.js";
 import { Button, DoneBox, ProblemBox, SelectField, TextField, TickField, useTask } from "../common/parts.js";
 import { html, useEffect, useState } from "../common/ui.js";
 import { t } from "../common/words.js";
+import { typed } from "./typed.js";
 
 /** @typedef {{start_a: number, start_after_s: number, grace_s: number, import_w: number, three_after_s: number,
  *   phases: number|null, grid_pct: number}} Solar */
@@ -20,11 +21,7 @@ export function draftedSolar(solar) {
 
 /** @param {SolarDraft} draft @returns {Solar} */
 export function meantSolar(draft) {
-  const numbers = NUMBERS.map((key) => {
-    const value = typedNumber(draft[key]);
-    if (!Number.isFinite(value)) throw new Problem(0, "no-number", t("Enter a number."), `solar.${key}`);
-    return [key, value];
-  });
+  const numbers = NUMBERS.map((key) => [key, typed(draft[key], `solar.${key}`)]);
   return /** @type {Solar} */ ({ ...Object.fromEntries(numbers), phases: draft.phases ? Number(draft.phases) : null });
 }
 

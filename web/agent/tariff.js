@@ -1,25 +1,20 @@
 // What a kWh costs, and what the sun may give: where that is known from, and a picture of it.
 import { get, post, Problem, problemFrom, put } from "../common/api.js";
-import { fieldNumber, known, moment, number, typedNumber } from "../common/format.js";
+import { fieldNumber, known, moment, number } from "../common/format.js";
 import { start } from "../common/frame.js";
 import { said } from "../common/modes.js";
-import { Button, DoneBox, Field, ProblemBox, SelectField, Table, TextField, useTask } from "../common/parts.js";
+import { Button, DoneBox, Field, ProblemBox, SelectField, Table, TextField, useTask, Warnings } from "../common/parts.js";
 import { html, useEffect, useState } from "../common/ui.js";
 import { t } from "../common/words.js";
+import { exampleOf, MappingHelp } from "./mapping.js";
 import { rowsOf, WindowRows, windowsOf } from "./tariffwindows.js";
+import { typed, typedOrNull } from "./typed.js";
 
 /** @typedef {{name: string, kind: string, title: string, source: string, needs_token: boolean, notes: string[],
  *   fields: {name: string, title: string, default: string}[]}} Provider */
 /** @typedef {{start_at: string, end_at: string, price: number}} Slot */
 
 const OWN = "-own-";
-
-/** @param {string} text @param {string} where */
-function amount(text, where) {
-  const value = typedNumber(text);
-  if (!Number.isFinite(value)) throw new Problem(0, "no-number", t("This is a number: correct the marked field."), where);
-  return value;
-}
 
 /** JSON that a person typed. @param {string} text @param {string} where */
 function typedJson(text, where) {
@@ -35,8 +30,8 @@ const TextArea = ({ label, name, value, onValue, problem, help }) =>
   html`<${Field} label=${label} name=${name} problem=${problem} help=${help}>${(/** @type {any} */ a) => html`<textarea rows="8" spellcheck=${false}
     ...${a} value=${value} onInput=${(/** @type {any} */ e) => onValue(e.currentTarget.value)}></textarea>`}<//>`;
 
-/** A provider, its fields and its token. @param {{feed: any, providers: Provider[], problem: any, onFeed: (feed: any) => void}} props */
-function FeedFields({ feed, providers, problem, onFeed }) {
+/** A provider, its fields and its token. @param {{feed: any, providers: Provider[], problem: any, sun?: boolean, onFeed: (feed: any) => void}} props */
+function FeedFields({ feed, providers, problem, sun = false, onFeed }) {
   const provider = providers.find((one) => one.name === feed.plugin);
   return html`
     <${SelectField} label=${t("Provider")} name="feed.plugin" value=${feed.plugin || OWN} problem=${problem}
@@ -48,7 +43,8 @@ function FeedFields({ feed, providers, problem, onFeed }) {
             value=${feed.values[one.name] ?? one.default} onValue=${(/** @type {string} */ value) => onFeed({ ...feed, values: { ...feed.values, [one.name]: value } })} />`,
         )
       : html`<${TextArea} label=${t("Mapping, as JSON")} name="feed.mapping" problem=${problem} value=${feed.text}
-          onValue=${(/** @type {string} */ text) => onFeed({ ...feed, text })} help=${t("docs/tariffs.md says what stands in it.")} />`}
+          onValue=${(/** @type {string} */ text) => onFeed({ ...feed, text })} />
+        <${MappingHelp} onExample=${() => onFeed({ ...feed, text: JSON.stringify(exampleOf(sun), null, 2) })} />`}
     ${!provider || provider.needs_token
       ? html`<${TextField} label=${t("Token")} name="feed.token" type="password" autocomplete="off" problem=${problem} value=${feed.token}
           onValue=${(/** @type {string} */ token) => onFeed({ ...feed, token })} help=${feed.has_token ? t("One is stored; empty leaves it as it is.") : t("From the provider, if it asks for one.")} />`
@@ -123,12 +119,12 @@ function TariffForm({ data, onDone }) {
         ...old,
         source,
         currency: currency.trim().toUpperCase(),
-        price: price.trim() === "" ? null : amount(price, "price"),
+        price: typedOrNull(price, "price"),
         windows: source === "table" ? windowsOf(windows) : old.windows,
         feed: source === "http" ? meant(feed) : { ...old.feed, mapping: old.feed.mapping },
-        factor: amount(numbers.factor, "factor"),
-        offset: amount(numbers.offset, "offset"),
-        vat_pct: amount(numbers.vat_pct, "vat_pct"),
+        factor: typed(numbers.factor, "factor"),
+        offset: typed(numbers.offset, "offset"),
+        vat_pct: typed(numbers.vat_pct, "vat_pct"),
       };
       onDone(await put("/tariff", wish));
     });
@@ -173,7 +169,7 @@ function SunForm({ data, onDone }) {
   const save = (event) => {
     event.preventDefault();
     void task.run(async () => {
-      const wish = { source, feed: source === "http" ? meant(feed) : old.feed, factor: amount(factor, "factor"), house_w: amount(house, "house_w") };
+      const wish = { source, feed: source === "http" ? meant(feed) : old.feed, factor: typed(factor, "factor"), house_w: typed(house, "house_w") };
       onDone(await put("/sun-forecast", wish));
     });
   };
@@ -184,7 +180,7 @@ function SunForm({ data, onDone }) {
       <${TextField} label=${t("Part that is counted on")} name="factor" inputmode="decimal" value=${factor} onValue=${setFactor} problem=${task.problem} />
       <${TextField} label=${t("Kept for the house, W")} name="house_w" inputmode="decimal" value=${house} onValue=${setHouse} problem=${task.problem} />
     </div>
-    ${source === "http" ? html`<${FeedFields} feed=${feed} providers=${providers} problem=${task.problem} onFeed=${setFeed} />` : null}
+    ${source === "http" ? html`<${FeedFields} feed=${feed} providers=${providers} problem=${task.problem} sun onFeed=${setFeed} />` : null}
     <${ProblemBox} problem=${task.problem} />
     <div class="buttons"><${Button} type="submit" class="main" busy=${task.busy}>${t("Save")}<//></div>
   </form>`;
@@ -219,6 +215,7 @@ function TariffPage() {
   };
   return html`
     <${DoneBox} text=${done} />
+    <${Warnings} warnings=${data.warnings} />
     <${TariffForm} data=${data} onDone=${() => void saved()} />
     ${data.tariff.source === "file" ? html`<${Upload} kind="prices" onDone=${() => void saved()} />` : null}
     ${data.tariff.source === "none" ? null : html`<section aria-labelledby="prices"><h2 id="prices">${t("Prices")}</h2>

@@ -1,23 +1,23 @@
 // A table of times: what a kWh costs in each. Prices stay as they are typed until the tariff is saved.
-import { Problem } from "../common/api.js";
-import { fieldNumber, typedNumber } from "../common/format.js";
+import { dayName, fieldNumber } from "../common/format.js";
 import { Button, SelectField, TextField } from "../common/parts.js";
 import { html } from "../common/ui.js";
 import { t } from "../common/words.js";
-import { dayName } from "./ruletext.js";
+import { typed } from "./typed.js";
 
-/** A row being edited; what the form does not show (CO2) stays as it was. @typedef {Record<string, any> & {typed: string}} Row */
+/** A row being edited; what the form does not show (CO2) stays as it was. @typedef {Record<string, any> & {cost: string}} Row */
 
 /** @param {any[]} windows @returns {Row[]} */
-export const rowsOf = (windows) => windows.map((one) => ({ ...one, typed: fieldNumber(one.price) }));
+export const rowsOf = (windows) => windows.map((one) => ({ ...one, cost: fieldNumber(one.price) }));
 
 /** @param {Row[]} rows */
 export const windowsOf = (rows) =>
-  rows.map(({ typed, ...rest }, place) => {
-    const price = typedNumber(typed);
-    if (!Number.isFinite(price)) throw new Problem(0, "no-number", t("This is a number: correct the marked field."), `windows.${place}.price`);
-    return { ...rest, price, season_from: rest.season_from?.trim() || null, season_to: rest.season_to?.trim() || null };
-  });
+  rows.map(({ cost, ...rest }, place) => ({
+    ...rest,
+    price: typed(cost, `windows.${place}.price`),
+    season_from: rest.season_from?.trim() || null,
+    season_to: rest.season_to?.trim() || null,
+  }));
 
 /** @param {number[]} days */
 const names = (days) => days.map((day) => dayName(day, "short")).join(", ");
@@ -40,8 +40,8 @@ export function WindowRows({ rows, problem, onRows }) {
         <div class="three">
           <${TextField} label=${t("From")} type="time" ...${named("time_from")} />
           <${TextField} label=${t("To")} type="time" ...${named("time_to")} />
-          <${TextField} label=${t("Price of a kWh")} inputmode="decimal" ...${named("price")} value=${row.typed}
-            onValue=${(/** @type {string} */ typed) => change(place, { typed })} />
+          <${TextField} label=${t("Price of a kWh")} inputmode="decimal" ...${named("price")} value=${row.cost}
+            onValue=${(/** @type {string} */ cost) => change(place, { cost })} />
         </div>
         <div class="three">
           <${SelectField} label=${t("Days")} name=${`windows.${place}.days`} problem=${problem} value=${row.days.join()} options=${dayChoices(row.days)}
@@ -55,5 +55,5 @@ export function WindowRows({ rows, problem, onRows }) {
     })}
     <p class="help">${t("The first time that fits says the price. After midnight a time belongs to the day on which it began.")}</p>
     <div class="buttons"><${Button} onClick=${() =>
-      onRows([...rows, { typed: "", time_from: "22:00", time_to: "06:00", days: [], season_from: null, season_to: null, co2_g: null }])}>${t("Add a time")}<//></div>`;
+      onRows([...rows, { cost: "", time_from: "22:00", time_to: "06:00", days: [], season_from: null, season_to: null, co2_g: null }])}>${t("Add a time")}<//></div>`;
 }

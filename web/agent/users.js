@@ -1,23 +1,16 @@
 // Users of this installation. An ID is shown once, when it is made.
-import { get, post, Problem, problemFrom, put, remove } from "../common/api.js";
-import { fieldNumber, typedNumber } from "../common/format.js";
+import { get, post, problemFrom, put, remove } from "../common/api.js";
+import { fieldNumber } from "../common/format.js";
 import { start } from "../common/frame.js";
 import { announce, Button, Copyable, ProblemBox, Question, SelectField, Table, TextField, TickField, useTask } from "../common/parts.js";
 import { html, useEffect, useState } from "../common/ui.js";
 import { language, t } from "../common/words.js";
+import { priorityRule, typedOrNull } from "./typed.js";
 
 /** @typedef {{id: string, name: string, remote: boolean, charge_points: string[], language: string, priority: number|null}} User */
 /** @typedef {{id: string, name: string}} Point */
 
 const LANGUAGES = [["de", "Deutsch"], ["en", "English"], ["fr", "Français"]];
-
-/** @param {string} text */
-function whole(text) {
-  if (text.trim() === "") return null;
-  const value = typedNumber(text);
-  if (!Number.isInteger(value)) throw new Problem(0, "no-number", t("Enter a whole number, or nothing."), "priority");
-  return value;
-}
 
 /** @param {{user: User|null, points: Point[], onDone: (answer: any) => void, onNo: () => void}} props */
 function Form({ user, points, onDone, onNo }) {
@@ -31,7 +24,7 @@ function Form({ user, points, onDone, onNo }) {
   const submit = (event) => {
     event.preventDefault();
     void task.run(async () => {
-      const wish = { name: name.trim(), remote, charge_points: chosen, language: speech, priority: whole(priority) };
+      const wish = { name: name.trim(), remote, charge_points: chosen, language: speech, priority: typedOrNull(priority, "priority", priorityRule()) };
       onDone(user ? await put(`/users/${encodeURIComponent(user.id)}`, wish) : await post("/users", wish));
     });
   };

@@ -25,6 +25,9 @@ export function number(value, digits = 0) {
   return known(value) ? fixed(digits).format(Math.abs(value) < 0.5 * 10 ** -digits ? 0 : value) : DASH;
 }
 
+/** What a kWh costs: cents, or their hundredths where it has some. @param {number|null|undefined} value */
+export const price = (value) => number(value, known(value) && Math.abs(value * 100 - Math.round(value * 100)) > 1e-9 ? 4 : 2);
+
 /** @param {number|null|undefined} value @param {number} [digits] */
 export const amps = (value, digits = 1) => (known(value) ? number(value, digits) + NBSP + "A" : DASH);
 
@@ -37,25 +40,57 @@ export function power(watts) {
 /** @param {number|null|undefined} wattHours */
 export const energy = (wattHours) => (known(wattHours) ? number(wattHours / 1000, 2) + NBSP + "kWh" : DASH);
 
-const dateTime = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" });
-const clockTime = new Intl.DateTimeFormat(language, { timeStyle: "medium" });
+/** The time zone of all times on this page: the site's once it is known, until then the browser's. @type {string|undefined} */
+let zone;
+/** @type {Map<string, Intl.DateTimeFormat>} */
+const timeFormats = new Map();
 
-/** @param {string|null|undefined} at */
-export function moment(at) {
+/** @param {Date|string|null|undefined} at @param {Intl.DateTimeFormatOptions} options @param {string|undefined} [where] */
+function written(at, options, where = zone) {
   const date = at ? new Date(at) : null;
-  return date && !Number.isNaN(date.getTime()) ? dateTime.format(date) : DASH;
+  if (!date || Number.isNaN(date.getTime())) return DASH;
+  const key = JSON.stringify([options, where]);
+  let format = timeFormats.get(key);
+  if (!format) {
+    format = new Intl.DateTimeFormat(language, { ...options, timeZone: where });
+    timeFormats.set(key, format);
+  }
+  return format.format(date);
 }
 
-const toTheSecond = new Intl.DateTimeFormat(language, { dateStyle: "short", timeStyle: "medium" });
-
-/** @param {string} at */
-export const exactly = (at) => (Number.isNaN(Date.parse(at)) ? at : toTheSecond.format(new Date(at)));
-
-/** @param {Date|string} at */
-export function clock(at) {
-  const date = new Date(at);
-  return Number.isNaN(date.getTime()) ? DASH : clockTime.format(date);
+/** From now on times are those of that zone; one that this browser does not know changes nothing. @param {string|null|undefined} name */
+export function showTimesOf(name) {
+  try {
+    if (name) zone = new Intl.DateTimeFormat(language, { timeZone: name }).resolvedOptions().timeZone;
+  } catch {
+    zone = undefined;
+  }
 }
+
+/** Said where the site's clocks are not those of the reader: now, or in the other half of the year. */
+export function zoneNote() {
+  const own = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  const year = new Date().getUTCFullYear();
+  const instants = [Date.now(), Date.UTC(year, 0, 1), Date.UTC(year, 6, 1)].map((ms) => new Date(ms));
+  const all = /** @type {const} */ ({ dateStyle: "short", timeStyle: "short" });
+  if (!zone || instants.every((at) => written(at, all, zone) === written(at, all, own))) return "";
+  return t("Times are those of the site: {zone}.", { zone });
+}
+
+/** A day and a time. @param {string|null|undefined} at */
+export const moment = (at) => written(at, { dateStyle: "medium", timeStyle: "short" });
+
+/** The same to the second. @param {string} at */
+export const exactly = (at) => (Number.isNaN(Date.parse(at)) ? at : written(at, { dateStyle: "short", timeStyle: "medium" }));
+
+/** A time of the day, to the second. @param {Date|string} at */
+export const clock = (at) => written(at, { timeStyle: "medium" });
+
+/** A time of the day, to the minute. @param {Date|string} at */
+export const hour = (at) => written(at, { hour: "2-digit", minute: "2-digit" });
+
+/** Monday is 0. @param {number} day @param {"long"|"short"} [style] */
+export const dayName = (day, style = "long") => written(new Date(Date.UTC(2024, 0, 1 + day)), { weekday: style }, "UTC");
 
 /** How long something takes or took, in its two largest units. @param {number|null|undefined} seconds */
 export function duration(seconds) {

@@ -1,5 +1,6 @@
 // What surrounds every page: who is logged in, the menu line, the connection's banner, language and colours.
 import { get, post, problemFrom } from "./api.js";
+import { showTimesOf, zoneNote } from "./format.js";
 import { announcement, Guard, ProblemBox } from "./parts.js";
 import { html, render, signal, useState } from "./ui.js";
 import { language, loadWords, t } from "./words.js";
@@ -7,7 +8,7 @@ import { language, loadWords, t } from "./words.js";
 /** @typedef {import("./types.js").Me} Me */
 /** @typedef {{name: string, text: string}} MenuItem */
 
-export const API_MAJOR = 1;
+const API_MAJOR = 1;
 const LANGUAGES = /** @type {const} */ ([["de", "Deutsch"], ["en", "English"], ["fr", "Français"]]);
 
 /** Who we are here; set before a page is drawn. */
@@ -24,11 +25,18 @@ export const isAdmin = (role = me.value.role) => role === "admin";
 /** @param {string} feature */
 export const has = (feature) => me.value.api.features.includes(feature);
 
-export const pageName = () => location.pathname.split("/").pop() || "overview.htm";
+const pageName = () => location.pathname.split("/").pop() || "overview.htm";
 
 /** @param {string} name */
 export function go(name) {
   location.assign(name);
+}
+
+/** Whether the login has ended; then the way leads to the login page. @param {import("./api.js").Problem} problem */
+export function loginGone(problem) {
+  if (problem.status !== 401) return false;
+  go("login.htm");
+  return true;
 }
 
 function menuItems() {
@@ -104,7 +112,9 @@ function Colours() {
 
 function Foot() {
   const here = pageName() + location.search;
+  const zone = zoneNote();
   return html`<footer>
+    ${zone ? html`<p class="help" id="zone">${zone}</p>` : null}
     <ul class="languages" aria-label=${t("Language")}>
       ${LANGUAGES.map(
         ([code, name]) => html`<li key=${code}><a href=${`/ui/${code}/${here}`} lang=${code} hreflang=${code}
@@ -170,6 +180,7 @@ export async function start({ title, view, needs = "admin", banner }) {
   };
   try {
     me.value = await get("/me");
+    showTimesOf(me.value.timezone);
   } catch (error) {
     const problem = problemFrom(error);
     if (needs !== "nobody" && problem.status === 401) return location.replace("login.htm");

@@ -1,5 +1,5 @@
 // The words for modes, states and roles: one table each, so that no page invents its own.
-import { number } from "./format.js";
+import { number, price } from "./format.js";
 import { t } from "./words.js";
 
 /** @param {string} mode */
@@ -67,7 +67,9 @@ export function said(because) {
   /** @type {Record<string, unknown>} */
   const fields = {};
   for (const [name, value] of Object.entries(because.fields ?? {})) {
-    fields[name] = typeof value === "number" ? number(value, Number.isInteger(value) ? 0 : 1) : value;
+    if (typeof value !== "number") fields[name] = value;
+    else if (name === "price") fields[name] = price(value);
+    else fields[name] = number(value, Number.isInteger(value) ? 0 : 1);
   }
   return t(because.sentence, fields);
 }

@@ -4,7 +4,7 @@ import { Button, DoneBox, ProblemBox, TextField, useTask } from "./parts.js";
 import { html, useState } from "./ui.js";
 import { t } from "./words.js";
 
-export const SHORTEST = 8;
+const SHORTEST = 8;
 
 /** @param {{first: boolean, path: string, onDone?: () => void}} props */
 export function NewPassword({ first, path, onDone }) {

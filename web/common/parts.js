@@ -22,6 +22,12 @@ export function ProblemBox({ problem }) {
   </div>`;
 }
 
+/** What is possible and looks like a mistake. @param {{warnings: {where: string, text: string}[]|undefined}} props */
+export function Warnings({ warnings }) {
+  if (!warnings?.length) return null;
+  return html`<ul class="box warn warnings">${warnings.map((one) => html`<li key=${one.where} data-where=${one.where}>${one.text}</li>`)}</ul>`;
+}
+
 /** @param {{text: string|null}} props */
 export function DoneBox({ text }) {
   return html`<div class="done" role="status">${text ? html`<p class="box good">${text}</p>` : null}</div>`;

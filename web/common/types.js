@@ -6,7 +6,7 @@
  *   reserve_a?: number, stale?: boolean}} Circuit */
 /** @typedef {{id: string, name: string, status: string, mode: string, setpoint_a: number|null, current_a: Phases,
  *   power_w: number|null, session_wh: number|null, because?: Because, ruled_mode?: string|null, ruled_by?: string|null, circuit?: string, phases?: number[],
- *   override_a?: number|null, min_a?: number, max_a?: number, step_a?: number}} ChargePoint */
+ *   override_a?: number|null, soc_pct?: number|null, capacity_wh?: number|null, min_a?: number, max_a?: number, step_a?: number}} ChargePoint */
 /** @typedef {{id: string, name?: string, role: string, power_w: number|null, current_a: Phases, age_s: number|null,
  *   stale?: boolean, answering?: boolean, circuit?: string}} Meter */
 /** @typedef {{name: string, serial: string, version: string, time: string, circuits: Circuit[],
@@ -16,7 +16,7 @@
  *   inputs: any[], dimming?: Record<string, any>|null,
  *   api: {major: number, features: string[]}}} State */
 /** @typedef {{role: "nobody"|"user"|"installer"|"admin", user: string|null, name?: string|null, remote: boolean,
- *   language: string, setup?: boolean, cloud_admin?: boolean, second_factor?: boolean, api: {major: number, features: string[]}}} Me */
+ *   language: string, timezone?: string|null, setup?: boolean, cloud_admin?: boolean, second_factor?: boolean, api: {major: number, features: string[]}}} Me */
 /** @typedef {{text: string, plain: string, fields: Record<string, unknown>}} Said */
 
 export {};
