@@ -3,28 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import signal
-import ssl
-import subprocess
 import sys
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from attrs import frozen
 
-from charging_manager.words import say
 from tests.support.browser import Browser, browser
-from tests.support.processes import BIN, Running, daemon, eventually, running
+from tests.support.pages import AGENT_PASSWORD, LANGUAGES, Client, circuit, plain, set_password
+from tests.support.processes import Running, daemon, eventually, running
 
 pytestmark = pytest.mark.e2e
 
-AGENT_PASSWORD = "agent-pass-of-this-test"
 CLOUD_PASSWORD = "cloud-pass-of-this-test"
-LANGUAGES = pytest.mark.parametrize("language", ["en", "fr", "de"])
 OPERATOR = (
     "Please note: the operator of the cloud server can see all transmitted data and potentially has access to your "
     "installation and charge points."
@@ -57,11 +50,6 @@ sees = "grid"
 """
 
 
-def plain(language: str, sentence: str) -> str:
-    """The sentence as a person reads it, with plain spaces."""
-    return say(language, sentence).replace("\u00a0", " ")
-
-
 @frozen
 class House:
     """What runs: an agent with two boxes and a meter, and a cloud server."""
@@ -75,44 +63,6 @@ class House:
     @property
     def cloud_server(self) -> str:
         return self.cloud.removeprefix("https://")
-
-
-class Client:
-    """The API without a browser, to prepare and to look behind the scenes."""
-
-    def __init__(self, base: str) -> None:
-        self._base = base
-        context = ssl.create_default_context()
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-        self._opener = urllib.request.build_opener(
-            urllib.request.HTTPSHandler(context=context), urllib.request.HTTPCookieProcessor()
-        )
-
-    def call(self, method: str, path: str, body: object = None) -> Any:
-        data = json.dumps(body).encode() if body is not None else None
-        request = urllib.request.Request(f"{self._base}/api/v1{path}", data=data, method=method)
-        if data is not None:
-            request.add_header("Content-Type", "application/json")
-        with self._opener.open(request, timeout=20) as answer:
-            text = answer.read()
-        return json.loads(text) if text else None
-
-
-def set_password(data: Path, password: str) -> None:
-    subprocess.run([BIN / "charging_manager", "passwd", "--data", data], input=password + "\n", text=True, check=True)
-
-
-def circuit(name: str, meter: str | None = None) -> dict[str, Any]:
-    return {
-        "id": "main",
-        "name": name,
-        "parent": None,
-        "limit_a": [32, 32, 32],
-        "reserve_a": 1,
-        "fallback_a": 6,
-        "meter": meter,
-    }
 
 
 def furnish(client: Client, addresses: dict[str, str]) -> None:

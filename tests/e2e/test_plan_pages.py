@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.test_pages import AGENT_PASSWORD, Client, House, furnish, log_in_at_site, plain, set_password, simulated
+from tests.e2e.test_pages import House, furnish, log_in_at_site, simulated
 from tests.support.browser import Browser, browser
+from tests.support.pages import AGENT_PASSWORD, Client, plain, set_password
 from tests.support.processes import daemon
 
 pytestmark = pytest.mark.e2e
@@ -117,4 +118,41 @@ def test_a_tariff_and_a_goal_are_entered_and_the_chosen_times_are_shown(
     assert chromium.sideways() <= 0
     shoot(chromium, f"plan-{language}-360")
     assert client.call("GET", "/charge-points/garage-1/goal")["mode"] == "plan"
+    assert chromium.complaints() == []
+
+
+@pytest.mark.parametrize("language", ["en", "fr", "de"])
+def test_how_full_the_car_is_can_be_said_beside_its_plan(house: House, chromium: Browser, language: str) -> None:
+    def words(sentence: str) -> str:
+        return plain(language, sentence)
+
+    client = Client(house.agent)
+    client.call("POST", "/login", {"password": AGENT_PASSWORD})
+    client.call("PUT", "/charge-points/garage-2/vehicle", {})
+    client.call("PUT", "/charge-points/garage-2/mode", {"mode": "plan", "goal": {"by": "07:00", "soc_pct": 80}})
+    chromium.size(1280)
+    log_in_at_site(chromium, house, language)
+    chromium.open(f"{house.agent}/ui/{language}/overview.htm")
+    chromium.until(lambda: chromium.all('[data-vehicle="garage-2"]'))
+    chromium.press(words("Say how full it is"), '[data-point="garage-2"]')
+    chromium.fill(words("The battery is at, %"), "430")
+    chromium.fill(words("Size of the battery, kWh"), "62,5")
+    chromium.press(words("Save"), '[data-vehicle-form="garage-2"]')
+    chromium.until(lambda: chromium.all('[data-vehicle-form="garage-2"] [name="soc_pct"][aria-invalid="true"]'))
+    chromium.fill(words("The battery is at, %"), "43")
+    for width in (360, 1280):
+        chromium.size(width)
+        assert chromium.sideways() <= 0
+        shoot(chromium, f"vehicle-form-{language}-{width}")
+    chromium.press(words("Save"), '[data-vehicle-form="garage-2"]')
+    chromium.until(lambda: "43" in chromium.text('[data-vehicle="garage-2"]'))
+    point = next(one for one in client.call("GET", "/state")["charge_points"] if one["id"] == "garage-2")
+    assert point["capacity_wh"] == 62_500 and 43 <= point["soc_pct"] < 44
+    forecast = client.call("GET", "/charge-points/garage-2/goal")["forecast"]
+    assert 20_000 < forecast["need_wh"] < 30_000, "37 % of 62.5 kWh, and a tenth for losses"
+    for width in (360, 1280):
+        chromium.size(width)
+        assert chromium.sideways() <= 0
+        shoot(chromium, f"vehicle-{language}-{width}")
+    chromium.forgive("422")
     assert chromium.complaints() == []

@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from attrs import frozen
 
-from tests.e2e.test_pages import AGENT_PASSWORD, LANGUAGES, Client, circuit, plain, set_password
-from tests.support.browser import Browser, browser
-from tests.support.processes import daemon
+from tests.support.browser import Browser
+from tests.support.pages import LANGUAGES, Agent, box, plain, shoot, small_targets
 
 pytestmark = pytest.mark.e2e
 
-SHOTS = os.environ.get("CM_SHOTS")
-"""A folder for screenshots, to look at."""
 NIGHT = {
     "id": "night",
     "name": "Night",
@@ -41,52 +35,19 @@ SENTENCES = {
 }
 
 
-@frozen
-class Agent:
-    base: str
-    client: Client
-
-
 @pytest.fixture(scope="module")
-def agent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Agent]:
+def agent(shared_agent: Agent) -> Agent:
     """Two charge points that do not answer, which is nothing to rules, and a user."""
-    data = tmp_path_factory.mktemp("agent")
-    set_password(data, AGENT_PASSWORD)
-    with daemon("cm-agent", data) as (_agent, port):
-        client = Client(f"https://127.0.0.1:{port}")
-        client.call("POST", "/login", {"password": AGENT_PASSWORD})
-        client.call("PUT", "/site", {"name": "Test site", "circuits": [circuit("Main fuse")]})
-        for number, name in enumerate(("Garage one", "Garage two"), start=1):
-            address = f"tcp://127.0.0.1:1?unit={number}"
-            box = {"id": f"garage-{number}", "name": name, "driver": "abb-terra-ac", "address": address}
-            client.call("POST", "/devices", {**box, "circuit": "main"})
-        client.call("POST", "/users", {"id": "ann", "name": "Ann", "charge_points": ["garage-2"]})
-        yield Agent(f"https://127.0.0.1:{port}", client)
+    shared_agent.furnish(
+        [box("Garage one", 1, id="garage-1"), box("Garage two", 2, id="garage-2")],
+        [{"id": "ann", "name": "Ann", "charge_points": ["garage-2"]}],
+    )
+    return shared_agent
 
 
 @pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with browser() as shown:
-        yield shown
-
-
-def shoot(shown: Browser, name: str, width: int) -> None:
-    """The whole page at that width, if somebody wants to look."""
-    shown.size(width, 2400)
-    assert shown.sideways() == 0, (name, width)
-    if SHOTS:
-        shown.driver.save_screenshot(str(Path(SHOTS) / f"{name}-{width}.png"))
-
-
-def small_targets(shown: Browser) -> list[str]:
-    """Buttons and fields that a thumb would miss."""
-    return [
-        str(text)
-        for text in shown.js(
-            "return [...document.querySelectorAll('main :is(button, select, input:not([type=checkbox]), a.button)')]"
-            ".filter((one) => one.offsetParent && one.getBoundingClientRect().height < 43.5).map((one) => one.name)"
-        )
-    ]
+def chromium(agent: Agent, admins_chromium: Browser) -> Browser:
+    return admins_chromium
 
 
 @LANGUAGES
@@ -98,11 +59,6 @@ def test_a_rule_is_made_holds_and_goes_out_and_in(
 
     agent.client.call("PUT", "/rules", {"rules": [NIGHT, PEAK]})
     chromium.size(1280)
-    chromium.open(f"{agent.base}/ui/{language}/login.htm")
-    if chromium.path.endswith("login.htm"):
-        chromium.fill(words("Admin password"), AGENT_PASSWORD)
-        chromium.press(words("Log in"), "form")
-        chromium.drawn("overview.htm")
     chromium.open(f"{agent.base}/ui/{language}/rules.htm")
     chromium.until(lambda: "Garage one" in chromium.text('[data-rule="night"] [data-value="sentence"]'))
     assert chromium.text('[data-rule="night"] [data-value="sentence"]') == SENTENCES[language]

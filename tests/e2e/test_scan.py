@@ -15,10 +15,10 @@ from signal import SIGINT
 import pytest
 from attrs import frozen
 
-from tests.e2e.test_pages import AGENT_PASSWORD, circuit, set_password
 from tests.support.api import Browser as Api
 from tests.support.browser import Browser, browser
 from tests.support.namespaces import Namespace, namespace
+from tests.support.pages import AGENT_PASSWORD, circuit, set_password
 from tests.support.processes import ROOT, Running, daemon, running
 from tests.support.silent_network import DEVICES, NETWORK
 

@@ -2,40 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
-from tests.e2e.test_pages import AGENT_PASSWORD, LANGUAGES, Client, circuit, set_password
-from tests.e2e.test_rules_page import Agent, shoot, small_targets
-from tests.support.browser import Browser, browser
-from tests.support.processes import daemon
+from tests.support.browser import Browser
+from tests.support.pages import LANGUAGES, Agent, box, shoot, small_targets
 
 pytestmark = pytest.mark.e2e
 
 
 @pytest.fixture(scope="module")
-def agent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Agent]:
+def agent(shared_agent: Agent) -> Agent:
     """A main fuse, and a charge point that does not answer."""
-    data = tmp_path_factory.mktemp("agent")
-    set_password(data, AGENT_PASSWORD)
-    with daemon("cm-agent", data) as (_agent, port):
-        client = Client(f"https://127.0.0.1:{port}")
-        client.call("POST", "/login", {"password": AGENT_PASSWORD})
-        client.call("PUT", "/site", {"name": "Test site", "circuits": [circuit("Main fuse")]})
-        box = {"name": "Garage", "driver": "abb-terra-ac", "address": "tcp://127.0.0.1:1?unit=1", "circuit": "main"}
-        client.call("POST", "/devices", {**box, "mode": "solar"})
-        yield Agent(f"https://127.0.0.1:{port}", client)
+    shared_agent.furnish([box("Garage", mode="solar")])
+    return shared_agent
 
 
 @pytest.fixture(scope="module")
-def chromium(agent: Agent) -> Iterator[Browser]:
-    with browser() as shown:
-        shown.open(f"{agent.base}/ui/en/login.htm")
-        shown.fill("Admin password", AGENT_PASSWORD)
-        shown.press("Log in", "form")
-        shown.drawn("overview.htm")
-        yield shown
+def chromium(agent: Agent, admins_chromium: Browser) -> Browser:
+    return admins_chromium
 
 
 def test_the_sites_numbers_are_entered_and_faults_are_at_their_field(agent: Agent, chromium: Browser) -> None:

@@ -61,6 +61,10 @@ class Browser:
         feature = {"name": "prefers-color-scheme", "value": scheme}
         self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
 
+    def zone(self, name: str = "") -> None:
+        """The reader's time zone; empty: the machine's again."""
+        self.driver.execute_cdp_cmd("Emulation.setTimezoneOverride", {"timezoneId": name})
+
     def open(self, url: str) -> None:
         """Go there and wait until the page is drawn."""
         self.driver.get(url)
@@ -171,6 +175,11 @@ class Browser:
         """A complaint that the test provoked on purpose."""
         self.complaints()
         self._seen = [one for one in self._seen if part not in one]
+
+    def forget(self) -> None:
+        """What it complained of until now is somebody else's."""
+        self.complaints()
+        self._seen = []
 
     def sideways(self) -> int:
         """By how many pixels the page is wider than the screen."""

@@ -37,9 +37,9 @@ const ANSWER = '{"data": [{"begin": "2026-01-31T00:00", "value": 84.2}, {"begin"
 /** @param {{onExample: () => void}} props */
 export function MappingHelp({ onExample }) {
   return html`<div class="buttons"><${Button} onClick=${onExample}>${t("Begin with an example")}<//></div>
-    <details class="further"><summary>${t("What stands in a mapping")}</summary>
+    <details class="further mapping"><summary>${t("What stands in a mapping")}</summary>
       <p>${t("It says how to ask a provider, and where in its JSON the prices are. The example fits an answer like this:")}</p>
-      <pre tabindex="0">${ANSWER}</pre>
+      <pre>${ANSWER}</pre>
       <dl class="facts">${lines().map(([name, text]) => html`<div key=${name}><dt><code>${name}</code></dt><dd>${text}</dd></div>`)}</dl>
     </details>`;
 }
