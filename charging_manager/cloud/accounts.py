@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred
 
 from charging_manager.clocks import UtcNow
 from charging_manager.cloud.installation import COLUMNS, Installation, read_row
-from charging_manager.cloud.listing import Page, Wish, page_of
+from charging_manager.cloud.listing import Page, Wish, counts_of, page_of
 from charging_manager.http.routes import Problem
 from charging_manager.storage.database import Database
 from charging_manager.tunnel.scram import ScramVerifier
@@ -164,6 +164,10 @@ class Accounts:
     def page(self, wish: Wish) -> Deferred[Page]:
         """The part of them that somebody wants to see."""
         return self._database.read(lambda db: page_of(db, wish))
+
+    def counts(self) -> Deferred[dict[str, int]]:
+        """How many there are in each state."""
+        return self._database.read(counts_of)
 
     def delete(self, cloud_id: str) -> Deferred[Installation | None]:
         """Gone with its login sessions and its history; None if there was none."""

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from attrs import evolve
 
+from charging_manager.cloud.keys import ApiKey, bearer_of
 from charging_manager.cloud.logins import AdminLogin, InstallationLogin, Logins
 from charging_manager.cloud.relay import TokenRefused, Way, carry
 from charging_manager.cloud.sealing import SealBroken
@@ -35,7 +36,9 @@ class CloudFront(Front):
         logins: Logins,
         way_to: Callable[[str], Way | None],
         password: AdminPassword,
+        key_of: Callable[[str, str], ApiKey | None] = lambda text, source: None,
     ) -> None:
+        self._key_of = key_of
         self._table, self._logins = table, logins
         self._way_to, self._password = way_to, password
         self._paths = {route.path for route in table.routes}
@@ -83,6 +86,9 @@ class CloudFront(Front):
         closed = self.closed_to(facts)
         if closed is not None:
             return problem_answer(closed, language)
+        bearer = bearer_of(raw.headers)
+        if bearer is not None:
+            return await self._by_key(bearer, raw, caller, language)
         if (raw.method, raw.path) == LOGOUT:
             await self._logins.leave(facts.login)
             return await self._table.answer(evolve(raw, body=b""), caller)
@@ -95,6 +101,16 @@ class CloudFront(Front):
         if isinstance(answer, Answer) and answer.login is not None:
             await self._logins.leave(facts.login)  # a browser has one login here; the older one ends
         return answer
+
+    async def _by_key(self, bearer: str, raw: RawRequest, caller: Caller, language: str) -> Answer | Stream:
+        """A program with an API key: whatever cookie it sends too, it may what the key's scopes say and no more."""
+        key = self._key_of(bearer, caller.source)
+        if key is None:
+            problem = Problem(401, "key-refused", "This API key is unknown, revoked or expired.")
+            return problem_answer(problem, language)
+        return await self._table.answer(
+            raw, evolve(caller, role=Role.ADMIN, user=key.name, login=None, scopes=key.scopes)
+        )
 
     async def _relay(
         self, raw: RawRequest, login: InstallationLogin, cookie: str | None, language: str

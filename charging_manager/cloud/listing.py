@@ -85,10 +85,15 @@ def page_of(db: sqlite3.Connection, wish: Wish) -> Page:
     statement, values = statement_of(db, wish)
     where, wanted = _where(wish)
     total = db.execute(f"SELECT count(*) FROM installations{where}", wanted).fetchone()[0]  # noqa: S608
+    return Page([read_row(row) for row in db.execute(statement, values)], total, counts_of(db))
+
+
+def counts_of(db: sqlite3.Connection) -> dict[str, int]:
+    """How many there are in each state, and with an alarm."""
     counts = dict.fromkeys(STATES, 0)
-    counts.update(db.execute("SELECT state, count(*) FROM installations GROUP BY state").fetchall())
+    counts.update(tuple(row) for row in db.execute("SELECT state, count(*) FROM installations GROUP BY state"))
     counts["alarm"] = db.execute("SELECT count(*) FROM installations WHERE alarm_at IS NOT NULL").fetchone()[0]
-    return Page([read_row(row) for row in db.execute(statement, values)], total, counts)
+    return counts
 
 
 def statement_of(db: sqlite3.Connection, wish: Wish) -> tuple[str, list[object]]:

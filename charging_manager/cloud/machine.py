@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from attrs import field, frozen
 from twisted.logger import Logger
@@ -34,8 +34,13 @@ class CertificateShown:
     fingerprint: str
 
 
+async def _nothing() -> dict[str, float]:
+    return {}
+
+
 class Machine:
-    """``announce`` rewrites the runtime file when the key has changed; ``figures`` are the metrics, name to value."""
+    """``announce`` rewrites the runtime file when the key has changed; ``figures`` are the metrics, name to value,
+    and so is what is ``counted`` in the database."""
 
     def __init__(
         self,
@@ -44,7 +49,9 @@ class Machine:
         announce: Callable[[], None],
         figures: Callable[[], dict[str, float]],
         ledger: Ledger,
+        counted: Callable[[], Awaitable[dict[str, float]]] = _nothing,
     ) -> None:
+        self._counted = counted
         self._token, self._tls, self._announce, self._figures, self._ledger = token, tls, announce, figures, ledger
 
     def routes(self) -> list[Route]:
@@ -83,9 +90,11 @@ class Machine:
         return shown
 
     async def _metrics(self, call: Call) -> Answer:
-        if not call.caller.loopback and not call.bears(self._token):
+        by_key = "metrics-read" in (call.caller.scopes or ())
+        if not call.caller.loopback and not by_key and not call.bears(self._token):
             raise Problem(401, "token-needed", "This needs the token of the server's runtime file.")
-        lines = [f"cm_cloud_{name} {value:.15g}\n" for name, value in sorted(self._figures().items())]
+        figures = {**self._figures(), **await self._counted()}
+        lines = [f"cm_cloud_{name} {value:.15g}\n" for name, value in sorted(figures.items())]
         head = self._ledger.head
         lines.append(f'cm_cloud_audit_head{{hash="{head.hash}"}} {head.number}\n')
         return Answer("".join(lines).encode("ascii"), content_type=METRICS_TYPE)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Protocol
 
@@ -54,10 +54,6 @@ class SiteLink(Protocol):
     async def close(self, reason: str, *, drain_s: float) -> None: ...
 
 
-async def _no_approval() -> bool:
-    return False
-
-
 class Sites(Service):
     """The cloud's end of all tunnels (``tunnel.link.CloudEnd``).
 
@@ -73,7 +69,7 @@ class Sites(Service):
         open_enrolment: bool,
         clock: IReactorTime,
         now: UtcNow,
-        asks_approval: Callable[[], Awaitable[bool]] = _no_approval,
+        asks_approval: Callable[[], bool] = lambda: False,
     ) -> None:
         self._accounts, self._ledger = accounts, ledger
         self._has_password, self._open_enrolment = has_password, open_enrolment
@@ -120,7 +116,7 @@ class Sites(Service):
         if not self._open_enrolment:
             return False
         try:
-            await self._accounts.enrol(serial, approved=not await self._asks_approval())
+            await self._accounts.enrol(serial, approved=not self._asks_approval())
         except Problem as problem:
             log.warn("installation {serial} was not enrolled: {reason}", serial=serial, reason=str(problem))
             return False

@@ -20,15 +20,20 @@ from charging_manager.cloud.admin import Admin
 from charging_manager.cloud.admin_door import AdminDoor
 from charging_manager.cloud.admin_ledger import AdminLedger
 from charging_manager.cloud.admin_logins import admin_login_routes
+from charging_manager.cloud.admin_server import AdminServer
+from charging_manager.cloud.alarms import Alarms
 from charging_manager.cloud.chain import chain_key
 from charging_manager.cloud.door import Door
 from charging_manager.cloud.downlink import Links, TunnelFactory
 from charging_manager.cloud.front import CloudFront
 from charging_manager.cloud.house import House
+from charging_manager.cloud.keys import ApiKeys
 from charging_manager.cloud.ledger import Ledger
 from charging_manager.cloud.logins import Logins
 from charging_manager.cloud.machine import Machine
+from charging_manager.cloud.settings import SettingsStore
 from charging_manager.cloud.sites import Sites
+from charging_manager.cloud.webhook import Webhook, poster
 from charging_manager.daemon.ending import or_give_up, refuse
 from charging_manager.daemon.logs import the_log
 from charging_manager.daemon.options import DaemonOptions
@@ -124,7 +129,20 @@ class Cloud(Service):
         ledger = Ledger(database, utc_now, chain_key(self._secret))
         await accounts.nobody_is_here()
         await ledger.begin()
-        sites = Sites(accounts, ledger, lambda: password.state != "unset", self._open_enrolment, reactor, utc_now)
+        settings, keys = SettingsStore(database), ApiKeys(database, reactor, utc_now)
+        await settings.load()
+        await keys.load()
+        webhook = Webhook(database, settings, poster(reactor), reactor)
+        alarms = Alarms(database, settings, reactor, utc_now)
+        sites = Sites(
+            accounts,
+            ledger,
+            lambda: password.state != "unset",
+            self._open_enrolment,
+            reactor,
+            utc_now,
+            lambda: settings.current.enrolment_approval,
+        )
         tunnels = TunnelFactory(
             reactor,
             sites,
@@ -151,6 +169,16 @@ class Cloud(Service):
                 "tunnel_sent_bytes": sum(link.bytes_out for link in links),
             }
 
+        async def counted() -> dict[str, float]:
+            counts = await accounts.counts()
+            states = {f'installations{{state="{state}"}}': float(n) for state, n in counts.items() if state != "alarm"}
+            return {
+                **states,
+                "installations_offline_too_long": counts["alarm"],
+                "webhook_waiting": await webhook.waiting(),
+                "webhook_lost": webhook.given_up + alarms.dropped,
+            }
+
         table = RouteTable(
             [
                 *House(
@@ -161,13 +189,14 @@ class Cloud(Service):
                 *Admin(accounts, ledger, links, logins, self._in_thread, utc_now).routes(),
                 *AdminLedger(ledger).routes(),
                 *admin_login_routes(sessions, ledger),
-                *Machine(token, tls, announce, figures, ledger).routes(),
+                *AdminServer(accounts, ledger, settings, keys, webhook, self._open_enrolment).routes(),
+                *Machine(token, tls, announce, figures, ledger, counted).routes(),
             ],
             "Charging Manager cloud server",
             CookieNames("cloud").login(secure=True),
         )
         site: Any = build_site(
-            CloudFront(table, logins, links.get, password),
+            CloudFront(table, logins, links.get, password, keys.find),
             Pages([self._web / "cloud", self._web / "agent"], self._web),
             CookieNames("cloud"),
             reactor=reactor,
@@ -179,6 +208,9 @@ class Cloud(Service):
 
         sites.startService()
         stops.append(sites.stopService)
+        for service in (webhook, alarms):
+            service.startService()
+            stops.append(service.stopService)
         admin_door.watch()
         stops.append(admin_door.stop)
         listener.startService()

@@ -18,12 +18,16 @@ from charging_manager.cloud.admin import Admin
 from charging_manager.cloud.admin_door import AdminDoor
 from charging_manager.cloud.admin_ledger import AdminLedger
 from charging_manager.cloud.admin_logins import admin_login_routes
+from charging_manager.cloud.admin_server import AdminServer
 from charging_manager.cloud.door import Door
 from charging_manager.cloud.downlink import Links
 from charging_manager.cloud.front import CloudFront
 from charging_manager.cloud.house import House
 from charging_manager.cloud.installation import Installation
+from charging_manager.cloud.keys import SCOPES, ApiKeys
 from charging_manager.cloud.logins import Logins
+from charging_manager.cloud.settings import SettingsStore
+from charging_manager.cloud.webhook import Webhook
 from charging_manager.daemon.logs import DaemonLog
 from charging_manager.http import passwords
 from charging_manager.http.facts import RequestFacts
@@ -81,6 +85,10 @@ class Tenant:
         self.closed.append(reason)
 
 
+async def nobody_posts(url: str, body: bytes, headers: dict[str, str]) -> int:
+    raise AssertionError("nothing is sent here")
+
+
 class FrontTestCase(CloudTestCase):
     """A cloud without sockets: the tenants "alice" and "bob", and its admin password."""
 
@@ -107,6 +115,7 @@ class FrontTestCase(CloudTestCase):
             self.accounts, self.ledger, self.logins, self.links.get, LoginGuard(), devices, self.clock, lambda: 0.0
         )
         self.the_log = DaemonLog()
+        self.settings_store, self.keys = SettingsStore(self.database), ApiKeys(self.database, self.clock, self.now)
         house = House(
             self.the_log,
             self.ledger,
@@ -123,10 +132,18 @@ class FrontTestCase(CloudTestCase):
                 *admin.routes(),
                 *AdminLedger(self.ledger).routes(),
                 *admin_login_routes(self.sessions, self.ledger),
+                *AdminServer(
+                    self.accounts,
+                    self.ledger,
+                    self.settings_store,
+                    self.keys,
+                    Webhook(self.database, self.settings_store, nobody_posts, self.clock),
+                    False,
+                ).routes(),
             ],
             "cloud",
         )
-        self.front = CloudFront(self.table, self.logins, self.links.get, self.password)
+        self.front = CloudFront(self.table, self.logins, self.links.get, self.password, self.keys.find)
 
     def set_password(self) -> None:
         self.got(self.password.set(PASSWORD))
@@ -139,16 +156,18 @@ class FrontTestCase(CloudTestCase):
         cookie: str | None = None,
         facts: RequestFacts = AWAY,
         query: str = "",
+        key: str | None = None,
     ) -> Answer | Stream:
         facts = evolve(facts, login=cookie)
         data = b"" if body is None else json.dumps(body).encode()
-        raw = RawRequest(method, path, query, data, "application/json" if data else "")
+        headers = {} if key is None else {"authorization": f"Bearer {key}"}
+        raw = RawRequest(method, path, query, data, "application/json" if data else "", headers)
         return self.got(self.front.answer(raw, self.front.caller_of(facts), facts))
 
     def status(self, *args: Any, **named: Any) -> tuple[int, str | None]:
         answer = self.ask(*args, **named)
         assert isinstance(answer, Answer)
-        said = json.loads(answer.body) if answer.body else {}
+        said = json.loads(answer.body) if answer.body and "json" in answer.content_type else {}
         return answer.status, said.get("code") if isinstance(said, dict) else None
 
     def log_in(self, name: str, admin: bool = True) -> str:
@@ -354,6 +373,140 @@ class RightsTests(FrontTestCase):
                 self.assertEqual(self.status(route.method, path, {}, cookie), (401, "login-required"), path)
                 refused += 1
         self.assertGreater(refused, 60)
+
+
+class ApiKeyTests(FrontTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.set_password()
+        self.clock.advance(1)
+        self.cookie = self.log_in_as_cloud_admin()
+        self.path = "/api/v1/cloud/admin/keys"
+
+    def make(self, *scopes: str, days: int | None = None) -> str:
+        body = {"name": "fleet tool", "scopes": list(scopes), **({} if days is None else {"days": days})}
+        answer = self.ask("POST", self.path, body, self.cookie)
+        assert isinstance(answer, Answer)
+        self.assertEqual(answer.status, 201)
+        return str(json.loads(answer.body)["key"])
+
+    def test_a_key_opens_what_its_scopes_say_and_nothing_else_whatever_cookie_comes_with_it(self) -> None:
+        whole = self.make(*SCOPES)
+        for scope in SCOPES:
+            key = self.make(scope)
+            for route in self.table.routes:
+                path = route.path.replace("{cloud_id}", "nobody").replace("{id}", "1")
+                status, code = self.status(route.method, path, {} if route.body else None, self.cookie, key=key)
+                if route.may is not Right.ADMIN:
+                    continue
+                if route.scope is None:
+                    self.assertEqual((status, code), (403, "not-for-keys"), path)
+                elif route.scope != scope:
+                    self.assertEqual((status, code), (403, "scope-needed"), path)
+                else:
+                    self.assertNotIn(status, (401, 403), path)
+        self.assertEqual(self.status("GET", self.path, key=whole)[0], 403)  # no key makes or sees keys
+        self.assertEqual(self.status("GET", "/api/v1/state", cookie=self.log_in("alice"), key=whole)[0], 404)
+
+    def test_a_key_is_shown_once_kept_as_a_hash_and_named_in_the_audit_log(self) -> None:
+        key = self.make("installations-write", "installations-read")
+        listed = self.ask("GET", self.path, cookie=self.cookie)
+        assert isinstance(listed, Answer)
+        self.assertNotIn(key.encode(), listed.body)
+        held = b"".join(path.read_bytes() for path in self.database.path.parent.iterdir())
+        self.assertNotIn(key.encode(), held)
+        body = {"cloud_id": "new-site", "password": "twelve chars!"}
+        self.assertEqual(self.status("POST", "/api/v1/cloud/admin/installations", body, key=key)[0], 201)
+        deed = self.got(self.ledger.audit(1))[0]
+        self.assertEqual((deed["who"], deed["action"]), ("key fleet tool", "installation-added"))
+        shown = json.loads(self.ask("GET", self.path, cookie=self.cookie).body)["keys"][0]  # type: ignore[union-attr]
+        self.assertEqual((shown["last_source"], shown["last_used_at"]), ("192.0.2.7", "2026-03-01T12:00:01+00:00"))
+
+    def test_a_revoked_an_expired_and_an_invented_key_open_nothing(self) -> None:
+        path = "/api/v1/cloud/admin/installations"
+        key, short = self.make("installations-read"), self.make("installations-read", days=1)
+        self.assertEqual([self.status("GET", path, key=one)[0] for one in (key, short)], [200, 200])
+        self.assertEqual(self.status("DELETE", f"{self.path}/1", cookie=self.cookie)[0], 204)
+        self.assertEqual(self.status("GET", path, key=key), (401, "key-refused"))
+        self.clock.advance(86_401)
+        for one in (short, "cmk_", "cmk_" + "x" * 43, key[:-1]):
+            self.assertEqual(self.status("GET", path, key=one), (401, "key-refused"))
+        for number in ("1", "x", "-1", "9" * 30):
+            self.assertEqual(
+                self.status("DELETE", f"{self.path}/{number}", cookie=self.log_in_as_cloud_admin())[0], 404
+            )
+
+    def test_keys_outlive_a_restart(self) -> None:
+        key = self.make("installations-read")
+        again = ApiKeys(self.database, self.clock, self.now)
+        self.got(again.load())
+        self.assertIsNotNone(again.find(key, "192.0.2.1"))
+
+    def test_a_key_that_cannot_be_is_named(self) -> None:
+        for body, where in (
+            ({"name": "x", "scopes": []}, "scopes"),
+            ({"name": "x", "scopes": ["everything"]}, "scopes"),
+            ({"name": " ", "scopes": ["audit-read"]}, "name"),
+            ({"name": "x" * 61, "scopes": ["audit-read"]}, "name"),
+            ({"name": "x", "scopes": ["audit-read"], "days": 0}, "days"),
+            ({"scopes": ["audit-read"]}, "name"),
+        ):
+            answer = self.ask("POST", self.path, body, self.cookie)
+            assert isinstance(answer, Answer)
+            self.assertEqual((answer.status, json.loads(answer.body)["field"]), (422, where), body)
+
+
+class SettingsTests(FrontTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.set_password()
+        self.clock.advance(1)
+        self.cookie = self.log_in_as_cloud_admin()
+        self.path = "/api/v1/cloud/admin/settings"
+
+    def test_settings_are_kept_and_the_secret_is_never_shown(self) -> None:
+        body = {"alarm_after_s": 600, "webhook_url": "https://alarms.example/x", "webhook_secret": "canary"}
+        answer = self.ask("PUT", self.path, body, self.cookie)
+        assert isinstance(answer, Answer)
+        shown = json.loads(answer.body)
+        self.assertEqual((shown["alarm_after_s"], shown["webhook_signed"]), (600, True))
+        self.assertNotIn(b"canary", answer.body)
+        again = SettingsStore(self.database)
+        self.got(again.load())
+        self.assertEqual((again.current.webhook_secret, again.current.enrolment_approval), ("canary", False))
+        deed = self.got(self.ledger.audit(1))[0]
+        self.assertEqual(deed["subject"], "alarm_after_s webhook_secret webhook_url")
+
+    def test_settings_that_cannot_be_are_named(self) -> None:
+        for url in (
+            "alarms.example",
+            "ftp://x.example",
+            "http://x.example",
+            "https://",
+            "https://a:b@x/",
+            "https://x y/",
+            "http://127.0.0.1.example/",
+            "https://[::1",
+            "https://x:99999/",
+            "https://x/#y",
+            "https://ä.example/",
+        ):
+            answer = self.ask("PUT", self.path, {"webhook_url": url}, self.cookie)
+            assert isinstance(answer, Answer)
+            self.assertEqual((answer.status, json.loads(answer.body)["field"]), (422, "webhook_url"), url)
+        for url in ("", "https://x.example:8443/a?b=c", "http://localhost:9/", "http://127.0.0.1/", "http://[::1]:9/"):
+            self.assertEqual(self.status("PUT", self.path, {"webhook_url": url}, self.cookie)[0], 200, url)
+        for body in ({"alarm_after_s": -1}, {"alarm_after_s": 1.5}, {"enrolment_approval": "yes"}, {"other": 1}):
+            self.assertEqual(self.status("PUT", self.path, body, self.cookie)[0], 422, body)
+
+    def test_a_serial_number_is_approved_ahead_of_time(self) -> None:
+        path = "/api/v1/cloud/admin/approvals"
+        for wrong in ("", "garage", "0123-4567-89AB-CDE", "0123-4567-89AB-CDEU"):
+            self.assertEqual(self.status("POST", path, {"serial": wrong}, self.cookie), (422, "bad-serial"))
+        self.assertEqual(self.status("POST", path, {"serial": " 0123-4567-89ab-cdef "}, self.cookie)[0], 201)
+        found = self.got(self.accounts.find("0123-4567-89AB-CDEF"))
+        assert found is not None
+        self.assertTrue(found.may_enter)
 
 
 OPEN = {

@@ -76,10 +76,7 @@ class SitesTests(CloudTestCase):
         self.assertIsNotNone(self.got(self.accounts.find("0123-4567-89AB-CDEF")))
 
     def test_what_waits_for_approval_or_is_disabled_is_told_so_and_stays_out(self) -> None:
-        async def asks() -> bool:
-            return True
-
-        sites = Sites(self.accounts, self.ledger, lambda: True, True, self.clock, self.now, asks)
+        sites = Sites(self.accounts, self.ledger, lambda: True, True, self.clock, self.now, lambda: True)
         serial = "0123-4567-89AB-CDEF"
         self.assertTrue(self.got(sites.admits(serial)))
         waiting = FakeLink(serial)
@@ -96,11 +93,8 @@ class SitesTests(CloudTestCase):
         self.assertEqual(disabled.closed, ["disabled"])
 
     def test_who_was_approved_before_it_asked_comes_in(self) -> None:
-        async def asks() -> bool:
-            return True
-
         serial = self.got(self.accounts.approve("0123-4567-89AB-CDEF")).cloud_id
-        sites = Sites(self.accounts, self.ledger, lambda: True, True, self.clock, self.now, asks)
+        sites = Sites(self.accounts, self.ledger, lambda: True, True, self.clock, self.now, lambda: True)
         self.assertTrue(self.got(sites.admits(serial)))
         link = FakeLink(serial)
         sites.connected(link)

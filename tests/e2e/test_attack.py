@@ -62,6 +62,9 @@ BODIES: dict[str, Any] = {
     "PUT /api/v1/cloud/admin/installations/{cloud_id}": {"disabled": True},
     "POST /api/v1/cloud/admin/installations/{cloud_id}/password": {"at_once": True},
     "PUT /api/v1/cloud/admin/log/level": {"level": 3},
+    "PUT /api/v1/cloud/admin/settings": {"alarm_after_s": 0},
+    "POST /api/v1/cloud/admin/keys": {"name": "planted", "scopes": ["installations-write"]},
+    "POST /api/v1/cloud/admin/approvals": {"serial": "0123-4567-89AB-CDEF"},
     "PUT /api/v1/cloud/admin/password": {"old": "x", "new": "another password"},
     "PUT /api/v1/cloud/admin/certificate": {"cert": "x", "key": "x"},
 }
@@ -69,6 +72,7 @@ NOT_THERE = {
     "PUT /api/v1/charge-points/{id}/vehicle": "no-car",
     "PUT /api/v1/inputs/{id}": "not-found",
     "DELETE /api/v1/logins/{id}": "not-found",
+    "DELETE /api/v1/scan": "no-scan",
     "POST /api/v1/tariff/file": "other-source",
 }
 """What is let in, and then finds nothing to work on."""

@@ -10,7 +10,7 @@ import { t } from "../common/words.js";
 /** @typedef {{event: string, at: string, source: string, detail: string}} Passage */
 
 /** @param {string} cause */
-const causeName = (cause) =>
+export const causeName = (cause) =>
   ({
     "unknown-id": t("unknown Cloud ID"),
     offline: t("installation offline"),
@@ -39,6 +39,9 @@ const actionName = (action) =>
     "admin-login": t("login of the administrator"),
     "login-ended": t("login ended"),
     "logins-ended": t("logins ended"),
+    "settings-changed": t("settings changed"),
+    "key-made": t("API key made"),
+    "key-revoked": t("API key revoked"),
     "second-factor-on": t("second factor switched on"),
     "second-factor-off": t("second factor switched off"),
     "recovery-codes-renewed": t("new recovery codes"),
@@ -57,7 +60,7 @@ const whoName = (who) =>
   })[who] ?? who;
 
 /** @param {string} event */
-const eventName = (event) => ({ connected: t("connected"), lost: t("connection lost") })[event] ?? event;
+export const eventName = (event) => ({ connected: t("connected"), lost: t("connection lost") })[event] ?? event;
 
 /**
  * Rows that are fetched when somebody wants to see them.
@@ -81,8 +84,8 @@ function useRows(path, key, wanted) {
   return { rows, problem, load };
 }
 
-/** @param {{id: string, title: string, path: string, list: string, head: string[], row: (row: any) => any}} props */
-function Ledger({ id, title, path, list, head, row }) {
+/** @param {{id: string, title: string, path: string, list: string, head: string[], row: (row: any) => any, more?: any}} props */
+function Ledger({ id, title, path, list, head, row, more }) {
   const [open, setOpen] = useState(false);
   const { rows, problem, load } = useRows(path, list, open);
   return html`<details class="ledger" id=${id} onToggle=${(/** @type {any} */ e) => setOpen(e.currentTarget.open)}>
@@ -96,6 +99,7 @@ function Ledger({ id, title, path, list, head, row }) {
         ? html`<p>${t("None so far.")}</p>`
         : html`<${Table} caption=${title} class="stack" head=${head}>${rows.map(row)}<//>`}
     <div class="buttons"><${Button} onClick=${() => void load()}>${t("Load again")}<//></div>
+    ${more ?? null}
   </details>`;
 }
 
@@ -112,37 +116,28 @@ export function FailedLogins() {
     </tr>`} />`;
 }
 
+/** Is the chain of the audit log whole? */
+function Chain() {
+  const [found, setFound] = useState(/** @type {{whole: boolean, reason: string|null, entries: number|null, head: string|null}|null} */ (null));
+  const [problem, setProblem] = useState(/** @type {any} */ (null));
+  const look = () => get("/cloud/admin/audit/verify").then(setFound, (error) => setProblem(problemFrom(error)));
+  return html`<${ProblemBox} problem=${problem} />
+    ${found
+      ? found.whole
+        ? html`<p class="box good" role="status">${t("The log is as it was written: {n} entries. Newest: {head}", { n: found.entries ?? 0, head: found.head ?? "" })}</p>`
+        : html`<p class="box bad" role="alert">${t("The log was tampered with: {reason}.", { reason: found.reason ?? "" })}</p>`
+      : null}
+    <div class="buttons"><${Button} onClick=${() => void look()}>${t("Check the log")}<//>
+      <a class="button" href="/api/v1/cloud/admin/audit.csv" download>${t("Download as CSV")}</a>
+      <a class="button" href="/api/v1/cloud/admin/audit.json" download>${t("Download as JSON")}</a></div>`;
+}
+
 export function Audit() {
-  return html`<${Ledger} id="audit" title=${t("Changes by the administrator")} path="/cloud/admin/audit" list="audit"
+  return html`<${Ledger} more=${html`<${Chain} />`} id="audit" title=${t("Audit log")} path="/cloud/admin/audit" list="audit"
     head=${[t("Time"), t("Who"), t("From address"), t("What")]}
     row=${(/** @type {Deed} */ one, /** @type {number} */ at) => html`<tr key=${at}>
       <th scope="row">${exactly(one.at)}</th>
       ${cell(t("Who"), whoName(one.who))}${cell(t("From address"), one.source)}
       ${cell(t("What"), `${actionName(one.action)}${one.subject ? ` (${one.subject})` : ""}`)}
     </tr>`} />`;
-}
-
-/** @param {{id: string, onClose: () => void}} props */
-export function ConnectionsOf({ id, onClose }) {
-  const { rows, problem } = useRows(`/cloud/admin/installations/${encodeURIComponent(id)}/connections`, "connections", true);
-  const title = t("Connections of {id}", { id });
-  return html`<section class="box" id="connections" aria-labelledby="connections-of"><h3 id="connections-of">${title}</h3>
-    <${ProblemBox} problem=${problem} />
-    ${rows === null
-      ? problem
-        ? null
-        : html`<p class="loading">${t("Loading …")}</p>`
-      : rows.length === 0
-        ? html`<p>${t("None so far.")}</p>`
-        : html`<${Table} caption=${title} class="stack" head=${[t("Time"), t("What"), t("From address"), t("Detail")]}>
-          ${rows.map(
-            (/** @type {Passage} */ one, /** @type {number} */ at) => html`<tr key=${at}>
-              <th scope="row">${exactly(one.at)}</th>
-              ${cell(t("What"), eventName(one.event))}${cell(t("From address"), one.source || DASH)}
-              ${cell(t("Detail"), one.detail || DASH)}
-            </tr>`,
-          )}
-        <//>`}
-    <div class="buttons"><${Button} onClick=${onClose}>${t("Close")}<//></div>
-  </section>`;
 }

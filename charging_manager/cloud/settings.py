@@ -1,0 +1,89 @@
+"""What the cloud's admin has set for the whole server; kept in the database, and at hand without asking it."""
+
+from __future__ import annotations
+
+import sqlite3
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+import orjson
+from attrs import asdict, field, frozen
+from twisted.logger import Logger
+
+from charging_manager.http.fields import between, length
+from charging_manager.http.routes import Problem
+from charging_manager.storage.database import Database
+
+log = Logger()
+
+_NAME = "server"
+_DAY_S = 86_400
+
+
+@frozen
+class CloudSettings:
+    """Defaults are those of a server that was never set."""
+
+    enrolment_approval: bool = False
+    """An installation that comes with its own key for the first time waits for the admin."""
+    alarm_after_s: int = field(default=3600, validator=between(0, 30 * _DAY_S))
+    """So long offline raises an alarm; 0: never."""
+    webhook_url: str = field(default="", validator=length(0, 500))
+    """Where alarms are sent, if anywhere."""
+    webhook_secret: str = field(default="", repr=False, validator=length(0, 200))
+    """Signs what is sent; empty: nothing is signed."""
+
+
+class SettingsStore:
+    """The settings in the database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.current = CloudSettings()
+
+    async def load(self) -> None:
+        """Raises: StorageError. What cannot be read (of a newer version) is as it is by default, and said."""
+
+        def look(db: sqlite3.Connection) -> str | None:
+            row = db.execute("SELECT value FROM setting WHERE name = ?", (_NAME,)).fetchone()
+            return row["value"] if row else None
+
+        text = await self._database.read(look)
+        if text is None:
+            return
+        try:
+            self.current = CloudSettings(**orjson.loads(text))
+        except (TypeError, ValueError, orjson.JSONDecodeError) as error:
+            log.error("the server's settings cannot be read, the defaults hold: {error}", error=error)
+
+    async def change(self, settings: CloudSettings) -> None:
+        """On disk when this returns."""
+        text = orjson.dumps(asdict(settings)).decode()
+        await self._database.write(
+            lambda db: db.execute("INSERT OR REPLACE INTO setting (name, value) VALUES (?, ?)", (_NAME, text))
+        )
+        self.current = settings
+
+
+def check_webhook_url(url: str) -> None:
+    """Raises: Problem 422. Encrypted, or on this machine."""
+    if not url:
+        return
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        host, port, parts = "", 0, urlsplit("")
+    fine = bool(host) and port != 0 and url.isascii() and url.isprintable() and " " not in url
+    if not fine or parts.username is not None or parts.fragment:
+        raise Problem(422, "bad-webhook", "This is an address like https://alarms.example/cloud.", "webhook_url")
+    if parts.scheme != "https" and not (parts.scheme == "http" and _is_here(host)):
+        sentence = "The address must begin with https://; http:// is possible on this machine only."
+        raise Problem(422, "bad-webhook", sentence, "webhook_url")
+
+
+def _is_here(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
