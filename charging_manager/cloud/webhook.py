@@ -30,7 +30,7 @@ from charging_manager.storage.database import Database
 log = Logger()
 
 MOST_WAITING = 1_000
-MOST_TRIES = 12
+MOST_TRIES = 20
 FIRST_PAUSE_S = 10.0
 LONGEST_PAUSE_S = 7200.0
 TIMEOUT_S = 10.0
