@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from twisted.internet.defer import maybeDeferred
+
 from charging_manager.agent.api_cloud import CloudPages, ShownUplink
 from charging_manager.agent.api_devices import DevicePages
+from charging_manager.agent.api_drivers import DriverPages, InThread
 from charging_manager.agent.api_goals import GoalPages
 from charging_manager.agent.api_grid import GridPages
 from charging_manager.agent.api_inputs import InputPages
@@ -29,7 +32,12 @@ from charging_manager.http.table import RouteTable
 
 
 def build_table(
-    site: RunningSite, people: People, uplink: ShownUplink, daemon_log: DaemonLog, token: str
+    site: RunningSite,
+    people: People,
+    uplink: ShownUplink,
+    daemon_log: DaemonLog,
+    token: str,
+    in_thread: InThread = maybeDeferred,
 ) -> RouteTable:
     """All routes of the agent."""
 
@@ -43,6 +51,7 @@ def build_table(
             *LivePages(site, people).routes(),
             *CloudPages(site, people, uplink).routes(),
             *DevicePages(site, people).routes(),
+            *DriverPages(site, people, in_thread).routes(),
             *SitePages(site, people).routes(),
             *UserPages(site, people).routes(),
             *SessionPages(site).routes(),

@@ -178,7 +178,7 @@ class DevicePages:
         return driver
 
     def _device(self, name: str, body: DeviceBody, driver: Driver, config: Configuration) -> DeviceSettings:
-        kind = _kind(driver.kind)
+        kind = kind_of(driver.kind)
         setpoint = driver.setpoint
         lowest_a = max(setpoint.lowest_a, 6.0) if setpoint else 6.0
         highest_a = setpoint.highest_a if setpoint else 32.0
@@ -205,7 +205,7 @@ class DevicePages:
     def _changed(self, old: DeviceSettings, body: DeviceChange, driver: Driver | None) -> DeviceSettings:
         if body.id is not None and body.id != old.id:
             raise Problem(422, "id-fixed", "The ID of a device cannot be changed; add a new device instead.", "id")
-        if driver is not None and _kind(driver.kind) is not old.kind:
+        if driver is not None and kind_of(driver.kind) is not old.kind:
             raise Problem(
                 422,
                 "other-kind",
@@ -416,7 +416,8 @@ def _address(text: str, driver: Driver | None) -> str:
     return text.strip()
 
 
-def _kind(kind: DriverKind) -> Kind:
+def kind_of(kind: DriverKind) -> Kind:
+    """What a device of such a driver is at the site."""
     return {DriverKind.CHARGER: Kind.CHARGE_POINT, DriverKind.INPUTS: Kind.INPUTS}.get(kind, Kind.METER)
 
 

@@ -204,6 +204,22 @@ class VehicleBody:
 
 
 @frozen
+class DriverText:
+    """A driver's table as TOML, to be looked at."""
+
+    name: str
+    text: str
+
+
+@frozen
+class DriverBody:
+    """A driver's table as TOML, to be kept; ``replace`` if there is one of that name."""
+
+    text: str
+    replace: bool = False
+
+
+@frozen
 class OverrideBody:
     """Until the car is unplugged: at most this current (0 pauses), or another mode. Null ends it."""
 

@@ -7,7 +7,6 @@ from typing import Any
 from attrs import frozen
 
 from charging_manager import VERSION
-from charging_manager.agent.api_devices import transports
 from charging_manager.agent.api_shapes import LevelBody, LoginBody, PasswordBody
 from charging_manager.agent.metrics import metrics
 from charging_manager.agent.people import People
@@ -51,7 +50,6 @@ class SystemPages:
                 site_only=True,
                 statuses=(204,),
             ),
-            Route("GET", f"{api}/drivers", Right.ADMIN, self.drivers, "Drivers, and files that are none", answer=dict),
             Route("GET", f"{api}/log", Right.ADMIN, self.log_lines, "The last lines of the log", answer=dict),
             Route("GET", f"{api}/log/level", Right.ADMIN, self.level, "The log level", answer=dict),
             Route(
@@ -106,34 +104,6 @@ class SystemPages:
         body: PasswordBody = call.body
         token = await self.people.set_password(call.caller, body.old, body.new)
         return Answer(b"", status=204, login=token)
-
-    async def drivers(self, call: Call) -> Any:
-        loaded = self.site.shelf.loaded
-        return {
-            "drivers": [
-                {
-                    "name": driver.name,
-                    "title": f"{driver.vendor} {driver.model}".strip(),
-                    "kind": driver.kind.value,
-                    "source": "; ".join(driver.sources),
-                    "transports": transports(driver),
-                    "defaults": {
-                        "port": driver.tcp.port if driver.tcp else driver.http.port if driver.http else None,
-                        "unit": driver.tcp.unit if driver.tcp else driver.rtu.unit if driver.rtu else 1,
-                        "baud": driver.rtu.baud if driver.rtu else None,
-                        "parity": driver.rtu.parity if driver.rtu else None,
-                        "stopbits": driver.rtu.stopbits if driver.rtu else None,
-                        "min_a": max(driver.setpoint.lowest_a, 6.0) if driver.setpoint else None,
-                        "max_a": driver.setpoint.highest_a if driver.setpoint else None,
-                    },
-                    "settings": [{"name": one.name, "title": one.title} for one in driver.settings],
-                    "fallback": driver.shows_fallback,
-                    "restart_needed": driver.path in loaded.changed_code,
-                }
-                for driver in sorted(loaded.drivers.values(), key=lambda driver: (driver.vendor, driver.model))
-            ],
-            "broken": [{"file": str(broken.path), "reason": broken.reason} for broken in loaded.broken],
-        }
 
     async def log_lines(self, call: Call) -> Any:
         return {

@@ -228,7 +228,7 @@ class Parts:
         self.uplink = Uplink(reactor, uplink_settings(self.key, self.config.current.cloud, options), end)
         self.site.life = LifeSign.of_environment(os.environ)
         self.site.cloud = shown = ShownUplink(self.uplink)
-        self.table = build_table(self.site, self.people, shown, the_log, self.runtime.token)
+        self.table = build_table(self.site, self.people, shown, the_log, self.runtime.token, deferToThread)
         end.end = TunnelEnd(self.people, self.table)
         pages = Pages([self.web / "agent", self.web / "common"], self.web)
         self.web_site = build_site(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from charging_manager.devices.driver import Driver, Group, MqttWrite, Register
+from charging_manager.devices.driver import Driver, Group, MqttWrite, Quality, Register
 
 
 def describe(driver: Driver) -> str:
@@ -18,6 +18,7 @@ def _lines(driver: Driver) -> Iterator[str]:
     yield f"`{driver.name}`, a {driver.kind}. Sources: {'; '.join(driver.sources) or 'with each register'}."
     yield ""
     yield from (f"* {note}" for note in driver.notes)
+    yield from _sureness(driver)
     yield from _transport(driver)
     yield from _control(driver)
     for setting in driver.settings:
@@ -49,6 +50,22 @@ _GROUPS = {
     Group.ONCE: "after connecting",
     Group.RARE: "on demand",
 }
+
+
+_QUALITIES = {
+    Quality.FIELD: "proven in the field",
+    Quality.MANUAL: "by the manual",
+    Quality.SINGLE_SOURCE: "from a single source",
+}
+
+
+def _sureness(driver: Driver) -> Iterator[str]:
+    if driver.quality is not None:
+        yield f"* How sure it is: {_QUALITIES[driver.quality]}."
+    if driver.tested_firmware:
+        yield f"* Tried with firmware {', '.join(driver.tested_firmware)}."
+    yield from (f"* Not certain: {sentence}" for sentence in driver.uncertain)
+    yield from (f"* Known and accepted, {each.doubt}: {each.why}." for each in driver.accepted)
 
 
 def _transport(driver: Driver) -> Iterator[str]:
@@ -100,6 +117,8 @@ def _control(driver: Driver) -> Iterator[str]:
 def _row(register: Register) -> str:
     how = [said for said in (_read(register), _written(register)) if said]
     remarks = [register.note] if register.note else []
+    if register.uncertain:
+        remarks.append(f"not certain: {register.uncertain}")
     if register.bits:
         low, high = register.bits
         remarks.append(f"bit {low}" if low == high else f"bits {low} to {high}")

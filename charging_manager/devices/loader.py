@@ -145,6 +145,22 @@ class DriverShelf:
         self._told: set[tuple[Path, str]] = set()
         self.loaded = Loaded()
 
+    @property
+    def uploads(self) -> Path:
+        """The folder of what was uploaded. Raises: LookupError if this shelf has none."""
+        if self._uploads is None:
+            raise LookupError("no folder for uploads")
+        return self._uploads
+
+    def under_uploads(self, name: str) -> Driver | None:
+        """The driver of that name in the other folders, which takes over when the uploaded one goes."""
+        found = None
+        for path in (path for folder in self._folders for path in _candidates(folder)):
+            seen = self._seen.get(path)
+            if path.stem == name and seen is not None and isinstance(seen.result, Driver):
+                found = seen.result
+        return found
+
     def scan(self) -> Loaded:
         """What is there now. A new or changed table appears at once, changed code is named until a restart."""
         drivers: dict[str, Driver] = {}

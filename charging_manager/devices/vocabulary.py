@@ -230,8 +230,14 @@ def meanings(reference: str) -> dict[str, dict[str, str]]:
             for name, other in zip(
                 names, without if len(without) == len(names) else [", ".join(without)] * len(names), strict=True
             ):
-                words[name] = _plain(meaning) + (f" (without it: {_plain(other)})" if other else "")
+                words[name] = _plain(meaning) + _without(_plain(other))
     return found
+
+
+def _without(default: str) -> str:
+    if not default:
+        return ""
+    return f" ({default})" if default == "needed" else f" (without it: {default})"
 
 
 def _plain(text: str) -> str:

@@ -51,6 +51,8 @@ FOR_USERS = {
     ("GET", "/api/v1/sessions.csv"),
 }
 SITE_ONLY = {
+    ("PUT", "/api/v1/drivers/{name}"),
+    ("DELETE", "/api/v1/drivers/{name}"),
     ("GET", "/api/v1/recording"),
     ("POST", "/api/v1/login"),
     ("PUT", "/api/v1/admin/password"),

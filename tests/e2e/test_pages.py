@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from attrs import frozen
 
+from charging_manager.words import say
+from tests.devices.tables import CHARGER
 from tests.support.browser import Browser, browser
 from tests.support.pages import AGENT_PASSWORD, LANGUAGES, Client, circuit, plain, set_password
 from tests.support.processes import Running, daemon, eventually, running
@@ -443,3 +445,33 @@ def test_without_scripts_the_page_says_what_it_needs(house: House, chromium: Bro
         assert "cette page a besoin de javascript" in chromium.find("noscript").text.lower()
     finally:
         chromium.driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
+
+
+def test_a_driver_is_uploaded_looked_at_and_removed(house: House, chromium: Browser, tmp_path: Path) -> None:
+    def upload(name: str, text: str) -> None:
+        (tmp_path / name).write_text(text)
+        chromium.driver.find_element("css selector", "input[type=file]").send_keys(str(tmp_path / name))
+
+    log_in_at_site(chromium, house, "fr")
+    chromium.size(360)
+    chromium.open(f"{house.agent}/ui/fr/devices.htm")
+    upload("evil.py", "print('code')")
+    chromium.until(lambda: chromium.all(".box.bad .code"))
+    upload("acme-wall.toml", CHARGER.replace("step_a", "setp_a"))
+    chromium.until(lambda: "setpoint.setp_a" in chromium.text("[data-refused]"))
+    assert chromium.sideways() <= 0
+    upload("acme-wall.toml", CHARGER)
+    chromium.until(lambda: "no counter of energy" in chromium.text("dialog[open]"))
+    chromium.press(say("fr", "Keep it"), "dialog[open]")
+    chromium.until(lambda: chromium.all("a[href='driver.htm?name=acme-wall']"))
+    chromium.js("document.querySelector(\"a[href='driver.htm?name=acme-wall']\").click()")
+    chromium.drawn("driver.htm")
+    chromium.until(lambda: "60 s" in chromium.text("[data-fallback]") or "30 s" in chromium.text("[data-fallback]"))
+    assert chromium.sideways() <= 0
+    assert chromium.js(SMALL) == []
+    chromium.press(say("fr", "Remove"))
+    chromium.press(say("fr", "Remove"), "dialog[open]")
+    chromium.drawn("devices.htm")
+    chromium.until(lambda: chromium.all("a[href='driver.htm?name=keba-p30']"))
+    assert chromium.all("a[href='driver.htm?name=acme-wall']") == []
+    assert chromium.complaints() == []

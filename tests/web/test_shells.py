@@ -58,6 +58,7 @@ def test_there_are_the_pages_that_the_contract_names() -> None:
         "rules",
         "scan",
         "charger",
+        "driver",
     }
     assert names == {f"agent/{name}" for name in agent} | {"cloud/login", "cloud/cloud-admin"}
 

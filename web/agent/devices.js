@@ -5,11 +5,11 @@ import { roleName } from "../common/modes.js";
 import { announce, Button, ProblemBox, Question, Table, useTask, Warnings } from "../common/parts.js";
 import { html, useEffect, useState } from "../common/ui.js";
 import { t } from "../common/words.js";
-import { DeviceForm, kindName } from "./deviceform.js";
+import { DeviceForm } from "./deviceform.js";
+import { Drivers } from "./drivers.js";
 
-/** @typedef {{name: string, title: string, kind: string, source?: string, transports: string[],
- *   defaults?: Record<string, any>, settings?: {name: string, title: string}[], restart_needed?: boolean}} Driver */
-/** @typedef {{file: string, reason: string}} Broken */
+/** @typedef {import("./drivers.js").Driver} Driver */
+/** @typedef {import("./drivers.js").Broken} Broken */
 /** @typedef {{connected: boolean, variant: string|null, fallback: "programmed"|"none"|"unknown"|null,
  *   last_error: string|null, text: string}} Condition */
 /** @typedef {{id: string, name: string, kind: "charge-point"|"meter"|"inputs", driver: string, address: string, circuit: string,
@@ -46,31 +46,6 @@ function TestResult({ device, steps, ok, busy, problem, onClose }) {
         <p class=${`box ${ok ? "good" : "bad"}`}>${ok ? t("Everything works.") : t("Something does not work yet: see above.")}</p>`
       : null}
     ${busy ? null : html`<div class="buttons"><${Button} onClick=${onClose}>${t("Close")}<//></div>`}
-  </section>`;
-}
-
-/** @param {{drivers: Driver[], broken: Broken[]}} props */
-function Drivers({ drivers, broken }) {
-  const [search, setSearch] = useState("");
-  const wanted = search.trim().toLowerCase();
-  const found = drivers.filter((driver) => `${driver.name} ${driver.title}`.toLowerCase().includes(wanted));
-  return html`<section aria-labelledby="drivers"><h2 id="drivers">${t("Drivers")}</h2>
-    ${broken.length
-      ? html`<div class="box bad" data-broken-drivers><h3>${t("Files that are no drivers")}</h3><dl class="broken">${broken.map(
-          (file) => html`<div key=${file.file}><dt><code>${file.file}</code></dt><dd>${file.reason}</dd></div>`,
-        )}</dl></div>`
-      : null}
-    <div class="narrow field"><label for="driver-search">${t("Search")}</label>
-      <input id="driver-search" type="search" value=${search} onInput=${(/** @type {any} */ e) => setSearch(e.currentTarget.value)} /></div>
-    <${Table} caption=${t("Drivers")} class="stack" head=${[t("Device"), t("Kind"), t("Connections"), t("Source")]}>
-      ${found.map(
-        (driver) => html`<tr key=${driver.name}><th scope="row">${driver.title || driver.name}${" "}<code>${driver.name}</code>
-            ${driver.restart_needed ? html`<span class="tag warn">${t("changed code: restart the program")}</span>` : null}</th>
-          <td>${kindName(driver.kind)}</td>
-          <td><span class="label">${t("Connections")}: </span>${driver.transports.join(", ")}</td>
-          <td class="help">${driver.source ?? ""}</td></tr>`,
-      )}
-    <//>
   </section>`;
 }
 
@@ -164,7 +139,7 @@ function Devices() {
         ${circuits.length === 0 ? html`<p>${t("Enter the circuits first:")}${" "}<a href="site.htm">${t("Site")}</a></p>` : null}`
       : html`<${DeviceForm} key=${editing === "new" ? "new" : editing.id} device=${editing === "new" ? null : editing} drivers=${drivers.drivers}
           circuits=${circuits} solar=${solar} taken=${devices.map((device) => device.id)} onSave=${save} onNo=${() => setEditing(null)} />`}
-    <${Drivers} drivers=${drivers.drivers} broken=${drivers.broken} />
+    <${Drivers} drivers=${drivers.drivers} broken=${drivers.broken} onChange=${load} />
     ${going
       ? html`<${Question} danger title=${t("Remove {name}?", { name: going.name })} yes=${t("Remove")} busy=${task.busy} problem=${task.problem}
           onYes=${() => void sure()} onNo=${() => {
