@@ -1,4 +1,4 @@
-"""How devices without registers are reached: over HTTP, at a broker, or by themselves. Words of a driver (driver.py)."""
+"""How devices without registers are reached: over HTTP, at a broker, or by themselves. Words of a driver."""
 
 from __future__ import annotations
 
