@@ -51,6 +51,14 @@ class Pair:
     def is_ca_signed(self) -> bool:
         return self.leaf.issuer != self.leaf.subject
 
+    def names(self, host: str) -> bool:
+        """Whether the certificate was made for this host."""
+        try:
+            names = self.leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        except x509.ExtensionNotFound:
+            return False
+        return host.lower() in names.get_values_for_type(x509.DNSName)
+
     @property
     def key_fingerprint(self) -> str:
         """Hex SHA-256 of the public key (SubjectPublicKeyInfo); it survives a renewal with the same key."""

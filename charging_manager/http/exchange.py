@@ -73,7 +73,11 @@ class WebRequest(HardenedRequest):
         elif self.path_only == "/":
             self._lead_on(facts)
         else:
-            self._send_file(self.site.pages.find(self.path_only))
+            elsewhere = self.site.front.detour(self.path_only, facts)
+            if elsewhere is not None:
+                self._redirect(elsewhere, 303)
+            else:
+                self._send_file(self.site.pages.find(self.path_only))
 
     def _ask_front(self, head: Head, facts: RequestFacts) -> None:
         caller = self.site.front.caller_of(facts)

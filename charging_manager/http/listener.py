@@ -1,4 +1,5 @@
-"""One port for everything: the first byte tells TLS from plain HTTP, ALPN tells a tunnel from a browser.
+"""One port for everything: the first byte tells TLS from plain HTTP, ALPN tells a tunnel from a browser, and at the
+cloud the name in the ClientHello tells whose TLS does not end here.
 
 Until that is known a connection is a stranger: it has 10 s, and strangers are few enough to fit into memory.
 """
@@ -7,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import socket
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from twisted.application.service import Service
@@ -20,6 +22,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from charging_manager.errors import ConfigError
+from charging_manager.http.clienthello import HelloReader, Malformed, TooLong
 from charging_manager.http.crowd import Crowd
 from charging_manager.http.facts import unmapped
 from charging_manager.http.guard import source_network
@@ -27,6 +30,8 @@ from charging_manager.http.tls import HTTP, TlsDoor
 
 TUNNEL = b"cm-tunnel/1"
 PATIENCE_S = 10.0
+HELLO_WITHIN_S = 2.0
+"""So long after its first byte a ClientHello must be whole, where its name is read."""
 BACKLOG = 4096
 MOST_STRANGERS = 4096
 _TLS_HANDSHAKE = 0x16
@@ -43,20 +48,31 @@ class Listener(Service):
 
     With a tunnel factory it is the cloud's: plain HTTP gets a short 400 unless ``allow_http``. Without, it is the
     agent's: the web site itself redirects those who are not on this machine.
+
+    ``passed_on`` is asked for each TLS connection, by the name in its ClientHello and its source: a protocol gets the
+    connection still encrypted, None leaves it to us.
     """
 
     _log = Logger()
 
     def __init__(
-        self, reactor: Any, port: int, web: Factory, tunnel: Factory | None, tls: TlsDoor, allow_http: bool
+        self,
+        reactor: Any,
+        port: int,
+        web: Factory,
+        tunnel: Factory | None,
+        tls: TlsDoor,
+        allow_http: bool,
+        passed_on: Callable[[str, str], Any] | None = None,
     ) -> None:
         self.port = port
-        self.web, self.tunnel, self.tls = web, tunnel, tls
+        self.web, self.tls = web, tls
+        self.passed_on = passed_on
         self.refuses_plain = tunnel is not None and not allow_http
         self.reactor = reactor
         self.strangers = Crowd(MOST_STRANGERS, MOST_STRANGERS)
         tls.protocols = (TUNNEL, HTTP) if tunnel is not None else (HTTP,)
-        inner = _Inner(self)
+        inner = ByProtocol({} if tunnel is None else {TUNNEL: tunnel}, web, self.strangers, reactor)
         self.over_tls: Any = TLSMemoryBIOFactory(tls, False, inner, reactor)
         self._listening: Any = None
         self._renewing = LoopingCall(self._renew)
@@ -155,6 +171,7 @@ class _Stranger(Protocol):
     def __init__(self, listener: Listener) -> None:
         self._listener = listener
         self._deadline: IDelayedCall | None = None
+        self._hello: HelloReader | None = None
 
     def connectionMade(self) -> None:
         self.transport.setTcpNoDelay(True)
@@ -165,12 +182,35 @@ class _Stranger(Protocol):
 
     def dataReceived(self, data: bytes) -> None:
         listener = self._listener
-        if data[0] == _TLS_HANDSHAKE:
+        if self._hello is not None or (listener.passed_on is not None and data[0] == _TLS_HANDSHAKE):
+            self._read_hello(data)
+        elif data[0] == _TLS_HANDSHAKE:
             self._become(listener.over_tls.buildProtocol(self.transport.getPeer()), data)
         elif listener.refuses_plain:
             self._become(_Refusal(listener.reactor), data)
         else:
             self._become(listener.web.buildProtocol(self.transport.getPeer()), data)
+
+    def _read_hello(self, data: bytes) -> None:
+        """Collect the ClientHello; what names nobody else, or is none, is OpenSSL's to deal with."""
+        if self._hello is None:
+            self._hello = HelloReader()
+            self._wait(HELLO_WITHIN_S)
+        reader, listener = self._hello, self._listener
+        try:
+            hello = reader.feed(data)
+        except TooLong:
+            self.send_away()
+            return
+        except Malformed:
+            name = None
+        else:
+            if hello is None:
+                return
+            name = hello.name
+        peer = self.transport.getPeer()
+        other = listener.passed_on(name, unmapped(peer.host)) if name is not None and listener.passed_on else None
+        self._become(listener.over_tls.buildProtocol(peer) if other is None else other, reader.taken)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._over()
@@ -178,6 +218,10 @@ class _Stranger(Protocol):
     def send_away(self) -> None:
         self._over()
         self.transport.abortConnection()
+
+    def _wait(self, seconds: float) -> None:
+        if self._deadline is not None and self._deadline.active():
+            self._deadline.reset(seconds)
 
     def _become(self, protocol: Any, data: bytes) -> None:
         self._over()
@@ -209,16 +253,17 @@ class _Refusal(Protocol):
             self._deadline.cancel()
 
 
-class _Inner(Factory):
-    """What TLS wraps."""
+class ByProtocol(Factory):
+    """What TLS wraps: the handshake's ALPN name chooses among ``named``; all others get ``other``."""
 
     noisy = False
 
-    def __init__(self, listener: Listener) -> None:
-        self._listener = listener
+    def __init__(self, named: Mapping[bytes, Factory], other: Factory, strangers: Crowd, reactor: Any) -> None:
+        self.named, self.other = named, other
+        self.strangers, self.reactor = strangers, reactor
 
     def buildProtocol(self, addr: Any) -> Protocol:
-        return _Shaking(self._listener, addr)
+        return _Shaking(self, addr)
 
 
 @implementer(IHandshakeListener)
@@ -227,20 +272,19 @@ class _Shaking(Protocol):
 
     transport: Any
 
-    def __init__(self, listener: Listener, peer: Any) -> None:
-        self._listener, self._peer = listener, peer
+    def __init__(self, choice: ByProtocol, peer: Any) -> None:
+        self._choice, self._peer = choice, peer
         self._inner: Any = None
 
     def connectionMade(self) -> None:
-        self._deadline = self._listener.reactor.callLater(PATIENCE_S, self.send_away)
-        if not self._listener.strangers.enter(self, source_network(unmapped(self._peer.host))):
+        self._deadline = self._choice.reactor.callLater(PATIENCE_S, self.send_away)
+        if not self._choice.strangers.enter(self, source_network(unmapped(self._peer.host))):
             self.send_away()
 
     def handshakeCompleted(self) -> None:
         self._over()
-        listener, transport = self._listener, self.transport
-        is_tunnel = transport.negotiatedProtocol == TUNNEL and listener.tunnel is not None
-        self._inner = (listener.tunnel if is_tunnel else listener.web).buildProtocol(self._peer)  # type: ignore[union-attr]
+        choice, transport = self._choice, self.transport
+        self._inner = choice.named.get(transport.negotiatedProtocol, choice.other).buildProtocol(self._peer)
         if self._inner is None:
             transport.abortConnection()
             return
@@ -257,4 +301,4 @@ class _Shaking(Protocol):
     def _over(self) -> None:
         if self._deadline.active():
             self._deadline.cancel()
-        self._listener.strangers.leave(self)
+        self._choice.strangers.leave(self)

@@ -70,11 +70,28 @@ class TlsDoor:
 
     def load(self, cert: bytes, key: bytes) -> None:
         """Show this pair from now on, and after a restart. Raises: ConfigError, and then the old one stays."""
-        pair = check_pair(cert, key, self._now())
+        self._take(check_pair(cert, key, self._now()))
+        self._log.info("a certificate of {subject} is shown from now on", subject=self.subject)
+
+    @property
+    def is_ours(self) -> bool:
+        """Made here, not brought."""
+        return self._pair.is_ours
+
+    def go_by(self, host: str) -> None:
+        """The certificate that we make ourselves is for this host from now on; its key stays. Raises: ConfigError."""
+        self._host = host
+        if self._pair.is_ours and not self._pair.names(host):
+            self._take(self_signed(host, self._now(), self._pair.key))
+
+    def make_own(self) -> None:
+        """Show a certificate of our own again, with a new key. Raises: ConfigError, and then the old one stays."""
+        self._take(self_signed(self._host, self._now()))
+
+    def _take(self, pair: Pair) -> None:
         context = self._context_for(pair)
         self._store(pair)
         self._pair, self._context = pair, context
-        self._log.info("a certificate of {subject} is shown from now on", subject=self.subject)
 
     def renew(self) -> bool:
         """Renew our own certificate, with the same key, when its end comes near; a brought one is left alone."""
@@ -83,10 +100,7 @@ class TlsDoor:
         if not self._pair.is_ours:
             self._log.warn("the certificate of {subject} ends on {end}", subject=self.subject, end=str(self.not_after))
             return False
-        pair = self_signed(self._host, self._now(), self._pair.key)
-        context = self._context_for(pair)
-        self._store(pair)
-        self._pair, self._context = pair, context
+        self._take(self_signed(self._host, self._now(), self._pair.key))
         self._log.info("the self-signed certificate was renewed until {end}", end=str(self.not_after))
         return True
 

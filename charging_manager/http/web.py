@@ -53,6 +53,10 @@ class Front(Protocol):
         """Why this peer gets nothing at all, pages included; None: it may come in."""
         return None
 
+    def detour(self, path: str, facts: RequestFacts) -> str | None:
+        """Where a page or a file at this address leads to instead, for this peer; None: nowhere else."""
+        return None
+
     def start_page(self, caller: Caller) -> str:
         """Where ``/`` leads on to."""
         return "login" if caller.role is Role.NOBODY else "overview"
