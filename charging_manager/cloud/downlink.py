@@ -13,13 +13,14 @@ from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 
 from charging_manager import VERSION
+from charging_manager.cloud.splice import Switchboard
 from charging_manager.cloud.turnstile import Turnstile
 from charging_manager.errors import TunnelError
 from charging_manager.http.guard import source_network
-from charging_manager.tunnel import bounds
+from charging_manager.tunnel import bounds, commands
 from charging_manager.tunnel.cloud_side import Link
 from charging_manager.tunnel.link import CloudEnd
-from charging_manager.tunnel.reasons import trouble
+from charging_manager.tunnel.reasons import Refusal, trouble
 
 _STRANGERS = 1024
 """Connections that have not logged in yet: more than a storm of agents needs, within 50 MiB."""
@@ -71,7 +72,8 @@ class Links:
 class TunnelFactory(Factory):
     """Makes a ``Link`` for each connection that chose ``cm-tunnel/1``; TLS is the listener's.
 
-    ``salt_key`` makes the fake salts of unknown IDs: 32 secret bytes that stay the same over restarts.
+    ``salt_key`` makes the fake salts of unknown IDs: 32 secret bytes that stay the same over restarts. Without a
+    ``switchboard`` there is no end-to-end mode.
     """
 
     noisy = False
@@ -85,6 +87,7 @@ class TunnelFactory(Factory):
         salt_key: bytes,
         open_enrolment: bool = False,
         links: Links | None = None,
+        switchboard: Switchboard | None = None,
         chance: random.Random | None = None,
         program: str = f"charging-manager {VERSION}",
     ) -> None:
@@ -95,6 +98,7 @@ class TunnelFactory(Factory):
         self.open_enrolment = open_enrolment
         self.salt_key = salt_key
         self.links = links if links is not None else Links()
+        self._switchboard = switchboard
         self._strangers: dict[Link, str] = {}  # to the network that each came from, oldest first
         self._draining = False
         self._turnstile = Turnstile()
@@ -127,6 +131,16 @@ class TunnelFactory(Factory):
         """Told by a link whose login was wrong."""
         self._turnstile.failed(self._clock.seconds(), source, cloud_id)
 
+    def can(self) -> str:
+        """Told to agents at their login."""
+        return "" if self._switchboard is None else commands.SPLICE
+
+    def claimed(self, link: Link, claim: bytes) -> str:
+        """Asked by a link whose agent claims a label; one that has been displaced claims nothing any more."""
+        if self._switchboard is None or self.links.get(link.cloud_id) is not link:
+            raise Refusal("refused")
+        return self._switchboard.claim(link, claim)
+
     def admitted(self, link: Link) -> None:
         """Called by a link whose login is complete."""
         self._strangers.pop(link, None)
@@ -147,6 +161,8 @@ class TunnelFactory(Factory):
         self._strangers.pop(link, None)
         if not link.admitted:
             return
+        if self._switchboard is not None:
+            self._switchboard.release(link)
         if self.links.remove(link):
             self.log.info("tunnel of {name} is down: {reason}", name=link.name(), reason=reason)
         self._tell("lost", lambda: self.end.lost(link, reason))

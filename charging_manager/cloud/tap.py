@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from twisted.application.service import IService, Service
+from twisted.internet.abstract import isIPAddress, isIPv6Address
 from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
@@ -33,6 +34,7 @@ from charging_manager.cloud.logins import Logins
 from charging_manager.cloud.machine import Machine
 from charging_manager.cloud.settings import SettingsStore
 from charging_manager.cloud.sites import Sites
+from charging_manager.cloud.splice import Switchboard
 from charging_manager.cloud.webhook import Webhook, poster
 from charging_manager.daemon.ending import or_give_up, refuse
 from charging_manager.daemon.logs import the_log
@@ -52,6 +54,7 @@ from charging_manager.http.userids import load_key
 from charging_manager.http.web import build_site
 from charging_manager.paths import make_private, runtime_folder, shared
 from charging_manager.storage.database import Database
+from charging_manager.tunnel.dial import parse_server
 
 log = Logger()
 T = TypeVar("T")
@@ -65,10 +68,29 @@ class Options(DaemonOptions):
     daemon = "cloud"
     tapname = PROGRAM
     default_port = 4443
-    known = {**DaemonOptions.known, "open_enrolment": bool}
+    known = {**DaemonOptions.known, "open_enrolment": bool, "zone": str}
+    optParameters: list[Sequence[Any]] = [
+        ["zone", None, None, "Name under which installations are reached in end-to-end mode, with a port if need be."],
+    ]
     optFlags: list[Sequence[Any]] = [
         ["open-enrolment", None, "Admit installations by serial number, which their own key proves."],
     ]
+
+    def postOptions(self) -> None:
+        """The zone must be a name."""
+        super().postOptions()
+        self["zone"] = check_zone(self.get("zone") or "")
+
+
+def check_zone(text: str) -> str:
+    """As agents are told it: lower case, with a port only if one was given. Raises: ConfigError."""
+    try:
+        server = parse_server(text)
+    except ConfigError:
+        server = None
+    if text and (server is None or isIPAddress(server.host) or isIPv6Address(server.host)):
+        raise ConfigError("zone", "is a host name, like cloud.example or cloud.example:443; addresses have no labels")
+    return text.strip().lower().removeprefix("https://").rstrip("/")
 
 
 def makeService(options: Options) -> IService:
@@ -92,6 +114,7 @@ class Cloud(Service):
         self._port: int = options["port"]
         self._allow_http: bool = options["allow-http"]
         self._open_enrolment = bool(options["open-enrolment"])
+        self._switchboard = Switchboard(options["zone"])
         self._web = shared("web")
         self._folder = make_private(self._data / "cloud")
         self._secret = load_key(self._folder / "secret")
@@ -149,6 +172,7 @@ class Cloud(Service):
             salt_key=hmac.digest(self._secret, b"fake salts", "sha256"),
             open_enrolment=self._open_enrolment,
             links=links,
+            switchboard=self._switchboard,
         )
         sessions = LoginSessions(database, reactor)
         await sessions.load()
@@ -167,6 +191,7 @@ class Cloud(Service):
                 "logins": len(sessions.listing()),
                 "tunnel_received_bytes": sum(link.bytes_in for link in links),
                 "tunnel_sent_bytes": sum(link.bytes_out for link in links),
+                "spliced_connections": len(self._switchboard),
             }
 
         async def counted() -> dict[str, float]:
@@ -204,7 +229,9 @@ class Cloud(Service):
             hsts=lambda: tls.is_ca_signed,
         )
         sessions.on_end(lambda session: site.close_streams_of(session.handle))
-        listener = Listener(reactor, self._port, site, tunnels, tls, self._allow_http)
+        listener = Listener(
+            reactor, self._port, site, tunnels, tls, self._allow_http, passed_on=self._switchboard.passed_on
+        )
 
         sites.startService()
         stops.append(sites.stopService)

@@ -21,7 +21,14 @@ from charging_manager.errors import TunnelError
 from charging_manager.tunnel import bounds, commands
 from charging_manager.tunnel.bodies import body_stream, whole_body
 from charging_manager.tunnel.identity import AgentKey
-from charging_manager.tunnel.link import AgentEnd, RemoteAnswer, RemoteLogin, RemoteRequest, RemoteStream
+from charging_manager.tunnel.link import (
+    AgentEnd,
+    RemoteAnswer,
+    RemoteLogin,
+    RemoteRequest,
+    RemoteStream,
+    SpliceEnd,
+)
 from charging_manager.tunnel.reasons import Refusal, Violation, trouble
 from charging_manager.tunnel.scram import ScramLogin
 from charging_manager.tunnel.tls import Channel, ClientTls, TlsChannel
@@ -58,10 +65,18 @@ class AgentSide(Wire):
     log = Logger()
 
     def __init__(
-        self, clock: IReactorTime, end: AgentEnd, credentials: Credentials, program: str, in_thread: InThread
+        self,
+        clock: IReactorTime,
+        end: AgentEnd,
+        credentials: Credentials,
+        program: str,
+        in_thread: InThread,
+        splices: SpliceEnd | None = None,
     ) -> None:
         super().__init__(clock, agent=True)
         self._end = end
+        self._splices = splices
+        self._cloud_can: frozenset[str] = frozenset()
         self._credentials = credentials
         self._program = program
         self._in_thread = in_thread
@@ -119,7 +134,9 @@ class AgentSide(Wire):
             cloud_id=self._credentials.name,
             method=method,
             message=message,
+            can=None if self._splices is None else commands.SPLICE,
         )
+        self._cloud_can = frozenset((answer.get("can") or "").split())
         if answer["version"] not in commands.VERSIONS:
             raise trouble("versions")
         return answer
@@ -128,14 +145,16 @@ class AgentSide(Wire):
         if self.transport is None or self.closing is not None:
             self._not_entered(trouble(self.closing or "lost"))
             return
-        self.admit(
-            verbs(
-                (commands.Login, self._login),
-                (commands.Logout, self._logout),
-                (commands.Request, self._request),
-                (commands.Goodbye, self._goodbye),
-            )
+        table = verbs(
+            (commands.Login, self._login),
+            (commands.Logout, self._logout),
+            (commands.Request, self._request),
+            (commands.Goodbye, self._goodbye),
         )
+        if self.can_splice:
+            table = {**table, **verbs((commands.Splice, self._splice))}
+            self.streams.allow_more(bounds.SPLICES)
+        self.admit(table)
         self.entered.callback(program)
 
     def _not_entered(self, error: BaseException) -> None:
@@ -211,6 +230,30 @@ class AgentSide(Wire):
     def _fits(self, size: int) -> bool:
         """Into the answer itself; when much waits unsent already, only small ones do."""
         return size <= (bounds.INLINE_BODY if self.queued_bytes < bounds.WINDOW_BYTES else bounds.KIB)
+
+    # -- end-to-end mode
+
+    @property
+    def can_splice(self) -> bool:
+        """Both ends know end-to-end mode."""
+        return self._splices is not None and commands.SPLICE in self._cloud_can
+
+    def claim(self, claim: bytes) -> Deferred[str]:
+        """Claim the label that this proves, or with nothing give it back; the cloud's zone. Fails with TunnelError."""
+        return self.ask(commands.Claim, bounds.SPLICE_TIMEOUT_S, claim=claim).addCallback(lambda a: str(a["zone"]))
+
+    def _splice(self, i: int, source: str) -> dict[str, Any]:
+        there = self.streams.incoming(i)
+        if there is None or there.sink is not None:
+            raise Violation("splice of no stream")
+        if self.closing is not None or self._splices is None or not self._splices.is_open():
+            there.stopped()
+            raise Refusal("refused")
+        try:
+            return {"stream": self.streams.send(self._splices.splice(source[:64], RemoteStream(there.start)))}
+        except TunnelError as error:
+            there.stopped()
+            raise Refusal(error.code) from error
 
     async def _goodbye(self, reason: str, come_back_s: int | None) -> dict[str, Any]:
         self.farewell = (reason, float(min(max(come_back_s or 0, 0), 3600)))

@@ -17,6 +17,8 @@ LOGIN_WITHIN_S = 10.0
 AGENT_STREAMS = 48
 CLOUD_STREAMS = 16
 """Open streams by who sends on them: together 64."""
+SPLICES = 64
+"""Connections in end-to-end mode, each a stream there and one back, beside the streams above."""
 QUEUED_BYTES = 1024 * KIB
 """What one tunnel may have lying at one end: unread stream data, and apart from that unsent boxes."""
 SHARE_BYTES = 16 * KIB
@@ -46,6 +48,7 @@ DRAIN_S = 5.0
 
 ENTER_TIMEOUT_S = 10.0
 LOGIN_TIMEOUT_S = 2.5
+SPLICE_TIMEOUT_S = 10.0
 REQUEST_TIMEOUT_S = 30.0
 LOGOUT_TIMEOUT_S = 5.0
 GOODBYE_TIMEOUT_S = 2.0

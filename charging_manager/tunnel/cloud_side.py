@@ -49,6 +49,12 @@ class Door(Protocol):
     def failed(self, source: str, cloud_id: str) -> None:
         """A proof was wrong."""
 
+    def can(self) -> str:
+        """The cloud's capabilities, words with spaces between."""
+
+    def claimed(self, link: Link, claim: bytes) -> str:
+        """An agent claims a label, or gives its own back; the cloud's zone. Raises: Refusal."""
+
     def admitted(self, link: Link) -> None: ...
 
     def gone(self, link: Link, reason: str) -> None: ...
@@ -73,6 +79,7 @@ class Link(Wire):
         self.own_key = False
         self.program = ""
         """The agent's version."""
+        self.agent_can: frozenset[str] = frozenset()
         self.source = ""
         self.connected_at: datetime | None = None
         self.farewell: str | None = None
@@ -90,7 +97,7 @@ class Link(Wire):
         return f"{self.cloud_id} ({self.source})" if self.cloud_id else self.source
 
     async def _enter(
-        self, versions: list[int], program: str, cloud_id: str, method: str, message: bytes
+        self, versions: list[int], program: str, cloud_id: str, method: str, message: bytes, can: str | None
     ) -> dict[str, Any]:
         if self._refused or self._stepping or self.admitted:
             raise Violation("two logins at once, or one after the other")
@@ -112,7 +119,11 @@ class Link(Wire):
             raise
         finally:
             self._stepping = False
-        return {"version": max(common), "program": self._door.program, "message": reply}
+        answer = {"version": max(common), "program": self._door.program, "message": reply}
+        if can is not None:
+            self.agent_can = frozenset(can.split())
+            answer["can"] = self._door.can()
+        return answer
 
     async def _step(self, program: str, cloud_id: str, method: str, message: bytes) -> bytes:
         channel = self.channel or TlsChannel(self.transport, client=False)
@@ -148,12 +159,41 @@ class Link(Wire):
         if self._deadline is not None and self._deadline.active():
             self._deadline.cancel()
         self.connected_at = utc_now()
-        self.admit(verbs((commands.Goodbye, self._goodbye)))
+        table = verbs((commands.Goodbye, self._goodbye))
+        if self.can_splice:
+            table = {**table, **verbs((commands.Claim, self._claim))}
+            self.streams.allow_more(bounds.SPLICES)
+        self.admit(table)
         self._door.admitted(self)
 
     async def _goodbye(self, reason: str, come_back_s: int | None) -> dict[str, Any]:
         self.farewell = reason[:32]
         return {}
+
+    @property
+    def can_splice(self) -> bool:
+        """Both ends know end-to-end mode."""
+        return {commands.SPLICE} <= self.agent_can & set(self._door.can().split())
+
+    def _claim(self, claim: bytes) -> dict[str, Any]:
+        return {"zone": self._door.claimed(self, claim)}
+
+    async def splice(self, source: str, there: RemoteStream) -> RemoteStream:
+        """Carry a connection to the agent as it is: ``there`` are the browser's bytes, the answer those for it.
+
+        Raises: TunnelError; then the stream there is closed.
+        """
+        self._still_open()
+        number = self.streams.send(there)
+        try:
+            answer = await self.ask(commands.Splice, bounds.SPLICE_TIMEOUT_S, i=number, source=source)
+            back = self.streams.incoming(answer["stream"])
+            if back is None or back.sink is not None:  # over already, or somebody else's
+                raise trouble("failed")
+        except TunnelError:
+            self.streams.give_up(number)
+            raise
+        return RemoteStream(back.start, "")
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         if self._deadline is not None and self._deadline.active():

@@ -17,11 +17,15 @@ VERSIONS = (1,)
 SCRAM = "SCRAM-SHA-256-PLUS"
 OWN_KEY = "CM-ED25519-EXPORTER"
 
+SPLICE = "splice"
+"""The capability of carrying connections whose TLS ends at the agent (``Claim``, ``Splice``)."""
+
 
 class Enter(amp.Command):
     """Agent to cloud, twice: the steps of a login. The first exchange carries the versions.
 
     SCRAM: client-first / server-first, client-final / server-final. Own key: public key / nonce, signature / empty.
+    ``can`` are capabilities, words with spaces between; what only one end can is not used.
     """
 
     commandName = b"Enter"
@@ -31,8 +35,14 @@ class Enter(amp.Command):
         (b"cloud_id", amp.Unicode()),
         (b"method", amp.Unicode()),
         (b"message", amp.String()),
+        (b"can", amp.Unicode(optional=True)),
     ]
-    response = [(b"version", amp.Integer()), (b"program", amp.Unicode()), (b"message", amp.String())]
+    response = [
+        (b"version", amp.Integer()),
+        (b"program", amp.Unicode()),
+        (b"message", amp.String()),
+        (b"can", amp.Unicode(optional=True)),
+    ]
     errors = {Refusal: b"REFUSED"}
 
 
@@ -101,6 +111,27 @@ class Request(amp.Command):
         (b"body", amp.String(optional=True)),
         (b"stream", amp.Integer(optional=True)),
     ]
+    errors = {Refusal: b"REFUSED"}
+
+
+class Claim(amp.Command):
+    """Agent to cloud: the label that this claim proves is mine (``labels``); an empty claim gives it back.
+
+    ``zone`` is the name, with a port if it is another, under which the cloud is reached so; empty: as it was dialled.
+    """
+
+    commandName = b"Claim"
+    arguments = [(b"claim", amp.String())]
+    response = [(b"zone", amp.Unicode())]
+    errors = {Refusal: b"REFUSED"}
+
+
+class Splice(amp.Command):
+    """Cloud to agent: a browser's bytes, still encrypted, come as stream ``i``; the answer's stream goes back to it."""
+
+    commandName = b"Splice"
+    arguments = [(b"i", amp.Integer()), (b"source", amp.Unicode())]
+    response = [(b"stream", amp.Integer())]
     errors = {Refusal: b"REFUSED"}
 
 

@@ -11,14 +11,14 @@ from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint
 from twisted.internet.error import ConnectError
 from twisted.internet.interfaces import IResolutionReceiver
-from twisted.internet.protocol import Factory
+from twisted.internet.protocol import Factory, Protocol
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from zope.interface import implementer
 
 from charging_manager.errors import ConfigError
 from charging_manager.tunnel.agent_side import AgentSide
 from charging_manager.tunnel.reasons import trouble
-from charging_manager.tunnel.tls import ClientTls
+from charging_manager.tunnel.tls import AnyServer, ClientTls
 
 DEFAULT_PORT = 4443
 _CONNECT_WITHIN_S = 8.0
@@ -83,10 +83,28 @@ async def resolve(reactor: Any, server: ServerName) -> list[IPv4Address | IPv6Ad
 async def connect(reactor: Any, addresses: list[IPv4Address | IPv6Address], tls: ClientTls, side: AgentSide) -> None:
     """Connect ``side`` to the first address that answers. Raises: TunnelError when none does."""
     side.tls = tls
+    await connect_any(reactor, addresses, tls, side)
+
+
+async def connect_to_label(reactor: Any, server: ServerName, protocol: Protocol, *protocols: bytes) -> None:
+    """Connect ``protocol`` by TLS to whoever answers to a name of end-to-end mode; it judges by ``tls.key_shown``.
+
+    Raises: TunnelError.
+    """
+    local: list[IPv4Address | IPv6Address] = [IPv4Address("TCP", "127.0.0.1", server.port)]
+    is_local = server.host.endswith(".localhost")  # RFC 6761: browsers do not ask the DNS either
+    addresses = local if is_local else await resolve(reactor, server)
+    await connect_any(reactor, addresses, AnyServer(server.host, *protocols), protocol)
+
+
+async def connect_any(
+    reactor: Any, addresses: list[IPv4Address | IPv6Address], tls: ClientTls | AnyServer, protocol: Protocol
+) -> None:
+    """Connect this protocol to the first address that answers. Raises: TunnelError when none does."""
     code = "unreachable"
     for address in addresses:
         endpoint = TCP6ClientEndpoint if isinstance(address, IPv6Address) else TCP4ClientEndpoint
-        factory = TLSMemoryBIOFactory(tls, True, _OneSide(side), reactor)
+        factory = TLSMemoryBIOFactory(tls, True, _OneSide(protocol), reactor)
         try:
             await endpoint(reactor, address.host, address.port, timeout=_CONNECT_WITHIN_S).connect(factory)
         except ConnectError as error:
@@ -99,8 +117,8 @@ async def connect(reactor: Any, addresses: list[IPv4Address | IPv6Address], tls:
 class _OneSide(Factory):
     noisy = False
 
-    def __init__(self, side: AgentSide) -> None:
+    def __init__(self, side: Protocol) -> None:
         self._side = side
 
-    def buildProtocol(self, addr: Any) -> AgentSide:
+    def buildProtocol(self, addr: Any) -> Protocol:
         return self._side

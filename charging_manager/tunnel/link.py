@@ -110,6 +110,15 @@ class AgentEnd(Protocol):
     async def logout(self, token: str) -> None: ...
 
 
+class SpliceEnd(Protocol):
+    """Where connections in end-to-end mode end at the agent. Without one, or while not open, they are refused."""
+
+    def is_open(self) -> bool: ...
+
+    def splice(self, source: str, there: RemoteStream) -> RemoteStream:
+        """The way back to the browser whose bytes come ``there``; ``source`` is its address, if the cloud is honest."""
+
+
 class CloudEnd(Protocol):
     """What the cloud knows about installations."""
 

@@ -37,6 +37,7 @@ SENTENCES: Final[dict[str, str]] = {
     "overloaded": "The other end does not read what it asked for; the connection was closed.",
     "failed": "The other end failed at this request; its log says why.",
     "token-refused": "The login session is over; please log in again.",
+    "label-taken": "Another installation has this address at the cloud server; make a new one.",
     "draining": "The tunnel is being closed.",
     "offline": "The installation is not connected.",
 }

@@ -152,6 +152,11 @@ class Streams:
         self.pace_bytes = bounds.ALONE_BATCH_BYTES
         """The most that is written at once, as the line allows."""
 
+    def allow_more(self, pairs: int) -> None:
+        """So many streams more, each way: both ends know of the capability that needs them."""
+        self._most_out += pairs
+        self._most_in += pairs
+
     @property
     def open_count(self) -> int:
         return len(self._outgoing) + len(self._incoming)
@@ -237,6 +242,12 @@ class Streams:
     @staticmethod
     def _can_send(stream: Outgoing) -> bool:
         return (bool(stream.pending) and stream.credit > 0) or (stream.finished and not stream.pending)
+
+    def give_up(self, number: int) -> None:
+        """Break the stream of this number off, if it is still there."""
+        stream = self._outgoing.get(number)
+        if stream is not None:
+            self.break_off(stream)
 
     def break_off(self, stream: Outgoing) -> None:
         """Our own side ends a stream before its end."""

@@ -51,13 +51,17 @@ class Trust:
 
 def pin_of(certificate: x509.Certificate) -> str:
     """What ``Trust.pins`` holds for this certificate's key."""
+    return base64.b64encode(_key_hash(certificate)).decode()
+
+
+def _key_hash(certificate: x509.Certificate) -> bytes:
     digest = hashes.Hash(hashes.SHA256())
     digest.update(
         certificate.public_key().public_bytes(
             serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
         )
     )
-    return base64.b64encode(digest.finalize()).decode()
+    return digest.finalize()
 
 
 def end_point_binding(certificate: x509.Certificate) -> bytes:
@@ -148,6 +152,30 @@ class ClientTls:
                 verify(transport.getHandle(), self._host)
             except (VerificationError, CertificateError) as error:
                 raise trouble("certificate-wrong-name") from error
+
+
+@implementer(IOpenSSLClientConnectionCreator)
+class AnyServer:
+    """TLS with whoever answers to this name: it is ``key_shown`` that is judged, before a byte is sent."""
+
+    def __init__(self, name: str, *protocols: bytes) -> None:
+        self._name = name.encode("idna")
+        self._context = SSL.Context(SSL.TLS_CLIENT_METHOD)
+        self._context.set_min_proto_version(SSL.TLS1_2_VERSION)
+        self._context.set_cipher_list(b"ECDHE+AESGCM:ECDHE+CHACHA20")
+        self._context.set_mode(_RELEASE_BUFFERS)
+        self._context.set_alpn_protos(list(protocols))
+
+    def clientConnectionForTLS(self, tlsProtocol: Any) -> SSL.Connection:
+        """Called by Twisted for each connection."""
+        connection = SSL.Connection(self._context, None)
+        connection.set_tlsext_host_name(self._name)
+        return connection
+
+
+def key_shown(transport: Any) -> str:
+    """Hex SHA-256 of the public key that the server of this connection has proved to hold. Raises: TunnelError."""
+    return _key_hash(TlsChannel(transport, client=True).certificate()).hex()
 
 
 def tune(transport: Any) -> None:

@@ -29,6 +29,7 @@ from charging_manager.tunnel.link import (
     RemoteRequest,
     RemoteSink,
     RemoteStream,
+    SpliceEnd,
 )
 from charging_manager.tunnel.reasons import Refusal
 from charging_manager.tunnel.scram import ScramVerifier, make_verifier
@@ -229,6 +230,7 @@ class Tunnel:
         agent_channel: FakeChannel | None = None,
         key: AgentKey | None = None,
         enter: bool = True,
+        splices: SpliceEnd | None = None,
     ) -> None:
         self.clock = clock or Clock()
         self.agent = agent or FakeAgent()
@@ -239,7 +241,7 @@ class Tunnel:
         self.link = link
         self.link.channel = FakeChannel()
         credentials = Credentials(key or new_key(), cloud_id, password)
-        self.side = AgentSide(self.clock, self.agent, credentials, "test agent 1", maybeDeferred)
+        self.side = AgentSide(self.clock, self.agent, credentials, "test agent 1", maybeDeferred, splices)
         self.entered: list[Any] = []
         self.side.entered.addBoth(self.entered.append)
         self.gone: list[str] = []

@@ -1,0 +1,251 @@
+"""Connections in end-to-end mode: a label leads to a tunnel, and the bytes pass there and back as they come.
+
+The cloud keeps labels in memory alone, for as long as their agents are connected. So a label that does not exist and
+one whose installation is offline are the same to it, and to whoever asks. Labels stand in no log and no answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IHalfCloseableProtocol, IPushProducer
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from charging_manager.errors import TunnelError
+from charging_manager.http.crowd import Crowd
+from charging_manager.http.guard import source_network
+from charging_manager.tunnel import bounds
+from charging_manager.tunnel.cloud_side import Link
+from charging_manager.tunnel.labels import CLAIM_BYTES, label_in, label_of
+from charging_manager.tunnel.link import RemoteSink, RemoteSource, RemoteStream
+from charging_manager.tunnel.reasons import Refusal, Violation
+
+MOST_SPLICES = 4096
+MOST_OF_ONE_SOURCE = 512
+UNRECOGNIZED_NAME = b"\x15\x03\x01\x00\x02\x02\x70"
+"""TLS: fatal alert 112 (RFC 6066). All that anybody gets who is not carried on."""
+
+
+class Switchboard:
+    """Labels and their tunnels. ``zone`` is what agents are told: the name under which labels stand, with a port if
+    need be; empty: the one that they dialled.
+
+    At a limit the connection goes that has been quiet for longest, from the source that has most.
+    """
+
+    def __init__(self, zone: str = "") -> None:
+        self.zone = zone
+        self._links: dict[str, Link] = {}
+        self._labels: dict[Link, str] = {}
+        self._crowds: dict[Link, Crowd] = {}
+        self._all = Crowd(MOST_SPLICES, MOST_OF_ONE_SOURCE)
+
+    def __len__(self) -> int:
+        """How many connections are being carried."""
+        return len(self._all)
+
+    # -- agents
+
+    def claim(self, link: Link, claim: bytes) -> str:
+        """From now on this agent has the label that its claim proves. Raises: Refusal, Violation."""
+        if not claim:
+            self.release(link)
+            return self.zone
+        if len(claim) != CLAIM_BYTES:
+            raise Violation("claim of another length")
+        label = label_of(claim)
+        holder = self._links.get(label)
+        if holder is not None and holder.cloud_id.lower() != link.cloud_id.lower():
+            raise Refusal("label-taken")
+        for one in (link, holder):
+            if one is not None:
+                self.release(one)
+        self._links[label], self._labels[link] = link, label
+        self._crowds[link] = Crowd(bounds.SPLICES, bounds.SPLICES)
+        return self.zone
+
+    def release(self, link: Link) -> None:
+        """This agent has no label any more, and what is carried to it ends."""
+        label = self._labels.pop(link, None)
+        if label is not None:
+            del self._links[label]
+            self._crowds.pop(link).empty()
+
+    # -- browsers
+
+    def passed_on(self, name: str, source: str) -> Protocol | None:
+        """What becomes of a connection that asks for this name; None: it is not in end-to-end mode."""
+        label = label_in(name)
+        if label is None:
+            return None
+        link = self._links.get(label)
+        return _Nobody() if link is None else Spliced(self, link, source)
+
+    def enter(self, splice: Spliced) -> bool:
+        crowd = self._crowds.get(splice.link)
+        source = source_network(splice.source)
+        return crowd is not None and self._all.enter(splice, source) and crowd.enter(splice, source)
+
+    def touch(self, splice: Spliced) -> None:
+        """Something passed: others have been quiet for longer."""
+        for crowd in (self._all, self._crowds.get(splice.link)):
+            if crowd is not None:
+                crowd.idle(splice)
+
+    def leave(self, splice: Spliced) -> None:
+        for crowd in (self._all, self._crowds.get(splice.link)):
+            if crowd is not None:
+                crowd.leave(splice)
+
+
+class _Nobody(Protocol):
+    """Answers that there is nobody of this name, and closes."""
+
+    transport: Any
+
+    def dataReceived(self, data: bytes) -> None:
+        self.transport.write(UNRECOGNIZED_NAME)
+        self.transport.loseConnection()
+
+
+@implementer(IHalfCloseableProtocol, IPushProducer)
+class Spliced(Protocol):
+    """A browser's connection, carried on as it is.
+
+    It is the tunnel's source (of the browser's bytes) and sink (of the agent's) at once, and, towards the browser's
+    socket, the producer of the agent's bytes.
+    """
+
+    transport: Any
+    log = Logger()
+
+    def __init__(self, board: Switchboard, link: Link, source: str) -> None:
+        self._board = board
+        self.link = link
+        self.source = source
+        self._out: RemoteSink | None = None
+        self._back: RemoteSource | None = None
+        self._full = False
+        self._over = False
+
+    def connectionMade(self) -> None:
+        if not self._board.enter(self):
+            self._refuse()
+            return
+        carrying = Deferred.fromCoroutine(self.link.splice(self.source, RemoteStream(self._begin, "")))
+        carrying.addCallbacks(self._carried, self._not_carried)
+
+    def _begin(self, sink: RemoteSink) -> RemoteSource:
+        self._out = sink
+        return self
+
+    def _carried(self, back: RemoteStream) -> None:
+        if self._over:
+            back.start(self).stopped()
+            return
+        self.transport.registerProducer(self, True)
+        self._back = back.start(self)
+
+    def _not_carried(self, failure: Failure) -> None:
+        failure.trap(TunnelError)
+        if not self._over:
+            self._refuse()
+
+    def _refuse(self) -> None:
+        self._end()
+        self.transport.write(UNRECOGNIZED_NAME)
+        self.transport.loseConnection()
+
+    def send_away(self) -> None:
+        """Its place is needed, or its agent has gone."""
+        self._break()
+
+    def _break(self) -> None:
+        if not self._over:
+            self._end()
+            self.transport.abortConnection()
+
+    def _end(self) -> None:
+        """Nothing is carried any more, either way."""
+        self._over = True
+        self._board.leave(self)
+        out, self._out = self._out, None
+        back, self._back = self._back, None
+        fail: Callable[[], None] | None = getattr(out, "fail", None)
+        if fail is not None:
+            fail()
+        if back is not None:
+            back.stopped()
+
+    # -- from the browser
+
+    def dataReceived(self, data: bytes) -> None:
+        if self._out is None:  # the agent reads no more: what still comes is swallowed until it has said all
+            return
+        self._board.touch(self)
+        if not self._out.write(data):
+            self.transport.pauseProducing()
+
+    def readConnectionLost(self) -> None:
+        out, self._out = self._out, None
+        if out is not None:
+            out.finish()
+        elif self._over:
+            self.transport.loseConnection()
+
+    def writeConnectionLost(self) -> None:
+        pass
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        if not self._over:
+            self._end()
+
+    # -- the tunnel's source
+
+    def resumed(self) -> None:
+        if not self._over:
+            self.transport.resumeProducing()
+
+    def stopped(self) -> None:
+        self._out = None
+        if not self._over:
+            self.transport.resumeProducing()
+
+    # -- the tunnel's sink
+
+    def write(self, data: bytes) -> bool:
+        if self._over:
+            return False
+        self._board.touch(self)
+        self.transport.write(data)
+        return not self._full
+
+    def finish(self) -> None:
+        """The agent has said all. TLS knows no half-closed connections worth keeping."""
+        self._back = None
+        if not self._over:
+            self._end()
+            self.transport.unregisterProducer()
+            self.transport.loseConnection()
+
+    def fail(self) -> None:
+        self._back = None
+        self._break()
+
+    # -- the socket's producer
+
+    def pauseProducing(self) -> None:
+        self._full = True
+
+    def resumeProducing(self) -> None:
+        self._full = False
+        if self._back is not None:
+            self._back.resumed()
+
+    def stopProducing(self) -> None:
+        pass
