@@ -14,6 +14,7 @@ from charging_manager.agent.api_grid import GridPages
 from charging_manager.agent.api_inputs import InputPages
 from charging_manager.agent.api_live import LivePages
 from charging_manager.agent.api_logins import login_routes
+from charging_manager.agent.api_private import PrivatePages
 from charging_manager.agent.api_recording import RecordingPages
 from charging_manager.agent.api_rules import RulePages
 from charging_manager.agent.api_scan import ScanPages
@@ -24,6 +25,7 @@ from charging_manager.agent.api_tariff import TariffPages
 from charging_manager.agent.api_users import UserPages
 from charging_manager.agent.api_vehicle import VehiclePages
 from charging_manager.agent.api_why import WhyPages
+from charging_manager.agent.end_to_end import EndToEnd
 from charging_manager.agent.people import People
 from charging_manager.agent.running import RunningSite
 from charging_manager.daemon.logs import DaemonLog
@@ -35,6 +37,7 @@ def build_table(
     site: RunningSite,
     people: People,
     uplink: ShownUplink,
+    private: EndToEnd,
     daemon_log: DaemonLog,
     token: str,
     in_thread: InThread = maybeDeferred,
@@ -50,6 +53,7 @@ def build_table(
             *login_routes(site, people),
             *LivePages(site, people).routes(),
             *CloudPages(site, people, uplink).routes(),
+            *PrivatePages(site, people, private).routes(),
             *DevicePages(site, people).routes(),
             *DriverPages(site, people, in_thread).routes(),
             *SitePages(site, people).routes(),

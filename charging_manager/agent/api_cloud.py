@@ -11,6 +11,7 @@ from twisted.logger import Logger
 from charging_manager.agent.api_common import field_problem
 from charging_manager.agent.api_shapes import CloudBody
 from charging_manager.agent.config import CloudSettings, Configuration
+from charging_manager.agent.end_to_end import LOOK_SENTENCES, EndToEnd
 from charging_manager.agent.people import People
 from charging_manager.agent.picture import Sentence
 from charging_manager.agent.running import RunningSite
@@ -28,8 +29,8 @@ class ShownUplink:
 
     log = Logger()
 
-    def __init__(self, uplink: Uplink) -> None:
-        self._uplink = uplink
+    def __init__(self, uplink: Uplink, private: EndToEnd) -> None:
+        self._uplink, self._private = uplink, private
 
     @property
     def state(self) -> str:
@@ -39,6 +40,11 @@ class ShownUplink:
     def error(self) -> Sentence | None:
         code = self._uplink.last_error
         return Sentence(code, sentence(code)) if code else None
+
+    @property
+    def alarms(self) -> list[Sentence]:
+        """What everybody at the site should know of the way through the cloud."""
+        return [Sentence("read-along", LOOK_SENTENCES["other-key"])] if self._private.read_along else []
 
     @property
     def next_try_s(self) -> float | None:

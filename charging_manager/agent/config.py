@@ -149,6 +149,8 @@ class Configuration:
     """By charge point, what somebody said of the vehicle there."""
     inputs: Mapping[str, Input] = field(factory=dict)
     grid: GridSettings = field(factory=GridSettings)
+    end_to_end: bool = False
+    """Whoever comes through the cloud server comes to our own pages; it carries ciphertext."""
 
     @property
     def root(self) -> str | None:

@@ -40,6 +40,7 @@ DOCUMENTS: Mapping[str, Any] = {
     "inputs": dict[str, Input],
     "grid": GridSettings,
     "recording": RecordingSettings,
+    "end_to_end": bool,
 }
 """By field of the configuration: its type."""
 

@@ -149,8 +149,20 @@ class People:
         # others another one, so that guesses through the tunnel are bounded whatever it says.
         # Those of users do not count with the admin's, or a user's right logins would buy guesses at the password.
         device = f"{CLOUD}-{_subject(admin)}" if trusted_device else None
-        installation = None if trusted_device else f"{CLOUD}-{_subject(admin)}"
-        caller = Caller(Role.NOBODY, remote=True, language=language, source=source)
+        caller = Caller(Role.NOBODY, remote=True, language=language, source=source, browser=clean(browser))
+        return await self._from_afar(secret, admin, code, caller, device)
+
+    async def log_in_end_to_end(
+        self, secret: str, admin: bool, code: str, caller: Caller
+    ) -> tuple[str, Admitted] | None:
+        """The same for a browser that came to our own pages through the cloud: its device we know ourselves."""
+        return await self._from_afar(secret, admin, code, caller, self.devices.known(caller.device, _subject(admin)))
+
+    async def _from_afar(
+        self, secret: str, admin: bool, code: str, caller: Caller, device: str | None
+    ) -> tuple[str, Admitted] | None:
+        source, language = caller.source, caller.language
+        installation = None if device is not None else f"{CLOUD}-{_subject(admin)}"
         wait_s = self._guard.admit(self._clock.seconds(), source=source, device=device, installation=installation)
         if wait_s > 0:
             if self._worth_noting():
@@ -172,7 +184,7 @@ class People:
             remote=True,
             language=admitted.user.language if admitted.user else language,
             source=source,
-            about={"browser": clean(browser)},
+            about={"browser": caller.browser},
         )
         self.note(Caller(admitted.role, admitted.user_id, remote=True, source=source), "login", "", source)
         return minted.token, admitted

@@ -5,6 +5,8 @@ The cloud brings a token and fields, nothing else: role and user come from the t
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from attrs import frozen
 from twisted.logger import Logger
 
@@ -22,15 +24,19 @@ _LONGEST_SOURCE = 64
 
 @frozen
 class TunnelEnd:
-    """tunnel.link.AgentEnd, by our people and our routes."""
+    """tunnel.link.AgentEnd, by our people and our routes. While ``private``, the cloud may ask nothing."""
 
     people: People
     table: RouteTable
+    private: Callable[[], bool] = lambda: False
 
     log = Logger()
 
     async def login(self, login: RemoteLogin) -> RemoteGrant:
         """Raises: Refusal, which says nothing about why."""
+        if self.private():
+            self.log.warn("a login through the cloud's own page was refused: end-to-end mode is on")
+            raise Refusal("refused")
         language = login.language if login.language in LANGUAGES else "en"
         source = login.source[:_LONGEST_SOURCE]
         try:
@@ -47,6 +53,8 @@ class TunnelEnd:
 
     async def request(self, token: str, request: RemoteRequest) -> RemoteAnswer | RemoteStream:
         """Raises: Refusal for a token that is not, or no longer, one of ours."""
+        if self.private():
+            raise Refusal("token-refused")
         wished = request.headers.get("accept-language", "")
         language = best_language(wished, "") if wished else ""
         caller = self.people.known(token, Caller(Role.NOBODY, remote=True, language=language, source=CLOUD))

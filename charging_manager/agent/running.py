@@ -62,6 +62,9 @@ class CloudView(Protocol):
     @property
     def error(self) -> Sentence | None: ...
 
+    @property
+    def alarms(self) -> list[Sentence]: ...
+
 
 class RunningSite:
     """Owns everything that moves; ``start`` and ``stop`` in an order that leaves every charger safe."""
@@ -333,6 +336,7 @@ class RunningSite:
                         {"name": devices[name].name, "reason": reason},
                     )
                 )
+        alarms += self.cloud.alarms if self.cloud else []
         alarms += self.tariff.alarms(self.config.current)
         cycle = self.steering.last
         circuits = self.config.current.circuits

@@ -18,6 +18,7 @@ from twisted.logger import Logger
 from charging_manager.agent.api import build_table
 from charging_manager.agent.api_cloud import ShownUplink
 from charging_manager.agent.config import CloudSettings
+from charging_manager.agent.end_to_end import EndToEnd
 from charging_manager.agent.events import EventHub
 from charging_manager.agent.evidence import Evidence
 from charging_manager.agent.fetch import Fetcher, trust_root
@@ -27,6 +28,7 @@ from charging_manager.agent.lifesign import LifeSign
 from charging_manager.agent.modbus_door import ModbusServer, read_door
 from charging_manager.agent.modbus_map import Registers
 from charging_manager.agent.people import People
+from charging_manager.agent.private_front import LocalSite, PrivateFront
 from charging_manager.agent.recorder import Recorder
 from charging_manager.agent.records import Records
 from charging_manager.agent.remote import TunnelEnd
@@ -56,6 +58,7 @@ from charging_manager.http.pages import Pages
 from charging_manager.http.passwords import AdminPassword
 from charging_manager.http.second_factor import SecondFactor
 from charging_manager.http.sessions import LoginSession, LoginSessions
+from charging_manager.http.table import RouteTable
 from charging_manager.http.tls import TlsDoor
 from charging_manager.http.userids import UserIds, load_key
 from charging_manager.http.web import build_site
@@ -225,11 +228,15 @@ class Parts:
             factor=self.factor,
         )
         end = LateEnd()
-        self.uplink = Uplink(reactor, uplink_settings(self.key, self.config.current.cloud, options), end)
+        self.private = EndToEnd(reactor, make_private(self.folder / "end-to-end"), self.config.current.end_to_end)
+        settings = uplink_settings(self.key, self.config.current.cloud, options)
+        self.uplink = Uplink(reactor, settings, end, splices=self.private)
+        self.private.follow(self.uplink)
         self.site.life = LifeSign.of_environment(os.environ)
-        self.site.cloud = shown = ShownUplink(self.uplink)
-        self.table = build_table(self.site, self.people, shown, the_log, self.runtime.token, deferToThread)
-        end.end = TunnelEnd(self.people, self.table)
+        self.site.cloud = shown = ShownUplink(self.uplink, self.private)
+        token = self.runtime.token
+        self.table = build_table(self.site, self.people, shown, self.private, the_log, token, deferToThread)
+        end.end = TunnelEnd(self.people, self.table, lambda: self.private.enabled)
         pages = Pages([self.web / "agent", self.web / "common"], self.web)
         self.web_site = build_site(
             AgentFront(self.people, self.table),
@@ -239,8 +246,23 @@ class Parts:
             allow_http=options["allow-http"],
             hsts=lambda: self.tls.is_ca_signed,
         )
+        self.private_sites = private_sites(reactor, self.people, self.table, pages, self.private)
+        self.private.serve(*self.private_sites)
         web: Any = self.web_site  # a Factory to everybody but the stubs
         self.listener = Listener(reactor, options["port"], web, None, self.tls, options["allow-http"])
+
+
+def private_sites(reactor: Any, people: People, table: RouteTable, pages: Pages, private: EndToEnd) -> tuple[Any, Any]:
+    """Our pages for those who come in end-to-end mode: for browsers, and for those behind ``charging_manager open``."""
+    front, local = (
+        PrivateFront(people, table, pages, reactor, lambda: private.read_along, local=is_local)
+        for is_local in (False, True)
+    )
+    cookies = CookieNames("agent")
+    return (
+        build_site(front, pages, cookies, reactor=reactor, hsts=lambda: private.tls.is_ca_signed),
+        LocalSite(local, pages, cookies, reactor, True, lambda: False),
+    )
 
 
 class LateEnd:
@@ -306,6 +328,7 @@ class AgentService(Service):
         if parts.modbus is not None:
             parts.modbus.startService()
             self._started.append(parts.modbus.stopService)
+        self._started.append(parts.private.stop)
         parts.uplink.startService()
         self._started.append(parts.uplink.stopService)
         signal.signal(signal.SIGHUP, lambda *_: self._reactor.callFromThread(parts.site.look_at_drivers))
@@ -314,7 +337,8 @@ class AgentService(Service):
 
     def _login_ended(self, login: LoginSession) -> None:
         self._parts.hub.drop(lambda caller: caller.login == login.handle)
-        self._parts.web_site.close_streams_of(login.handle)
+        for site in (self._parts.web_site, *self._parts.private_sites):
+            site.close_streams_of(login.handle)
 
     def stopService(self) -> Deferred[None]:
         super().stopService()  # type: ignore[no-untyped-call]

@@ -24,7 +24,7 @@ from charging_manager.errors import ConfigError, TunnelError
 from charging_manager.tunnel.agent_side import AgentSide, Credentials, InThread
 from charging_manager.tunnel.dial import ServerName, connect, parse_server, resolve
 from charging_manager.tunnel.identity import AgentKey
-from charging_manager.tunnel.link import AgentEnd
+from charging_manager.tunnel.link import AgentEnd, SpliceEnd
 from charging_manager.tunnel.reasons import sentence, trouble
 from charging_manager.tunnel.tls import ClientTls, Trust
 
@@ -124,6 +124,7 @@ class Uplink(Service):
         settings: UplinkSettings,
         end: AgentEnd,
         *,
+        splices: SpliceEnd | None = None,
         chance: random.Random | None = None,
         in_thread: InThread | None = None,
         program: str = f"charging-manager {VERSION}",
@@ -131,6 +132,7 @@ class Uplink(Service):
         self._reactor = reactor
         self._settings = settings
         self._end = end
+        self._splices = splices
         self._chance = chance or random.SystemRandom()
         self._in_thread = in_thread or self._thread
         self._program = program
@@ -159,6 +161,11 @@ class Uplink(Service):
     @property
     def settings(self) -> UplinkSettings:
         return self._settings
+
+    @property
+    def side(self) -> AgentSide | None:
+        """The live connection, once its login is complete."""
+        return self._side
 
     @property
     def next_try_s(self) -> float | None:
@@ -267,7 +274,7 @@ class Uplink(Service):
         if credentials.own_key and not trust.given:
             trust = Trust(ca="system")
         tls = ClientTls(target.host, trust)
-        side = AgentSide(self._reactor, self._end, credentials, self._program, self._in_thread)
+        side = AgentSide(self._reactor, self._end, credentials, self._program, self._in_thread, self._splices)
         side.shaken = lambda: self._move(UplinkState.AUTHENTICATING)
         try:
             addresses = await resolve(self._reactor, target)

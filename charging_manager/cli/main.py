@@ -5,7 +5,19 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from charging_manager.cli import audit, check, demo, drivers, passwd, replay, run, scan, second_factor, simulate_site
+from charging_manager.cli import (
+    audit,
+    check,
+    demo,
+    drivers,
+    passwd,
+    private,
+    replay,
+    run,
+    scan,
+    second_factor,
+    simulate_site,
+)
 from charging_manager.cli.certificate import cloud_cert
 from charging_manager.cli.table import DATA, Command, Option, WrongUsage, build_parser
 from charging_manager.errors import ChargingManagerError
@@ -42,6 +54,17 @@ COMMANDS = (
             Option(("--port",), "the agent's port (default 8080)", {"type": int, "default": 8080}),
             Option(("--cloud-port",), "the cloud server's port (default 4443)", {"type": int, "default": 4443}),
             Option(("--data",), "keep its state here (default: a folder that is removed)", {"metavar": "DIR"}),
+        ),
+    ),
+    Command(
+        "open",
+        "a browser's private way to an installation in end-to-end mode, until Ctrl-C",
+        private.open_private,
+        (
+            Option(("url",), "the cloud server, as in https://cloud.example:4443", {"metavar": "CLOUD-URL"}),
+            Option(("cloud_id",), "the installation, as you name it", {"metavar": "CLOUD-ID"}),
+            Option(("--code",), "its code, shown at the site; needed once", {"metavar": "CODE"}),
+            Option(("--port",), "port on this machine (default: any free one)", {"type": int, "default": 0}),
         ),
     ),
     Command(

@@ -20,7 +20,7 @@ from charging_manager.model.units import PHASES
 from charging_manager.model.wish import Wish
 
 VOLTS = 230.0
-EVERY, LOOKS = 5, 40
+EVERY, LOOK_SENTENCES = 5, 40
 """A car with a plan is looked at in every so many cycles, and when its goal is another; of many, so many in each."""
 AT_A_TIME = 3
 """So many schedules are made in one decision for cars that have none yet."""
@@ -35,7 +35,7 @@ def plan_all(image: SiteImage, wiring: Wiring, everyone: list[Seen], memory: Mem
     if not cars:
         return NO_PLANS
     crowd = _crowd(wiring, cars, memory)
-    every = max(EVERY, -(-len(cars) // LOOKS))
+    every = max(EVERY, -(-len(cars) // LOOK_SENTENCES))
     made = 0
     plans: dict[str, Planned] = {}
     last_plans = memory.plans

@@ -53,6 +53,12 @@ FOR_USERS = {
 SITE_ONLY = {
     ("PUT", "/api/v1/drivers/{name}"),
     ("DELETE", "/api/v1/drivers/{name}"),
+    ("GET", "/api/v1/config/cloud/end-to-end"),
+    ("PUT", "/api/v1/config/cloud/end-to-end"),
+    ("POST", "/api/v1/config/cloud/end-to-end/check"),
+    ("POST", "/api/v1/config/cloud/end-to-end/new-address"),
+    ("PUT", "/api/v1/config/cloud/end-to-end/certificate"),
+    ("DELETE", "/api/v1/config/cloud/end-to-end/certificate"),
     ("GET", "/api/v1/recording"),
     ("POST", "/api/v1/login"),
     ("PUT", "/api/v1/admin/password"),
@@ -68,6 +74,8 @@ SITE_ONLY = {
     ("POST", "/api/v1/scan"),
 }
 BODIES: dict[str, Any] = {
+    "PUT /api/v1/config/cloud/end-to-end": {"enabled": True},
+    "PUT /api/v1/config/cloud/end-to-end/certificate": {"cert": "x", "key": "x"},
     "POST /api/v1/devices": {"name": "New", "driver": "keba-p30", "address": "tcp://192.0.2.1?unit=255"},
     "PUT /api/v1/devices/{id}": {"name": "Renamed"},
     "PUT /api/v1/site": {"name": "Renamed"},

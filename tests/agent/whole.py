@@ -17,6 +17,7 @@ from twisted.internet.task import Clock
 from charging_manager.agent.api import build_table
 from charging_manager.agent.api_cloud import ShownUplink
 from charging_manager.agent.config import Configuration
+from charging_manager.agent.end_to_end import EndToEnd
 from charging_manager.agent.events import EventHub
 from charging_manager.agent.evidence import Evidence
 from charging_manager.agent.fetch import Asked, FetchError
@@ -206,12 +207,14 @@ class WholeAgent:
         )
         self.people.on_end(lambda login: self.hub.drop(lambda caller: caller.login == login.handle))
         key = load_or_make_key(folder / "key.pem")
-        self.uplink = Uplink(self.clock, UplinkSettings(key), self)  # type: ignore[arg-type]
-        shown = ShownUplink(self.uplink)
+        self.private = EndToEnd(self.clock, folder / "end-to-end", self.store.current.end_to_end)
+        self.uplink = Uplink(self.clock, UplinkSettings(key), self, splices=self.private)  # type: ignore[arg-type]
+        self.private.follow(self.uplink)
+        shown = ShownUplink(self.uplink, self.private)
         self.site.cloud = shown
         self.daemon_log = DaemonLog()
-        self.table = build_table(self.site, self.people, shown, self.daemon_log, "metrics-token")
-        self.end = TunnelEnd(self.people, self.table)
+        self.table = build_table(self.site, self.people, shown, self.private, self.daemon_log, "metrics-token")
+        self.end = TunnelEnd(self.people, self.table, lambda: self.private.enabled)
         result_of(self.site.start())
         self.clock.advance(1)
 

@@ -1,11 +1,12 @@
 // The cloud service, in the reference document's own words: empty fields mean the default server and the serial number.
 import { get, problemFrom, put } from "../common/api.js";
 import { moment, number } from "../common/format.js";
-import { start } from "../common/frame.js";
+import { me, start } from "../common/frame.js";
 import { cloudStateName } from "../common/modes.js";
 import { announce, Button, Copyable, DoneBox, ProblemBox, TextField, TickField, useTask } from "../common/parts.js";
 import { html, useEffect, useRef, useState } from "../common/ui.js";
 import { t } from "../common/words.js";
+import { EndToEndMode } from "./endtoend.js";
 import { isOwnServer } from "./server.js";
 
 /** @typedef {{enabled: boolean, server: string, cloud_id: string, serial: string, state: string,
@@ -42,8 +43,8 @@ function State({ settings, askedMs }) {
     </div></section>`;
 }
 
-/** @param {{settings: CloudSettings, onSaved: (settings: CloudSettings) => void}} props */
-function Settings({ settings, onSaved }) {
+/** @param {{settings: CloudSettings, isPrivate: boolean, onSaved: (settings: CloudSettings) => void}} props */
+function Settings({ settings, isPrivate, onSaved }) {
   const task = useTask();
   const [enabled, setEnabled] = useState(settings.enabled);
   const [server, setServer] = useState(settings.server);
@@ -69,9 +70,11 @@ function Settings({ settings, onSaved }) {
     });
   };
   return html`<form class="narrow" onSubmit=${submit} autocomplete="off">
-    <p class="box warn" id="operator">${t(
-      "Please note: the operator of the cloud server can see all transmitted data and potentially has access to your installation and charge points.",
-    )}</p>
+    ${isPrivate
+      ? html`<p class="box good" id="operator">${t("End-to-end mode is on: the cloud server's operator carries encrypted bytes. See below what that promises.")}</p>`
+      : html`<p class="box warn" id="operator">${t(
+          "Please note: the operator of the cloud server can see all transmitted data and potentially has access to your installation and charge points.",
+        )}${me.value.remote ? null : html` <a href="#end-to-end">${t("End-to-end mode")}</a>`}</p>`}
     <${TickField} label=${t("Cloud service")} name="enabled" checked=${enabled} onValue=${setEnabled}
       help=${t("The charging manager keeps an encrypted connection to the cloud server, so that you reach it from anywhere.")} />
     <${TextField} label=${t("Cloud server")} name="server" value=${server} onValue=${setServer} problem=${task.problem}
@@ -103,6 +106,7 @@ function Settings({ settings, onSaved }) {
 function Remote() {
   const [settings, setSettings] = useState(/** @type {CloudSettings|null} */ (null));
   const [askedMs, setAskedMs] = useState(0);
+  const [isPrivate, setIsPrivate] = useState(false);
   const [problem, setProblem] = useState(/** @type {import("../common/api.js").Problem|null} */ (null));
   /** @param {CloudSettings} fresh */
   const take = (fresh) => {
@@ -132,9 +136,12 @@ function Remote() {
     };
   }, []);
   if (!settings) return problem ? html`<${ProblemBox} problem=${problem} />` : html`<p class="loading">${t("Loading …")}</p>`;
-  return html`<${Settings} settings=${settings} onSaved=${take} />
+  return html`<${Settings} settings=${settings} isPrivate=${isPrivate} onSaved=${take} />
     <${ProblemBox} problem=${problem} />
-    <${State} settings=${settings} askedMs=${askedMs} />`;
+    <${State} settings=${settings} askedMs=${askedMs} />
+    ${me.value.remote
+      ? html`<section><h2>${t("End-to-end mode")}</h2><p>${t("Address and key are shown at the site only.")}</p></section>`
+      : html`<${EndToEndMode} onSwitch=${setIsPrivate} />`}`;
 }
 
 await start({ title: () => t("Cloud service"), view: Remote });

@@ -60,6 +60,7 @@ function CloudLogin() {
     <p class="box warn" id="operator">${t(
       "Please note: the operator of the cloud server can see all transmitted data and potentially has access to your installation and charge points.",
     )}</p>
+    <p class="help">${t("An installation in end-to-end mode is not reached here, but at its own address, which is shown at the site.")}</p>
     <p class="help">${t("The admin password must not be empty at the installation; otherwise every login fails, for safety.")}</p>
   </form>
   <p class="help"><a href="cloud-admin.htm">${t("Cloud server admin functions")}</a></p>`;

@@ -127,7 +127,7 @@ function Foot() {
 
 /** Plain HTTP is said, except on this very machine. */
 function PlainHttp() {
-  if (location.protocol === "https:" || ["localhost", "127.0.0.1", "[::1]"].includes(location.hostname)) return null;
+  if (location.protocol === "https:" || /^(localhost|127\.[0-9.]+|\[::1\])$/.test(location.hostname)) return null;
   return html`<p class="box warn">${t("This connection is not encrypted: others in the network can read along. Use https:// where you can.")}</p>`;
 }
 
