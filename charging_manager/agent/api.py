@@ -22,6 +22,7 @@ from charging_manager.agent.api_sessions import SessionPages
 from charging_manager.agent.api_site import SitePages
 from charging_manager.agent.api_system import SystemPages
 from charging_manager.agent.api_tariff import TariffPages
+from charging_manager.agent.api_trials import TrialPages
 from charging_manager.agent.api_users import UserPages
 from charging_manager.agent.api_vehicle import VehiclePages
 from charging_manager.agent.api_why import WhyPages
@@ -68,6 +69,7 @@ def build_table(
             *GridPages(site, people, token).routes(),
             *RecordingPages(site, people).routes(),
             *ScanPages(site, people).routes(),
+            *TrialPages(site, people).routes(),
             Route("GET", "/api/v1/openapi.json", Right.ANYBODY, describe, "This description", answer=dict),
         ],
         "Charging Manager agent",

@@ -71,7 +71,6 @@ class DevicePages:
             Route(
                 "DELETE", one, Right.ADMIN, self.remove, "Remove a device; a meter only at the site", statuses=(204,)
             ),
-            Route("POST", f"{one}/test", Right.ADMIN, self.test, "Try a device step by step", answer=dict),
         ]
 
     async def listing(self, call: Call) -> Any:
@@ -138,25 +137,6 @@ class DevicePages:
         await field_problem(self.site.config.change(lambda config: without_device(config, device.id)))
         self.people.note(call.caller, "device-removed", device.id)
         return Answer(status=204)
-
-    async def test(self, call: Call) -> Any:
-        device = self._found(call)
-        language = call.caller.language
-        if self.site.fleet.device(device.id) is None:
-            reason = self.site.fleet.not_running.get(device.id, "it is out of service")
-            text = say(language, "The device does not run: {reason}", reason=reason)
-            return {"ok": False, "steps": [{"name": "start", "ok": False, "text": text}]}
-        if device.kind is Kind.CHARGE_POINT and not self.site.may_try(device.id):
-            text = say(
-                language, "The test needs {amps} A for a moment, and that much is not free now.", amps=device.min_a
-            )
-            return {"ok": False, "steps": [{"name": "free", "ok": False, "text": text}]}
-        steps = [
-            {"name": step.name, "ok": step.ok, "text": say(language, step.sentence, **step.fields)}
-            for step in await self.site.fleet.alone(device.id, self.site.try_device)
-        ]
-        self.people.note(call.caller, "device-tested", device.id)
-        return {"ok": bool(steps) and all(step["ok"] for step in steps), "steps": steps}
 
     def _found(self, call: Call) -> DeviceSettings:
         name = call.params["id"]

@@ -85,6 +85,8 @@ class Fleet:
         self._leaving: dict[Deferred[None], Running] = {}
         self.brought_s = float("-inf")
         """When something that was wanted last reached its device."""
+        self.leaving: Callable[[str], None] = lambda device: None
+        """Told of a device before it is left on its fallback."""
         self.not_running: dict[str, str] = {}
         """Device to the reason why it cannot even be tried, for people."""
 
@@ -147,6 +149,17 @@ class Fleet:
         if found is not None:
             found.poller.want(Wanted(setpoint_a, phases))
 
+    def wanted_a(self, charge_point: str) -> float | None:
+        """The newest setpoint that was handed to it."""
+        found = self._running.get(charge_point)
+        newest = found.poller.newest if found is not None else None
+        return newest.setpoint_a if isinstance(newest, Wanted) else None
+
+    def fallback_a(self, device: str) -> float:
+        """What it shall take by itself when it hears nothing."""
+        found = self._running.get(device)
+        return found.fallback_a if found is not None else 0.0
+
     def lock_storage(self, locked: bool) -> None:
         """Let the storage batteries that can be told so give nothing, or what they like; never waits."""
         for running in self._running.values():
@@ -197,6 +210,7 @@ class Fleet:
 
     def _stop(self, name: str) -> None:
         """Take it out at once; its last setpoint travels meanwhile, for a few seconds at most."""
+        self.leaving(name)
         running = self._running.pop(name)
         driver = running.spec.driver
         if driver.setpoint is None and driver.storage is None:

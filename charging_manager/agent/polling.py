@@ -155,6 +155,11 @@ class Poller:
             self._applying = True
             Deferred.fromCoroutine(self._apply_newest())
 
+    @property
+    def newest(self) -> Wish | None:
+        """What it is to be brought to, or was brought to last."""
+        return self._wanted or self._last
+
     async def alone(self, work: Callable[[Polled], Awaitable[T]]) -> T:
         """Do something with the device while it gets no setpoints from us; afterwards the newest one counts again."""
         self._held = True
@@ -192,7 +197,7 @@ class Poller:
 
     async def _apply_newest(self) -> None:
         try:
-            while self._wanted is not None and not self._stopped:
+            while self._wanted is not None and not self._stopped and not self._held:
                 wish, self._wanted, self._last = self._wanted, None, None
                 try:
                     await wish.bring(self.device)

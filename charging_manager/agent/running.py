@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping
+from typing import Protocol
 
 from attrs import evolve
 from twisted.internet.defer import Deferred
@@ -35,6 +35,7 @@ from charging_manager.agent.sessions import SessionBook, Step
 from charging_manager.agent.steering import Cycle, Situation, Steering
 from charging_manager.agent.store import Change, ConfigStore
 from charging_manager.agent.tariff import TariffWatch
+from charging_manager.agent.trials import Trials
 from charging_manager.agent.wishes import wishes
 from charging_manager.clocks import UtcNow, zone
 from charging_manager.control.advice import SENTENCES as ADVICE
@@ -45,6 +46,7 @@ from charging_manager.devices.loader import DriverShelf
 from charging_manager.errors import ChargingManagerError
 from charging_manager.model.plan import Plan, SiteImage
 from charging_manager.model.reading import Reading
+from charging_manager.model.site import ChargePoint
 
 _SHELF_EVERY_S = 5.0
 _RULES = Rules()
@@ -85,7 +87,6 @@ class RunningSite:
         open_bus: OpenBus,
         make_device: MakeDevice,
         decide: Callable[[SiteImage], Plan],
-        try_device: Callable[[Any], Awaitable[Sequence[Any]]],
         tariff: TariffWatch,
         every_s: float = 1.0,
         rules: Rules = _RULES,
@@ -93,13 +94,13 @@ class RunningSite:
     ) -> None:
         self.clock, self.now, self.serial = clock, now, serial
         self.config, self.records, self.shelf, self.hub = config, records, shelf, hub
-        self.try_device = try_device
         self.life = LifeSign(None)
         self.overloads = OverloadLog()
         self.pace = Pace()
         self.cloud: CloudView | None = None
         self.recorder: Recorder | None = None
         self.searching: Searching | None = None
+        self.trials: Trials | None = None
         self.readings = Readings()
         self.outside = OutsideWorld()
         self.inputs = Inputs(clock, lambda: config.current.inputs, self.readings.last)
@@ -148,6 +149,8 @@ class RunningSite:
         """Decide no more, leave every charger on its fallback, write down what waits."""
         if self.searching is not None:
             await self.searching.stop()
+        if self.trials is not None:
+            await self.trials.stop()
         if self._shelf_loop.running:
             self._shelf_loop.stop()
         self.steering.stop()
@@ -178,11 +181,27 @@ class RunningSite:
         box = self._site.charge_points.get(charge_point)
         if cycle is None or box is None:
             return False
-        setpoint = cycle.plan.setpoints.get(charge_point)
-        if setpoint is not None and setpoint.current_a >= box.min_a:
+        if self._has_current(cycle, box):
             return True
         budgets = [cycle.plan.budgets.get(circuit.id) for circuit in self._site.path_to_root(box.circuit)]
-        return all(budget and min(budget.free_a[phase] for phase in box.phases) >= box.min_a for budget in budgets)
+        free = all(budget and min(budget.free_a[phase] for phase in box.phases) >= box.min_a for budget in budgets)
+        return free and self.outside.view().dimming is None
+
+    def may_go_on(self, charge_point: str, had_current: bool) -> bool:
+        """Whether a test that draws its least current may go on. ``had_current``: control let it, when it began."""
+        cycle = self.steering.last
+        box = self._site.charge_points.get(charge_point)
+        if cycle is None or box is None:
+            return False
+        if self._has_current(cycle, box):
+            return True
+        budgets = [cycle.plan.budgets.get(circuit.id) for circuit in self._site.path_to_root(box.circuit)]
+        bearable = all(b and all(b.used_a[p] <= b.limit_a[p] + 0.05 for p in box.phases) for b in budgets)
+        return bearable and not had_current and self.outside.view().dimming is None
+
+    def _has_current(self, cycle: Cycle, box: ChargePoint) -> bool:
+        setpoint = cycle.plan.setpoints.get(box.id)
+        return setpoint is not None and setpoint.current_a >= box.min_a
 
     def picture(self) -> Picture:
         """The whole site now."""

@@ -32,10 +32,12 @@ from charging_manager.agent.private_front import LocalSite, PrivateFront
 from charging_manager.agent.recorder import Recorder
 from charging_manager.agent.records import Records
 from charging_manager.agent.remote import TunnelEnd
+from charging_manager.agent.reports import Reports
 from charging_manager.agent.running import RunningSite
 from charging_manager.agent.searching import Machine, Searching
 from charging_manager.agent.store import ConfigStore
 from charging_manager.agent.tariff import TariffWatch
+from charging_manager.agent.trials import Trials
 from charging_manager.agent.uplink import Uplink, UplinkSettings
 from charging_manager.clocks import use_monotonic, utc_now
 from charging_manager.control.chain import chain
@@ -186,7 +188,6 @@ class Parts:
             decide=lambda image: decide(image, rules),
             rules=rules,
             journal=Journal(self.folder / "why", reactor, utc_now, chain, lambda work: deferToThread(work)),
-            try_device=try_device,
             tariff=TariffWatch(
                 reactor,
                 utc_now,
@@ -215,6 +216,7 @@ class Parts:
             ),
             utc_now,
         )
+        self.site.trials = Trials(self.site, try_device, Reports(self.database))
         self.logins = LoginSessions(self.database, reactor)
         self.people = People(
             clock=reactor,

@@ -88,7 +88,7 @@ class Device:
         self._settings = frozenset(settings)
         self.most_a = most_a
         self.clock = clock
-        self._wire = Wire(bus, unit, driver.bus, bus_at)
+        self.wire = Wire(bus, unit, driver.bus, bus_at)
         self._hook: Any = driver.hook() if driver.hook is not None else None
         self.orders = Orders(self._driver, fallback_a, encode_hook=getattr(self._hook, "encode", None))
         self._rounds = Rounds(self._driver)
@@ -180,6 +180,10 @@ class Device:
         """Try it out for the installer: identify, values, 6 A, pause, watchdog (trial.try_device)."""
         return await try_device(self)
 
+    def look_at(self, names: Iterable[str]) -> None:
+        """These values are read with the next turn."""
+        self._rounds.wish(names)
+
     def use_fallback(self, fallback_a: float) -> None:
         """Another fallback is planned for this box; its watchdog is armed anew with the next read."""
         self.orders.fallback_a = fallback_a
@@ -245,12 +249,12 @@ class Device:
         self._identified = self._prepared = False
         driver = self.family
         if driver.discover is not None:
-            driver = moved(driver, await find_block(self._wire, driver.discover))
+            driver = moved(driver, await find_block(self.wire, driver.discover))
         self._use(driver, None)
         known = await self._ask_once([driver.registers[condition.register] for condition in driver.identify])
-        await must_be(driver, known, self._wire)
+        await must_be(driver, known, self.wire)
         self._identified = True
-        self._connection = self._wire.connections
+        self._connection = self.wire.connections
         self._heard_s = self._prepared_s = self.clock.seconds()
         await self._flush_quietly()  # a lower setpoint that waited for the device to come back goes first
         rest = [r for r in driver.grouped(Group.ONCE) if r.name not in known]
@@ -292,7 +296,7 @@ class Device:
 
     async def _turn(self) -> None:
         now_s = self.clock.seconds()
-        if self._wire.connections != self._connection and now_s - self._prepared_s >= LOOK_AGAIN_S:
+        if self.wire.connections != self._connection and now_s - self._prepared_s >= LOOK_AGAIN_S:
             self._prepared = False
             self.orders.forget()
         if not self._prepared:
@@ -328,7 +332,7 @@ class Device:
         """One request; what it refused or garbled is given back, silence is raised."""
         asked_s = self.clock.seconds()
         try:
-            words = await self._wire.read(request, priority)
+            words = await self.wire.read(request, priority)
         except DeviceSilent:
             raise
         except DeviceRefused as error:
@@ -454,7 +458,7 @@ class Device:
         self.orders.guard(order)
         self.orders.sending(order, self.clock.seconds())
         try:
-            await self._wire.write(order.register, order.words, URGENCIES[order.urgency])
+            await self.wire.write(order.register, order.words, URGENCIES[order.urgency])
         except DeviceRefused as error:
             self._heard_s = self.clock.seconds()
             self.orders.failed(order, self.clock.seconds(), error.code)

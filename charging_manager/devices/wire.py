@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol, TypeVar
 
+from attrs import evolve, frozen
 from twisted.internet.defer import Deferred
 
 from charging_manager.devices.driver import BusRules, Register, SunSpec
 from charging_manager.devices.planner import Request
 from charging_manager.errors import DeviceError, DeviceNonsense, DeviceRefused
 from charging_manager.modbus.units import Priority
+
+T = TypeVar("T")
 
 SUNS = [0x5375, 0x6E53]
 LAST_BLOCK = 0xFFFF
@@ -43,8 +46,23 @@ class BusLike(Protocol):
         """Fires when the unit confirmed."""
 
 
+@frozen
+class Exchange:
+    """One question to a device and what came of it: words that were written or read, or why there are none."""
+
+    wrote: bool
+    function: int
+    address: int
+    registers: tuple[Register, ...]
+    words: tuple[int, ...]
+    trouble: str = ""
+
+
 class Wire:
     """Reads and writes of one device: its unit, its timeout, its silence between requests."""
+
+    witness: Callable[[Exchange], None] | None = None
+    """Told of every read and write of values, where somebody watches."""
 
     def __init__(
         self, bus: BusLike, unit: int, rules: BusRules, bus_at: Callable[[int], BusLike] | None = None
@@ -61,9 +79,10 @@ class Wire:
 
     async def read(self, request: Request, priority: Priority) -> list[int]:
         """The words of one request. Raises: DeviceError."""
-        return await self.words(
+        asked = self.words(
             request.function, request.address, request.count, priority, unit=request.unit, port=request.port
         )
+        return await self._seen(asked, Exchange(False, request.function, request.address, request.registers, ()))
 
     async def words(
         self,
@@ -92,7 +111,7 @@ class Wire:
     async def write(self, register: Register, words: Sequence[int], priority: Priority) -> None:
         """One value. Raises: DeviceError."""
         assert register.write_function is not None  # noqa: S101 - told to mypy: Orders.guard has looked
-        await self._at(register.at_port).write(
+        written = self._at(register.at_port).write(
             self._unit if register.at_unit is None else register.at_unit,
             register.write_function,
             register.address,
@@ -101,6 +120,21 @@ class Wire:
             timeout_s=self._rules.timeout_s,
             gap_s=self._rules.gap_s,
         )
+        told = Exchange(True, register.write_function, register.address, (register,), tuple(words))
+        await self._seen(written, told)
+
+    async def _seen(self, work: Awaitable[T], about: Exchange) -> T:
+        """What comes of it, and whoever watches is told."""
+        witness = self.witness
+        if witness is None:
+            return await work
+        try:
+            result = await work
+        except DeviceError as error:
+            witness(evolve(about, words=(), trouble=str(error)))
+            raise
+        witness(about if about.wrote else evolve(about, words=tuple(result)))  # type: ignore[arg-type]
+        return result
 
     def _at(self, port: int | None) -> BusLike:
         if port is None:

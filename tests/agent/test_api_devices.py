@@ -159,21 +159,6 @@ def test_a_device_out_of_service_is_not_polled(agent: WholeAgent) -> None:
     assert agent.devices["garage"].closed
 
 
-def test_the_test_of_a_device_goes_step_by_step(agent: WholeAgent) -> None:
-    agent.json("POST", "devices", KEBA)
-    agent.run(2)
-    said = agent.json("POST", "devices/garage/test")
-    assert said == {"ok": True, "steps": [{"name": "setpoint", "ok": True, "text": "It took 6 A and shows it"}]}
-
-
-def test_a_test_does_not_overload_a_full_circuit(agent: WholeAgent) -> None:
-    agent.json("POST", "devices", KEBA)
-    agent.json("POST", "devices", METER)
-    agent.run(5)  # the meter has said nothing that counts
-    said = agent.json("POST", "devices/garage/test")
-    assert said["ok"] is False and said["steps"][0]["name"] == "free"
-
-
 @pytest.mark.parametrize(
     "change",
     [

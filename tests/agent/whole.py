@@ -26,17 +26,19 @@ from charging_manager.agent.people import People
 from charging_manager.agent.recorder import Recorder
 from charging_manager.agent.records import Records
 from charging_manager.agent.remote import TunnelEnd
+from charging_manager.agent.reports import Reports
 from charging_manager.agent.running import RunningSite
 from charging_manager.agent.searching import Machine, Searching
 from charging_manager.agent.store import ConfigStore
 from charging_manager.agent.tariff import TariffWatch
+from charging_manager.agent.trials import Trials
 from charging_manager.agent.uplink import Uplink, UplinkSettings
 from charging_manager.control.chain import chain
 from charging_manager.control.decide import Rules, decide
 from charging_manager.daemon.logs import DaemonLog
 from charging_manager.devices.condition import DeviceCondition
 from charging_manager.devices.loader import DriverShelf
-from charging_manager.devices.trial import TestStep
+from charging_manager.devices.trial import Note, Spoken, TestStep
 from charging_manager.errors import DeviceSilent
 from charging_manager.finding.course import Progress
 from charging_manager.finding.found import Found
@@ -172,7 +174,6 @@ class WholeAgent:
             open_bus=lambda address, driver: NoBus(),
             make_device=self._make_device,
             decide=lambda image: decide(image, Rules()),
-            try_device=self._try_device,
             tariff=TariffWatch(
                 self.clock,
                 self.now,
@@ -186,6 +187,8 @@ class WholeAgent:
         self.site.recorder = Recorder(
             folder / "recording", self.clock, self.now, lambda: self.store.current.recording, Rules(), execute
         )
+        self.trial_holds: Deferred[None] | None = None
+        self.site.trials = Trials(self.site, self._try_device, Reports(self.database))
         self.searches: list[ScriptedSearch] = []
         self.site.searching = Searching(
             Machine(lambda: (HOUSE_NETWORK,), lambda: ("/dev/ttyUSB0",), self._resolve), self._search, self.now
@@ -241,9 +244,15 @@ class WholeAgent:
         device.values.update(self._values.get(name, {}))
         return device
 
-    async def _try_device(self, device: ScriptedDevice) -> tuple[TestStep, ...]:
+    async def _try_device(self, device: ScriptedDevice, note: Note) -> tuple[TestStep, ...]:
+        now_s = self.clock.seconds()
+        spoken = Spoken(now_s, True, "setpoint_a", "6:5004", (6000,), 6.0, "A")
         await device.apply(6.0)
-        return (TestStep("setpoint", True, "It took {amps} A and shows it", {"amps": 6.0}),)
+        step = TestStep("setpoint", True, "It took {amps} A and shows it", {"amps": 6.0}, now_s, now_s, (spoken,))
+        note(step)
+        if self.trial_holds is not None:
+            await self.trial_holds
+        return (step,)
 
     def run(self, seconds: int) -> None:
         """Let time pass, second by second."""

@@ -7,10 +7,12 @@ from itertools import pairwise
 
 import pytest
 from attrs import evolve
-from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.defer import CancelledError, Deferred, gatherResults
 from twisted.logger import capturedLogs
 
 from charging_manager.devices.driver import Driver, Group, Write
+from charging_manager.devices.survey import PRIVATE
+from charging_manager.devices.trial import TestStep, try_device
 from charging_manager.errors import DeviceError, DeviceNonsense, DeviceRefused, DeviceSilent
 from charging_manager.model.reading import Status
 from tests.devices.rig import Rig, driver, shipped
@@ -431,6 +433,36 @@ def test_the_trial_shows_an_installer_every_step(acme: Rig) -> None:
     ]
     assert acme.box.offers_a == 0.0, "it stays paused"
     assert steps[2].sentence.format(**steps[2].fields) == "It took 6.0 A and shows it"
+
+
+def test_the_trial_keeps_what_was_sent_and_read_with_every_step() -> None:
+    rig = Rig(SHIPPED["keba-p30"], fallback_a=8.0)
+    noted: list[TestStep] = []
+    steps = rig.wait(try_device(rig.device, noted.append), within_s=120)
+    assert noted == list(steps)
+    assert all(step.began_s <= step.ended_s for step in steps)
+    assert [step.began_s for step in steps[1:]] == [step.ended_s for step in steps[:-1]]
+    heard = {step.name: step.spoken for step in steps}
+    sent = [(one.name, one.value) for one in heard["setpoint"] if one.wrote]
+    assert ("setpoint_a", 6.0) in sent
+    assert any(not one.wrote and one.name == "state" for one in heard["setpoint"])
+    assert {one.name for step in steps for one in step.spoken}.isdisjoint(PRIVATE)
+    shown = {one.name: one.value for one in heard["watchdog"] if not one.wrote}
+    assert {"failsafe_s", "failsafe_a"} <= shown.keys() and shown["failsafe_a"] == 8.0
+    (setpoint,) = (one for one in heard["setpoint"] if one.name == "setpoint_a")
+    assert (setpoint.place, setpoint.words, setpoint.unit) == ("6:5004", (6000,), "A")
+    assert rig.device.wire.witness is None
+
+
+def test_a_trial_that_is_cancelled_leaves_nobody_watching_and_has_told_its_steps(acme: Rig) -> None:
+    noted: list[TestStep] = []
+    trial = Deferred.fromCoroutine(try_device(acme.device, noted.append))
+    while len(noted) < 2 and acme.clock.seconds() < 2000:
+        acme.run(0.05)
+    trial.cancel()
+    trial.addErrback(lambda failure: failure.trap(CancelledError))
+    assert acme.device.wire.witness is None
+    assert [step.name for step in noted][:2] == ["connect", "values"]
 
 
 def test_the_trial_of_a_device_that_disobeys_or_is_away_says_so(acme: Rig) -> None:

@@ -162,7 +162,9 @@ def test_a_device_is_tried_step_by_step(tmp_path: Path) -> None:
             "POST", "/api/v1/devices/yard/test", "{}", {**admin.headers(), "Content-Type": "application/json"}
         )
         said = json.loads(connection.getresponse().read())
-        assert [step["name"] for step in said["steps"]] == ["connect", "values", "setpoint", "pause", "watchdog"]
+        assert [step["name"] for step in said["steps"]] == [
+            *("connect", "values", "setpoint", "pause", "watchdog", "given-back")
+        ]
         assert said["ok"], said
 
 

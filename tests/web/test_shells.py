@@ -57,6 +57,7 @@ def test_there_are_the_pages_that_the_contract_names() -> None:
         "tariff",
         "rules",
         "scan",
+        "report",
         "charger",
         "driver",
     }
