@@ -125,7 +125,6 @@ class RunningSite:
         self.explanations = Explanations(self, rules, journal)
         self._advice = tuple(advice(self._site))
         self._watched = meters_that_matter(self._site)
-        self._fallbacks: Mapping[str, float] = {}
         self._shelf_loop = LoopingCall(self.look_at_drivers)
         self._shelf_loop.clock = clock
 
@@ -231,7 +230,6 @@ class RunningSite:
         return Situation(
             self._site,
             config.current_overrides(),
-            self._fallbacks,
             wishes(config, self.book, self.readings.last),
             self.outside.view(),
             self.now().astimezone(zone(config.timezone)),
@@ -260,8 +258,9 @@ class RunningSite:
             self._site = site
             self._advice = tuple(advice(site))
             self._watched = meters_that_matter(site)
-        self._fallbacks = fallback_currents(self._site)
-        for name in self.fleet.update(config.devices, self.drivers, self._fallbacks, self._site):
+        fallbacks = fallback_currents(self._site)
+        self.steering.fall_back_to(fallbacks)
+        for name in self.fleet.update(config.devices, self.drivers, fallbacks, self._site):
             self.readings.forget(name)
         for name in self.readings.devices() - config.devices.keys():
             self.readings.forget(name)

@@ -32,8 +32,6 @@ class Situation:
     site: Site
     overrides: Mapping[str, float]
     """By charge point, set by hand."""
-    fallbacks: Mapping[str, float]
-    """By charge point: what it is held to when nobody decides."""
     wishes: Mapping[str, Wish] = field(factory=dict)
     outside: Outside = NOTHING_KNOWN
     now_at: datetime | None = None
@@ -63,7 +61,8 @@ class Cycle:
 class Steering:
     """Decides once a cycle on a frozen image and hands the setpoints out; publishes each cycle.
 
-    ``situation`` says what is configured and known now. ``hurry`` asks for a cycle before its time.
+    ``situation`` says what is configured and known now. ``hurry`` asks for a cycle before its time. ``fall_back_to`` is
+    told beforehand, so that the way to the fallback asks nobody: whoever would be asked may be what fails.
     """
 
     log = Logger()
@@ -87,6 +86,7 @@ class Steering:
         self._every_s = every_s
         self._loop = LoopingCall(self.run_once)
         self._loop.clock = clock
+        self._fallbacks: Mapping[str, float] = {}
         self._violations: frozenset[str] = frozenset()
         self._failures = 0
         self._decided_s = float("-inf")
@@ -110,6 +110,10 @@ class Steering:
         self._wait_for_the_loop()
         if self._loop.running:
             self._loop.stop()
+
+    def fall_back_to(self, fallbacks: Mapping[str, float]) -> None:
+        """What every charge point is held to when nobody decides; holds until it is told anew."""
+        self._fallbacks = fallbacks
 
     def hurry(self) -> None:
         """Decide in this turn of the reactor, or as soon after the last decision as may be; several calls are one."""
@@ -165,10 +169,10 @@ class Steering:
 
     def _all_to_fallback(self) -> None:
         """Nobody decides: what was decided last does not hold for ever."""
-        with self.log.failuresHandled("fallback currents could not be set"):
-            known = self._situation()
-            for charge_point in known.site.charge_points:
-                self._fleet.want(charge_point, known.fallbacks.get(charge_point, 0.0))
+        for charge_point, current_a in self._fallbacks.items():
+            with self.log.failuresHandled("{charge_point} could not be set to its fallback", charge_point=charge_point):
+                self._fleet.want(charge_point, current_a)
+        with self.log.failuresHandled("storage batteries could not be unlocked"):
             self._fleet.lock_storage(False)
 
     def _watch(self, plan: Plan) -> None:

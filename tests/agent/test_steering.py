@@ -24,11 +24,14 @@ class Hands:
         self.wanted: list[tuple[str, float]] = []
         self.phases: int | None = None
         self.locked = False
+        self.broken = ""
 
     def obedience(self, site: Site, now_s: float) -> dict[str, Obedience]:
         return {name: Obedience(32.0, 0.0, 0.0, answering=True, silent_s=0.0) for name in site.charge_points}
 
     def want(self, charge_point: str, setpoint_a: float, phases: int | None = None) -> None:
+        if charge_point == self.broken:
+            raise RuntimeError("a bug in its driver")
         self.wanted.append((charge_point, setpoint_a))
         self.phases = phases
 
@@ -41,7 +44,7 @@ class Judge:
 
     def __init__(self) -> None:
         self.images: list[SiteImage] = []
-        self.fails = False
+        self.fails = self.knows_nothing = False
         self.violations: tuple[str, ...] = ()
 
     def __call__(self, image: SiteImage) -> Plan:
@@ -58,7 +61,13 @@ def steered(judge: Judge) -> tuple[Steering, Clock, Hands, list[Cycle]]:
     def recent(now_s: float) -> dict[str, tuple[Reading, ...]]:
         return {"garage": (evolve(reading, taken_s=now_s),)}
 
-    steering = Steering(clock, judge, lambda: Situation(SITE, {}, {"garage": 7.0}), recent, hands, published.append)
+    def situation() -> Situation:
+        if judge.knows_nothing:
+            raise RuntimeError("a bug in what is configured and known")
+        return Situation(SITE, {})
+
+    steering = Steering(clock, judge, situation, recent, hands, published.append)
+    steering.fall_back_to({"garage": 7.0, "yard": 0.0})
     steering.start()
     return steering, clock, hands, published
 
@@ -92,6 +101,32 @@ def test_when_deciding_fails_again_and_again_every_box_goes_to_its_fallback() ->
     clock.pump([1.0] * 2)
     assert hands.wanted == []
     clock.advance(1)
+    assert hands.wanted == [("garage", 7.0), ("yard", 0.0)] and steering.failing
+
+
+def test_the_way_to_the_fallback_asks_nothing_that_may_itself_have_failed() -> None:
+    judge = Judge()
+    steering, clock, hands, _ = steered(judge)
+    clock.advance(1)
+    judge.knows_nothing = True
+    hands.wanted.clear()
+    hands.locked = True
+    clock.pump([1.0] * 3)
+    assert hands.wanted == [("garage", 7.0), ("yard", 0.0)] and steering.failing
+    assert not hands.locked
+    judge.knows_nothing = False
+    clock.advance(1)
+    assert not steering.failing and hands.wanted[-1] != ("garage", 7.0)
+
+
+def test_a_box_that_cannot_be_told_keeps_no_other_from_its_fallback() -> None:
+    judge = Judge()
+    steering, clock, hands, _ = steered(judge)
+    steering.fall_back_to({"broken": 6.0, "garage": 7.0})
+    hands.broken = "broken"
+    judge.knows_nothing = True
+    hands.wanted.clear()
+    clock.pump([1.0] * 3)
     assert hands.wanted == [("garage", 7.0)] and steering.failing
 
 
