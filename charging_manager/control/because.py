@@ -19,7 +19,8 @@ SENTENCES: Mapping[str, str] = {
     "car-takes-less": "The car takes less than it could have; it is offered {amps} A and gets more when it asks.",
     "override": "Held to {amps} A by hand until the car is unplugged.",
     "hardware-maximum": "The charge point itself can do no more than {amps} A, less than was entered for it.",
-    "circuit-limit": "The circuit {circuit} is full on {phase}: its {limit} A are shared fairly (cars: {cars}).",
+    "circuit-limit": "The circuit {circuit} is full on {phase}: what its {limit} A leave beside reserve and other loads"
+    " is shared fairly (cars: {cars}).",
     "feeder-limit": "Charging on the circuit {circuit} may draw {limit} A on {phase}, shared fairly.",
     "power-limit": "The circuit {circuit} may carry no more than {watts} W in all, shared fairly.",
     "charging-power": "Charging on the circuit {circuit} may draw no more than {watts} W in all, shared fairly.",
@@ -62,6 +63,7 @@ SENTENCES: Mapping[str, str] = {
     "plan-waits": "Waiting for a cheaper time: it charges from {time} on.",
     "plan-waits-green": "Waiting for a greener time: it charges from {time} on.",
     "plan-sun": "Waiting for the sun, which will likely give what is missing; else it buys that to be ready by {time}.",
+    "plan-measures": "Charging for some seconds to see how much the car takes: its plan is made by that.",
     "plan-must": "It must charge now to be ready by {time}.",
     "plan-late": "It was to be ready by {time} and is not; it charges on until the goal is reached.",
     "plan-reached": "The goal is reached; from now on it charges with sun alone.",

@@ -5,7 +5,8 @@ prices, forecast, goal or the wall clock change, and when charging goes faster o
 the schedule says, a car that would be late otherwise charges now.
 
 How much a car takes is not known before it has charged. Until then the least that any car takes is counted, so that a
-car whose goal might be at risk charges for some seconds at once, is measured, and waits if there is time.
+car whose goal might be at risk charges for some seconds at once, is measured, and waits if there is time. Where it
+matters for the cost alone, ``measuring`` says when it charges for some seconds to be measured.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ from datetime import UTC, datetime
 from attrs import evolve, field, frozen
 
 from charging_manager.control.goals import deadline
-from charging_manager.control.schedule import TOLERANCE, Run, Schedule, cheapest
-from charging_manager.control.stretches import Stretch, Times, times
+from charging_manager.control.measuring import when_to_measure
+from charging_manager.control.schedule import TOLERANCE, Run, Schedule, cheapest, least_cost
+from charging_manager.control.stretches import Stretch, Times, cost_at, times
 from charging_manager.model.goal import Goal, Prefer
 from charging_manager.model.outside import Outside
 from charging_manager.model.plan import Because
@@ -25,12 +27,24 @@ from charging_manager.model.plan import Because
 MARGIN_S = 60.0
 MARGIN_PART, MARGIN_UNSURE = 0.004, 0.01
 """A goal is aimed at so much before its time: this, and a part of the charging time, the larger till it is measured."""
+MARGIN_COST = 0.002
+"""Where that costs more than so much of the whole, it is less,"""
+LEAST_MARGIN_S, LEAST_MARGIN_PART = 10.0, 0.0005
+"""but so much always."""
 START_S = 15.0
-"""A car needs so long to begin."""
-MEASURED_AFTER_S = 20.0
-"""What a car draws counts when it has charged for so long,"""
+"""A car needs so long to begin,"""
+START_SURE_S = 8.0
+"""or so long, when it has been seen to."""
+MEASURED_AFTER_S, STEADY_S, STEADY = 10.0, 3.0, 0.02
+"""What a car draws counts when it has charged for so long, and for so long within so much of it,"""
+MEASURED_AT_LAST_S = 20.0
+"""or when it has charged for so long,"""
 MEASURED_OVER_S = 60.0
 """and is a mean of about so long from then on."""
+MEASURE_MOST_S = 90.0
+"""A car that shows nothing when it may charge for so long is not measured before its time comes."""
+POWERS, PARTS = 5, (0.8, 0.9, 1.0)
+"""When to measure is worked out for so many powers of a car that was never seen, or for these of what it drew last."""
 LIKELY = 0.8
 """So much of what a car drew the last time counts when the time is short, until this one is measured."""
 OFF_BY_WH, OFF_BY_PART, OTHER_POWER = 150.0, 0.03, 0.03
@@ -60,6 +74,8 @@ class Sight:
     """At the minimum current on one phase: no car takes less."""
     share_w: float = math.inf
     """What is left for it while all cars with goals charge beside it."""
+    read_s: float | None = None
+    """When ``power_w`` was read (monotonic); None: now."""
 
 
 @frozen
@@ -86,20 +102,45 @@ class Planned:
     new_at_s: float = 0.0
     """When the next schedule is due at the latest (wall clock)."""
     planned_w: float = 0.0
-    """The power that the schedule counts with."""
+    """The power that the schedule counts with,"""
+    planned_sure: bool = False
+    """which was measured since plug-in."""
     learned_w: float | None = None
     """What the car drew here, measured."""
     sure: bool = False
     """It was measured since plug-in."""
     on_s: float | None = None
     """Since when it charges (monotonic)."""
+    steady_w: float = 0.0
+    """It draws about this"""
+    steady_s: float = math.inf
+    """since then (monotonic)."""
+    measure_s: float | None = None
+    """When it is to be measured at the earliest (wall clock)."""
+    apart: bool = False
+    """Its times come later."""
+    tried_s: float = 0.0
+    """For how long it might have shown something to be measured."""
+    since_s: float = field()
+    """Since when the goal is worked for (wall clock),"""
+    since_wh: float = field()
+    """and what it had then."""
     paid: float = 0.0
-    """What was charged since ``whole_cost`` has cost, by what slots are chosen by."""
+    """What has been charged since then has cost, by what slots are chosen by."""
     whole_cost: float | None = None
-    """Of the cheapest schedule when prices or power were last news, with what had been paid; None: none yet."""
-    cost_now: float = 0.0
+    """Of the cheapest schedule from then on, by what is known now; None: none yet."""
+    wary: float = 1.0
+    """So much of the margin is affordable: 1 is all of it."""
     outside: Outside | None = field(default=None, eq=False, repr=False)
     """By what the schedule was made."""
+
+    @since_s.default
+    def _from_now_on(self) -> float:
+        return self.clock_s
+
+    @since_wh.default
+    def _from_this(self) -> float:
+        return self.sight.done_wh
 
     @property
     def power_w(self) -> float:
@@ -108,12 +149,18 @@ class Planned:
             return min(self.learned_w, self.sight.usual_w) if not self.sure else self.learned_w
         return min(self.sight.least_w, self.sight.usual_w)
 
+    @property
+    def measuring(self) -> bool:
+        """It charges, and what it takes is not known yet: the sooner the better."""
+        return self.charge and not self.sure and self.tried_s < MEASURE_MOST_S
+
     def reach_wh(self) -> float:
         """What it will have by the deadline if it charges from now on: by the most that is likely."""
         if self.deadline_s is None or self.late:
             return self.sight.done_wh
         power_w = self.learned_w if self.sure and self.learned_w is not None else self.sight.usual_w
-        return self.sight.done_wh + power_w * max(0.0, self.deadline_s - self.clock_s - START_S) / 3600.0
+        start_s = 0.0 if self.on_s is not None and self.sure else _start_s(self)
+        return self.sight.done_wh + power_w * max(0.0, self.deadline_s - self.clock_s - start_s) / 3600.0
 
     @property
     def runs(self) -> tuple[Run, ...]:
@@ -150,7 +197,7 @@ def follow(
     state = _taken_up(last, sight, now_s, clock_s)
     if last is not None:
         state = _measured(state, now_s, last.now_s)
-        state = _paid(state, now_s - last.now_s)
+        state = _paid(state, outside, now_s - last.now_s)
     if sight.plugged_s is None:
         return evolve(state, charge=False, because=Because("no-car"))
     if state.late or state.deadline_s is None:
@@ -166,21 +213,23 @@ def follow(
 
 def _taken_up(last: Planned | None, sight: Sight, now_s: float, clock_s: float) -> Planned:
     """The state of the last cycle, as far as it still holds."""
+    anew = Planned(sight, now_s, clock_s)
     if last is None:
-        return Planned(sight, now_s, clock_s)
+        return anew
     if sight.plugged_s != last.sight.plugged_s or sight.plugged_s is None:  # another car, or the same on another day
-        return Planned(sight, now_s, clock_s, learned_w=last.learned_w)
+        return evolve(anew, learned_w=last.learned_w)
     jumped = abs((clock_s - last.clock_s) - (now_s - last.now_s)) > CLOCK_JUMP_S
     if jumped or sight.goal != last.sight.goal:
-        return Planned(
-            sight,
-            now_s,
-            clock_s,
+        return evolve(
+            anew,
             charge=last.charge,
             because=last.because,
             learned_w=last.learned_w,
             sure=last.sure,
             on_s=last.on_s,
+            steady_w=last.steady_w,
+            steady_s=last.steady_s,
+            tried_s=last.tried_s,
         )
     return evolve(last, sight=sight, now_s=now_s, clock_s=clock_s)
 
@@ -189,22 +238,28 @@ def _measured(state: Planned, now_s: float, last_s: float) -> Planned:
     """Learn what the car takes, while it charges."""
     sight = state.sight
     if not sight.allowed or sight.power_w is None or sight.power_w < 0.5 * sight.least_w:
-        return state if state.on_s is None else evolve(state, on_s=None)
+        tried_s = state.tried_s + (max(0.0, now_s - last_s) if sight.allowed and not state.sure else 0.0)
+        return state if state.on_s is None and not sight.allowed else evolve(state, on_s=None, tried_s=tried_s)
     if state.on_s is None:
-        return evolve(state, on_s=now_s)
-    if now_s - state.on_s < MEASURED_AFTER_S:
-        return state
-    if not state.sure or state.learned_w is None:
-        return evolve(state, learned_w=sight.power_w, sure=True)
-    part = min(1.0, max(0.0, now_s - last_s) / MEASURED_OVER_S)
-    return evolve(state, learned_w=state.learned_w + (sight.power_w - state.learned_w) * part)
+        return evolve(state, on_s=now_s, steady_w=sight.power_w, steady_s=now_s)
+    if state.sure and state.learned_w is not None:
+        part = min(1.0, max(0.0, now_s - last_s) / MEASURED_OVER_S)
+        return evolve(state, learned_w=state.learned_w + (sight.power_w - state.learned_w) * part)
+    read_s = now_s if sight.read_s is None else sight.read_s
+    if abs(sight.power_w - state.steady_w) > STEADY * state.steady_w:
+        state = evolve(state, steady_w=sight.power_w, steady_s=read_s)
+    on_s, steady_s = read_s - (state.on_s or 0.0), read_s - state.steady_s
+    if (on_s >= MEASURED_AFTER_S and steady_s >= STEADY_S) or on_s >= MEASURED_AT_LAST_S:
+        return evolve(state, learned_w=sight.power_w, sure=True, measure_s=None)
+    return state
 
 
-def _paid(state: Planned, for_s: float) -> Planned:
+def _paid(state: Planned, outside: Outside, for_s: float) -> Planned:
     power_w = state.sight.power_w
-    if state.on_s is None or not power_w or state.whole_cost is None:
+    if state.on_s is None or not power_w:
         return state
-    return evolve(state, paid=state.paid + state.cost_now * power_w * max(0.0, for_s) / 3.6e6)
+    cost = cost_at(outside, state.clock_s, state.by)
+    return evolve(state, paid=state.paid + cost * power_w * max(0.0, for_s) / 3.6e6)
 
 
 def _decided(state: Planned, outside: Outside, now_at: datetime, sharers: int, may_plan: bool) -> Planned:
@@ -227,29 +282,41 @@ def _decided(state: Planned, outside: Outside, now_at: datetime, sharers: int, m
         state = _planned(state, outside, sharers)
     elif state.outside is None:
         return evolve(state, charge=False, because=Because("plan-soon"))
-    run = state.schedule.holds(state.clock_s)
+    tries = state.measure_s is not None and state.tried_s < MEASURE_MOST_S
+    begin_s = state.measure_s if tries and state.measure_s is not None else -math.inf
+    run = state.schedule.holds(state.clock_s) if state.clock_s >= begin_s else None
+    measures = math.isfinite(begin_s) and state.clock_s >= begin_s and outside.dimming is None
+    if measures and (run is None or state.apart):
+        return evolve(state, charge=True, because=Because("plan-measures"))
     if run is not None:
         return evolve(state, charge=True, because=_why_now(state, outside, run.end_s, now_at))
-    next_s = state.schedule.next_start_s(state.clock_s)
+    next_s = begin_s if state.clock_s < begin_s else state.schedule.next_start_s(state.clock_s)
     if next_s is None:
         return evolve(state, charge=False, because=Because("plan-sun", due))
     code = "plan-waits" if state.by is Prefer.CHEAP else "plan-waits-green"
     return evolve(state, charge=False, because=Because(code, {"time": _clock(next_s, now_at)}))
 
 
-def margin_s(need_s: float, sure: bool) -> float:
+def margin_s(need_s: float, sure: bool, wary: float = 1.0) -> float:
     """So long before its time is a goal aimed at."""
-    return MARGIN_S + (MARGIN_PART if sure else MARGIN_UNSURE) * need_s
+    whole_s = MARGIN_S + (MARGIN_PART if sure else MARGIN_UNSURE) * need_s
+    least_s = LEAST_MARGIN_S + LEAST_MARGIN_PART * need_s
+    return least_s + wary * (whole_s - least_s)
 
 
 def _urgent(state: Planned) -> bool:
     """Whether it must charge now to be in time for sure. Who charges for that reason goes on until there is room."""
     need = state.sight.need_wh or 0.0
     sure = LIKELY if state.learned_w is not None and not state.sure else 1.0
-    need_s = need / max(1.0, min(state.power_w * sure, state.sight.share_w)) * 3600.0 + START_S
+    need_s = need / max(1.0, min(state.power_w * sure, state.sight.share_w)) * 3600.0
     left_s = (state.deadline_s or 0.0) - state.clock_s
-    room_s = 2.0 * MARGIN_S if state.charge and state.because.code == "plan-must" else 0.0
-    return need_s + margin_s(need_s, state.sure) + room_s >= left_s
+    margin = margin_s(need_s, state.sure, state.wary)
+    room_s = margin if state.charge and state.because.code == "plan-must" else 0.0
+    return need_s + _start_s(state) + margin + room_s >= left_s
+
+
+def _start_s(state: Planned) -> float:
+    return START_SURE_S if state.sure else START_S
 
 
 def _planned(state: Planned, outside: Outside, sharers: int) -> Planned:
@@ -263,27 +330,32 @@ def _planned(state: Planned, outside: Outside, sharers: int) -> Planned:
         and state.outside.prices is outside.prices
         and state.outside.sun is outside.sun
         and abs(power_w - state.planned_w) <= OTHER_POWER * state.planned_w
+        and state.sure == state.planned_sure
         and need - left_wh <= OFF_BY_WH + OFF_BY_PART * need
     ):
         return state
-    need_s = need / power_w * 3600.0
-    known = times(outside, now_s, (state.deadline_s or now_s) - margin_s(need_s, state.sure), state.sight.goal.prefer)
     news = (
         state.whole_cost is None
         or state.outside is None
         or state.outside.prices is not outside.prices
+        or state.sure != state.planned_sure
         or abs(power_w - state.planned_w) > OTHER_POWER * state.planned_w
     )
+    if news:
+        state = _valued(state, outside, sharers, power_w)
     whole = state.whole_cost or 0.0
+    until_s = (state.deadline_s or now_s) - margin_s(need / power_w * 3600.0, state.sure, state.wary)
+    known = times(outside, now_s, until_s, state.sight.goal.prefer)
+    stretches = _shared(known, sharers)
     schedule = cheapest(
-        _shared(known, sharers),
-        need + power_w * START_S / 3600.0,
+        stretches,
+        need + power_w * _start_s(state) / 3600.0,
         power_w,
         least_w=state.sight.least_w,
         charging=state.charge and state.on_s is not None,
-        at_most=None if news else whole + TOLERANCE * abs(whole) - state.paid,
+        at_most=whole + TOLERANCE * abs(whole) - state.paid if state.sure else None,
     )
-    return evolve(
+    state = evolve(
         state,
         schedule=schedule,
         made_s=state.now_s,
@@ -291,10 +363,39 @@ def _planned(state: Planned, outside: Outside, sharers: int) -> Planned:
         unknown_s=known.unknown_s,
         new_at_s=known.stretches[0].end_s if known.stretches else now_s,
         planned_w=power_w,
-        whole_cost=state.paid + schedule.least_cost if news else whole,
-        cost_now=known.stretches[0].cost if known.stretches else 0.0,
+        planned_sure=state.sure,
         outside=outside,
     )
+    return _to_be_measured(state, stretches) if news and not state.sure else state
+
+
+def _valued(state: Planned, outside: Outside, sharers: int, power_w: float) -> Planned:
+    """With what all of it costs at the least, from the beginning on, and the margin that may be had for that."""
+    need, sight, due_s = state.sight.need_wh or 0.0, state.sight, state.deadline_s or state.clock_s
+    since = _shared(times(outside, state.since_s, due_s, sight.goal.prefer), sharers)
+    all_wh = need + max(0.0, sight.done_wh - state.since_wh)
+    whole = least_cost(since, all_wh, power_w, least_w=sight.least_w)
+    need_s = need / power_w * 3600.0
+    margins = [margin_s(need_s, state.sure, wary) for wary in (0.0, 1.0)]
+    ahead = (_shared(times(outside, state.clock_s, due_s - one, sight.goal.prefer), sharers) for one in margins)
+    least, most = (least_cost(one, need, power_w, least_w=sight.least_w) for one in ahead)
+    may = MARGIN_COST * abs(whole)
+    return evolve(state, whole_cost=whole, wary=1.0 if most - least <= may else may / (most - least))
+
+
+def _to_be_measured(state: Planned, stretches: tuple[Stretch, ...]) -> Planned:
+    """With the time for it."""
+    need, sight = state.sight.need_wh or 0.0, state.sight
+    most_w = sight.usual_w if state.learned_w is None else min(state.learned_w, sight.usual_w)
+    first = cheapest(stretches, need, most_w, least_w=sight.least_w).runs if most_w > sight.least_w else ()
+    if not first:
+        return evolve(state, measure_s=None, apart=False)
+    if state.learned_w is None:
+        powers = [sight.least_w * (most_w / sight.least_w) ** (n / (POWERS - 1)) for n in range(POWERS)]
+    else:
+        powers = [most_w * part for part in PARTS]
+    at_s = when_to_measure(stretches, need, powers, first[0].start_s)
+    return evolve(state, measure_s=at_s, apart=at_s is not None and at_s < first[0].start_s)
 
 
 def _shared(known: Times, sharers: int) -> tuple[Stretch, ...]:

@@ -48,7 +48,7 @@ def plan_all(image: SiteImage, wiring: Wiring, everyone: list[Seen], memory: Mem
             seen.aimed = Because("plan-no-clock")
             continue
         last = last_plans.get(seen.id)
-        turn = (image.number + seen.outlet.index) % every == 0
+        turn = (image.number + seen.outlet.index) % every == 0 or (last is not None and last.measuring)
         if last is None or turn or last.sight.goal != wish.goal or last.sight.plugged_s != seen.past.plugged_s:
             sight = _sight(wish.goal, wish, seen, last, wiring, crowd)
             planned = follow(
@@ -131,6 +131,7 @@ def _sight(goal: Goal, wish: Wish, seen: Seen, last: Planned | None, wiring: Wir
         usual_w,
         seen.outlet.lowest_a * VOLTS,
         share_w,
+        seen.readings[-1].taken_s if seen.readings else None,
     )
 
 

@@ -93,6 +93,27 @@ def cheapest(
     return taken
 
 
+def least_cost(stretches: Sequence[Stretch], need_wh: float, power_w: float, *, least_w: float = 0.0) -> float:
+    """What that energy costs at the least, less what the sun will likely give; with as many switches as it takes."""
+    sun_w = ((min(one.spare_w, power_w), one) for one in stretches if one.spare_w >= max(least_w, 1.0))
+    sun_wh = sum(sun * (one.end_s - one.start_s) for sun, one in sun_w) / 3600.0
+    cost, _ = greedy_cost(stretches, (need_wh - sun_wh) / power_w * 3600.0)
+    return cost * power_w / 3.6e6
+
+
+def greedy_cost(stretches: Sequence[Stretch], need_s: float, from_s: float = float("-inf")) -> tuple[float, float]:
+    """Seconds times cost of the cheapest times of that length from then on; and how much of it there is no time for."""
+    total, left_s = 0.0, need_s
+    for one in sorted(stretches, key=lambda each: each.cost):
+        if left_s <= 0.0:
+            break
+        part_s = min(left_s, one.end_s - max(one.start_s, from_s))
+        if part_s > 0.0:
+            total += part_s * one.cost
+            left_s -= part_s
+    return total, max(0.0, left_s)
+
+
 def _free_s(one: Stretch, taken: Schedule) -> float:
     busy_s = sum(max(0.0, min(one.end_s, run.end_s) - max(one.start_s, run.start_s)) for run in taken.runs)
     return one.end_s - one.start_s - busy_s

@@ -75,6 +75,18 @@ def times(outside: Outside, now_s: float, until_s: float, prefer: Prefer) -> Tim
     return Times(tuple(_with_sun(cut, outside, now_s, until_s)), by, unknown_s)
 
 
+def cost_at(outside: Outside, at_s: float, by: Prefer) -> float:
+    """The cost of a kWh then, as ``times`` has it."""
+    slots = outside.prices.slots
+    found = bisect_right(slots, at_s, key=lambda slot: slot.start_at.timestamp()) - 1
+    if found >= 0 and at_s < slots[found].end_at.timestamp():
+        cost = slots[found].price if by is Prefer.CHEAP else slots[found].co2_g
+        if cost is not None:
+            return cost
+    known = (slot.price if by is Prefer.CHEAP else slot.co2_g for slot in slots)
+    return max((cost for cost in known if cost is not None), default=0.0)
+
+
 def _with_sun(cut: list[Stretch], outside: Outside, now_s: float, until_s: float) -> list[Stretch]:
     """The same, cut once more where the forecast changes."""
     sun = [

@@ -64,7 +64,10 @@ def test_the_chain_has_all_its_links_and_one_decides(agent: WholeAgent) -> None:
     said = why(agent)
     assert [link["step"] for link in said["chain"]] == ["limit", "demand", "share", "rule", "setpoint"]
     assert [link["step"] for link in said["chain"] if link["binds"]] == ["share"]
-    assert said["sentence"] == "16 A: The circuit Main is full on L1: its 32 A are shared fairly (cars: 2)."
+    assert said["sentence"] == (
+        "16 A: The circuit Main is full on L1: what its 32 A leave beside reserve and other loads is shared fairly"
+        " (cars: 2)."
+    )
     texts = [fact["text"] for link in said["chain"] for fact in link["facts"]]
     assert "The charge point is set to 32 A at most." in texts
     assert "16 A of it: Yard." in texts

@@ -153,12 +153,12 @@ def live(night: Night) -> Lived:
             drawn_w = night.car_w if now_s - on_since >= RAMP_S else night.car_w * (now_s - on_since) / RAMP_S
         else:
             on_since, drawn_w = None, 0.0
-        step_s = min(night.every_s, due_s - now_s)
+        step_s = min(1.0 if planned.measuring else night.every_s, due_s - now_s)
         while at + 1 < len(prices) and prices[at].end_s <= now_s:
             at += 1
         done_wh += drawn_w * step_s / 3600.0
         cost += prices[at].cost * drawn_w * step_s / 3.6e6
-        now_s += night.every_s
+        now_s += step_s
     possible_wh = night.car_w * (due_s - start_s - 15.0) / 3600.0
     got = min(done_wh, want_wh + 50.0)
     least = exact_cost(prices, got, night.car_w)

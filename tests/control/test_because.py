@@ -45,4 +45,7 @@ def test_no_sentence_is_left_over() -> None:
 
 def test_a_reason_speaks_in_numbers_and_names() -> None:
     because = Because("circuit-limit", {"circuit": "Garage", "phase": "L2", "limit": 32.0, "cars": 3})
-    assert sentence(because) == "The circuit Garage is full on L2: its 32 A are shared fairly (cars: 3)."
+    assert sentence(because) == (
+        "The circuit Garage is full on L2: what its 32 A leave beside reserve and other loads is"
+        " shared fairly (cars: 3)."
+    )

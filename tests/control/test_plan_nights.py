@@ -13,18 +13,16 @@ from attrs import evolve
 from tests.control.plan_nights import Lived, Night, draw, live
 from tests.support.strategies import LONG
 
-NIGHTS = 1200 if LONG else 24
-KNOWN = 0.01
-"""No night is dearer by more, when the car draws what it drew the last time,"""
-NOT_KNOWN = 0.05
-"""or less, or was never seen. A car slower than was thought begins too late for some cheap time, and nobody knows that
-before it is measured: this is what was found, not what must be."""
+NIGHTS = tuple(range(1200)) if LONG else (*range(24), 60, 532, 646, 719, 1031, 1112, 1131, 1163)
+"""Beside the first ones those that were the dearest before cars were measured where it costs the least."""
+BOUND = 0.01
+"""No night is dearer by more, whether the car draws what it drew the last time, or less, or was never seen."""
 
 
 @pytest.fixture(scope="module")
 def lived() -> list[tuple[int, Night, Lived]]:
     found = []
-    for seed in range(NIGHTS):
+    for seed in NIGHTS:
         night = draw(seed)
         found.append((seed, night, live(night if LONG else evolve(night, every_s=10.0))))
     return found
@@ -33,7 +31,7 @@ def lived() -> list[tuple[int, Night, Lived]]:
 def test_a_goal_that_can_be_reached_is_reached_in_time(lived: list[tuple[int, Night, Lived]]) -> None:
     feasible = [one for one in lived if one[2].feasible]
     print(f"\n{len(feasible)} of {len(lived)} nights are feasible")
-    assert len(feasible) >= NIGHTS // 2
+    assert len(feasible) >= len(NIGHTS) // 2
     assert [seed for seed, _, how in feasible if not how.in_time] == []
 
 
@@ -49,7 +47,7 @@ def test_what_cannot_be_is_said_at_once_and_nothing_else_is(lived: list[tuple[in
 def test_no_night_costs_much_more_than_the_cheapest_schedule_there_is(lived: list[tuple[int, Night, Lived]]) -> None:
     known = [one for one in lived if one[2].feasible and one[1].known_w == one[1].car_w]
     other = [one for one in lived if one[2].feasible and one[1].known_w != one[1].car_w]
-    for name, nights, goal in (("known", known, KNOWN), ("less or not known", other, NOT_KNOWN)):
+    for name, nights in (("known", known), ("less or not known", other)):
         total = sum(how.cost for _, _, how in nights) / sum(how.least_cost for _, _, how in nights) - 1.0
         over = sorted((_over(how), seed) for seed, _, how in nights)
         below_zero = sum(how.scale > abs(how.least_cost) for _, _, how in nights)
@@ -60,8 +58,8 @@ def test_no_night_costs_much_more_than_the_cheapest_schedule_there_is(lived: lis
             f" 95 % below {100 * over[int(len(over) * 0.95)][0]:.2f} %,"
             f" worst {', '.join(f'{100 * part:.2f} % ({seed})' for part, seed in over[:-6:-1])}, {starts:.1f} starts"
         )
-        assert [(seed, part) for part, seed in over if part > goal] == []
-        assert total <= KNOWN
+        assert [(seed, part) for part, seed in over if part > BOUND] == []
+        assert total <= BOUND
         assert starts <= 4.0
 
 

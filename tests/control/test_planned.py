@@ -10,9 +10,9 @@ from zoneinfo import ZoneInfo
 from attrs import evolve
 
 from charging_manager.control.because import SENTENCES, sentence
-from charging_manager.control.planned import Planned, Sight, follow
+from charging_manager.control.planned import MEASURE_MOST_S, Planned, Sight, follow
 from charging_manager.model.goal import Goal, Prefer
-from charging_manager.model.outside import NOTHING_KNOWN, Outside, Prices, PriceSlot, SunSlot
+from charging_manager.model.outside import NOTHING_KNOWN, Dimming, Outside, Prices, PriceSlot, SunSlot
 
 PARIS = ZoneInfo("Europe/Paris")
 EVENING = datetime(2026, 5, 6, 20, 0, tzinfo=PARIS)
@@ -107,6 +107,48 @@ def test_a_car_that_nobody_knows_is_measured_when_its_goal_might_be_at_risk() ->
     assert car.run(11.0).because.code == "plan-reached"
 
 
+SOON_CHEAP = [0.20, 0.05, *[0.40] * 10]
+"""If the car is slow, some of it must be had now, before the cheap hour; else not."""
+
+
+def test_a_car_is_measured_where_it_costs_the_least_and_then_waits() -> None:
+    car = Car(Goal(time(7), energy_wh=6_000.0), hourly(*SOON_CHEAP), knows=False)
+    assert car.look().because.code == "plan-measures"
+    planned = car.run(0.01)
+    assert (planned.because.code, planned.sure, planned.learned_w) == ("plan-waits", True, 11_000.0)
+    assert car.done_wh <= 11_000.0 * 30.0 / 3600.0, "some seconds, not minutes"
+    car.run(10.9)
+    assert [code for _, code in car.told] == ["plan-measures", "plan-waits", "plan-cheap", "plan-reached"]
+
+
+def test_nobody_is_measured_while_charging_is_dimmed() -> None:
+    car = Car(Goal(time(7), energy_wh=6_000.0), hourly(*SOON_CHEAP), knows=False)
+    car.outside = evolve(car.outside, dimming=Dimming(4200.0, "input"))
+    car.run(0.1)
+    assert [code for _, code in car.told] == ["plan-cheap", "plan-waits"], "it began by the least that a car may take"
+    learned = Car(Goal(time(7), energy_wh=11_000.0), hourly(*SOON_CHEAP))
+    learned.outside = evolve(learned.outside, dimming=Dimming(4200.0, "input"))
+    assert (learned.run(0.1).because.code, learned.done_wh) == ("plan-waits", 0.0)
+
+
+def test_a_car_that_shows_nothing_is_not_waited_for() -> None:
+    car = Car(Goal(time(7), energy_wh=11_000.0), hourly(*SOON_CHEAP))
+    assert car.look().because.code == "plan-measures"
+    car.takes_w = 0.0
+    planned = car.run(0.1)
+    assert (planned.because.code, planned.sure) == ("plan-waits", False)
+    assert planned.tried_s <= MEASURE_MOST_S + 5.0
+    car.takes_w = 11_000.0
+    assert car.run(10.0).because.code == "plan-reached"
+
+
+def test_a_reading_that_does_not_come_anew_is_no_measuring() -> None:
+    car = Car(Goal(time(7), energy_wh=6_000.0), hourly(*SOON_CHEAP), knows=False)
+    car.sees = lambda sight: evolve(sight, read_s=1003.0)
+    planned = car.run(0.02)
+    assert (planned.because.code, planned.sure) == ("plan-measures", False)
+
+
 def test_a_car_that_takes_less_than_thought_is_started_earlier() -> None:
     car = Car(Goal(time(7), energy_wh=40_000.0), hourly(*DAY_PRICES))
     car.takes_w = 4_200.0
@@ -166,9 +208,12 @@ def test_greener_times_are_chosen_where_the_tariff_says_which() -> None:
     co2 = (300.0, 50.0, *[400.0] * 10)
     car = Car(green, hourly(*DAY_PRICES, co2=co2))
     planned = car.look()
-    assert (planned.because.code, planned.by) == ("plan-waits-green", Prefer.GREEN)
+    assert (planned.because.code, planned.by) == ("plan-measures", Prefer.GREEN), (
+        "if it takes less, now is better than later"
+    )
     car.run(1.5)
-    assert [code for _, code in car.told] == ["plan-waits-green", "plan-green"]
+    assert [code for _, code in car.told] == ["plan-measures", "plan-waits-green", "plan-green"]
+    assert car.told[1][0] == "20:00"
     blind = Car(green, hourly(*DAY_PRICES)).look()
     assert (blind.because.code, blind.by) == ("plan-waits", Prefer.CHEAP)
 

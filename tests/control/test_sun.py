@@ -253,7 +253,9 @@ def test_outside_the_times_of_its_plan_a_car_follows_the_sun() -> None:
         return decide(evolve(image, wishes={"car": wish}, outside=outside, now_at=at), rules)
 
     site.decide = planned
-    site.run(20)
+    site.run(10)
+    assert told(site)[1] == "plan-measures"
+    site.run(30)
     assert told(site) == (0.0, "plan-waits")
     site.run(200)
     assert told(site) == (11.0, "sun-follows")

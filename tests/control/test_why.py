@@ -231,6 +231,9 @@ STORIES: dict[str, Callable[[], Stage]] = {
         planned(GREEN).prices(*CHEAP_LATER, co2=(400.0,) * 3 + (50.0,) * 8).until("plan-waits-green", 200.0)
     ),
     "plan-sun": lambda: planned(TWENTY, *CHEAP_LATER).sun(SUN_SLOTS).until("plan-sun", 300.0),
+    "plan-measures": lambda: planned(Goal(time(7), energy_wh=6_000.0), 0.2, 0.05, *[0.4] * 9).until(
+        "plan-measures", 60.0
+    ),
     "plan-must": lambda: planned(Goal(time(21), energy_wh=9_500.0), *CHEAP_LATER).until("plan-must", 60.0),
     "plan-late": lambda: planned(Goal(time(20, 3), energy_wh=60_000.0), *CHEAP_LATER).until("plan-late", 400.0),
     "plan-reached": lambda: planned(TWENTY, *CHEAP_LATER, session_wh=21_000.0).until("plan-reached", 30.0),
@@ -249,7 +252,8 @@ STORIES: dict[str, Callable[[], Stage]] = {
 """By reason: how it comes about."""
 
 TOLD = {
-    "circuit-limit": "The circuit Main is full on L2: its 32 A are shared fairly (cars: 2).",
+    "circuit-limit": "The circuit Main is full on L2: what its 32 A leave beside reserve and other loads is"
+    " shared fairly (cars: 2).",
     "waiting-turn": "Waiting: the circuit Main is full on L1; Box b has the turn until 20:16.",
     "pause": "Paused for want of current; it may start again at 20:06 at the earliest.",
     "overdraft": "The circuit Main was overloaded on L1 and is held lower until 20:06, to cool.",
