@@ -104,8 +104,10 @@ class People:
 
     async def log_in_here(self, secret: str, admin: bool, caller: Caller, code: str = "") -> tuple[str, Admitted]:
         """A login token for a browser at the site. Raises: Problem."""
+        # A network may have many addresses: strangers also share one throttle, whatever their number.
         device = self.devices.known(caller.device, _subject(admin))
-        wait_s = self._guard.admit(self._clock.seconds(), source=caller.source, device=device)
+        who: dict[str, Any] = {"source": caller.source, "device": device, "installation": f"here-{_subject(admin)}"}
+        wait_s = self._guard.admit(self._clock.seconds(), **who)
         if wait_s > 0:
             if self._worth_noting():
                 self.note(caller, "login-throttled")
@@ -116,13 +118,12 @@ class People:
             raise no_admin_password()
         admitted, reason = await self.judge(secret, admin, code)
         if admitted is None:
-            self._guard.failed(self._clock.seconds(), source=caller.source, device=device)
             self.note(caller, "login-failed", "", reason)
             self.log.warn("login from {source} failed: {reason}", source=caller.source, reason=reason)
             if admin and self.factor.on:
                 raise Problem(401, "login-failed", "The admin password or the code is not right.")
             raise Problem(401, "login-failed", "This login is not right.")
-        self._guard.succeeded(self._clock.seconds(), source=caller.source, device=device)
+        self._guard.succeeded(self._clock.seconds(), **who)
         minted = await self.logins.mint(
             admitted.role,
             user=admitted.user_id,
@@ -227,7 +228,9 @@ class People:
 
     async def is_admin(self, caller: Caller, password: str, code: str | None = None) -> bool:
         """Whether a caller who is logged in knows the admin password, and with a code that too. Raises: Problem 429."""
-        wait_s = self._guard.admit(self._clock.seconds(), source=caller.source)
+        device = self.devices.known(caller.device, _subject(True))
+        who: dict[str, Any] = {"source": caller.source, "device": device, "installation": "here-confirm"}
+        wait_s = self._guard.admit(self._clock.seconds(), **who)
         if wait_s > 0:
             raise Problem(
                 429, "too-many-attempts", "Too many attempts; try again in {seconds} s.", seconds=max(1, round(wait_s))
@@ -236,9 +239,8 @@ class People:
         if code is not None:
             right = await self.factor.fits(code, use=right) and right
         if right:
-            self._guard.succeeded(self._clock.seconds(), source=caller.source)
+            self._guard.succeeded(self._clock.seconds(), **who)
         else:
-            self._guard.failed(self._clock.seconds(), source=caller.source)
             self.note(caller, "password-refused")
         return right
 

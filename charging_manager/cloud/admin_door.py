@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import ceil
+from typing import Any
 
 from attrs import field, frozen
 from twisted.internet.defer import Deferred
@@ -148,7 +149,8 @@ class AdminDoor:
     async def is_admin(self, caller: Caller, secret: str, code: str | None = None) -> bool:
         """Whether this is the admin password, and with a code that too. Raises: Problem 429."""
         device = self._devices.known(caller.device, _SUBJECT)
-        wait_s = self._guard.admit(self._clock.seconds(), source=caller.source, device=device)
+        who: dict[str, Any] = {"source": caller.source, "device": device, "installation": _SUBJECT}
+        wait_s = self._guard.admit(self._clock.seconds(), **who)
         if wait_s > 0:
             raise Problem(
                 429, "throttled", "Too many failed tries. Wait {wait_s} seconds.", "password", wait_s=ceil(wait_s)
@@ -157,7 +159,7 @@ class AdminDoor:
         if code is not None:
             right = await self.factor.fits(code, use=right) and right
         if right:
-            self._guard.succeeded(self._clock.seconds(), source=caller.source, device=device)
+            self._guard.succeeded(self._clock.seconds(), **who)
             return True
         self._ledger.login_failed("cloud-admin", None, caller.source, "refused")
         return False

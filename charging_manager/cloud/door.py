@@ -31,6 +31,8 @@ log = Logger()
 
 ANSWERED_AFTER_S = 3.0
 SPREAD_S = 0.2
+MOST_HELD = 512
+"""Half of the browsers' connections (``http.web.MOST_CONNECTIONS``)."""
 _LONGEST_SECRET = 256
 _LONGEST_TOKEN = 256
 _LONGEST_CODE = 64
@@ -99,6 +101,7 @@ class Door:
         self._way_to, self._guard, self._devices = way_to, guard, devices
         self._clock, self._spread = clock, spread
         self._throttled_noted_s = -_THROTTLED_NOTED_EVERY_S
+        self._held = 0
 
     def routes(self) -> list[Route]:
         return [
@@ -110,7 +113,7 @@ class Door:
                 "Log in at an installation; every failure looks the same",
                 body=CloudLogin,
                 answer=dict,
-                statuses=(200, 401),
+                statuses=(200, 401, 503),
             )
         ]
 
@@ -131,8 +134,26 @@ class Door:
         )
 
     async def knock(self, knock: Knock) -> Answer:
-        """The answer with a new login, or Problem 401 ``login-failed`` when its moment has come."""
-        return await self._unless_refused(self._let_in(knock))
+        """The answer with a new login, or Problem 401 ``login-failed`` when its moment has come.
+
+        Only so many wait for that moment: one more stranger is sent away at once, whatever was typed, so that thousands
+        of guesses that are held for 3 s do not fill every place that a known browser needs. Raises: Problem 503 then.
+        """
+        if self._held >= MOST_HELD and not await self._is_known(knock):
+            raise Problem(503, "busy", "Too many logins at once; try again in a few seconds.")
+        self._held += 1
+        try:
+            return await self._unless_refused(self._let_in(knock))
+        finally:
+            self._held -= 1
+
+    async def _is_known(self, knock: Knock) -> bool:
+        """Whether this browser was let in there before; without a cookie nothing is looked up."""
+        if knock.device is None:
+            return False
+        found = await self._find(knock.cloud_id)
+        subject = _subject(found, knock.admin) if found else ""
+        return self._devices.known(knock.device, subject) is not None and found is not None
 
     async def _unless_refused(self, trying: Awaitable[Answer]) -> Answer:
         answered_s = self._clock.seconds() + ANSWERED_AFTER_S + SPREAD_S * self._spread()

@@ -296,6 +296,19 @@ def test_logging_out_through_the_tunnel_ends_the_token(agent: WholeAgent) -> Non
         through(agent, token, "GET", "me")
 
 
+def test_ten_thousand_addresses_guess_no_faster_at_the_site_and_the_owners_browser_comes_in(agent: WholeAgent) -> None:
+    answer = agent.ask("POST", "login", {"password": PASSWORD}, STRANGER)
+    assert isinstance(answer, Answer) and answer.device
+    statuses = []
+    for number in range(2000):
+        stranger = evolve(STRANGER, source=f"10.0.{number >> 8}.{number & 255}")
+        statuses.append(agent.ask("POST", "login", {"password": "guess"}, stranger).status)
+        agent.clock.advance(0.05)
+    assert 5 < statuses.count(401) <= 20 + 100 / 30 + 5
+    own = evolve(STRANGER, source="10.9.9.9", device=answer.device)
+    assert agent.ask("POST", "login", {"password": PASSWORD}, own).status == 200
+
+
 def test_a_throttled_login_at_the_site_says_when_to_come_back(agent: WholeAgent) -> None:
     statuses = [agent.ask("POST", "login", {"password": "wrong"}, STRANGER).status for _ in range(8)]
     assert statuses[0] == 401 and statuses[-1] == 429

@@ -12,8 +12,9 @@ from cryptography.hazmat.primitives.hashes import SHA1
 from cryptography.hazmat.primitives.twofactor.totp import TOTP
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from twisted.internet.defer import execute
+from twisted.internet.defer import Deferred, execute
 
+from charging_manager.cloud import door
 from charging_manager.cloud.admin import Admin
 from charging_manager.cloud.admin_door import AdminDoor
 from charging_manager.cloud.admin_ledger import AdminLedger
@@ -111,7 +112,7 @@ class FrontTestCase(CloudTestCase):
         )
         self.admin_door.watch()
         self.addCleanup(self.admin_door.stop)
-        door = Door(
+        the_door = Door(
             self.accounts, self.ledger, self.logins, self.links.get, LoginGuard(), devices, self.clock, lambda: 0.0
         )
         self.the_log = DaemonLog()
@@ -127,7 +128,7 @@ class FrontTestCase(CloudTestCase):
         self.table = RouteTable(
             [
                 *house.routes(),
-                *door.routes(),
+                *the_door.routes(),
                 *self.admin_door.routes(),
                 *admin.routes(),
                 *AdminLedger(self.ledger).routes(),
@@ -355,6 +356,89 @@ class LoginListTests(FrontTestCase):
         self.assertEqual(self.status("GET", "/api/v1/state", cookie=alice)[0], 401)
         self.assertEqual(self.status("GET", "/api/v1/state", cookie=bob)[0], 200)
         self.assertEqual(self.status("GET", self.path, cookie=admin)[0], 200)
+
+
+class GuessingTests(FrontTestCase):
+    """Ten minutes, three guesses a second: from one address, from ten thousand, and the owner in between."""
+
+    MINUTES = 10
+    BUDGET = 20 + MINUTES * 2 + 5
+    """Free attempts of an installation, then one in 30 s; and the few on the way there."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.set_password()
+        self.clock.advance(1)
+
+    def ask_from(self, source: str, path: str, body: Any, device: str | None = None) -> Deferred[Answer | Stream]:
+        facts = evolve(AWAY, source=source, device=device)
+        raw = RawRequest("POST", path, "", json.dumps(body).encode(), "application/json")
+        return Deferred.fromCoroutine(self.front.answer(raw, self.front.caller_of(facts), facts))
+
+    def let_in(self, path: str, body: Any, device: str | None = None) -> Answer | None:
+        """The owner's login, which must be through in 2 s."""
+        held: list[Any] = []
+        self.ask_from("203.0.113.77", path, body, device).addCallback(held.append)
+        self.clock.advance(2)
+        return held[0] if held and isinstance(held[0], Answer) and held[0].status == 200 else None
+
+    def guess(self, path: str, body: Any, sources: list[str]) -> None:
+        for tick in range(self.MINUTES * 60 * 3):
+            self.ask_from(sources[tick % len(sources)], path, body)
+            self.clock.advance(1 / 3)
+
+    def test_an_installation_is_guessed_at_no_faster_from_ten_thousand_addresses_than_the_budget(self) -> None:
+        path, right = "/api/v1/cloud/login", {"cloud_id": "alice", "secret": "secret of alice", "admin": True}
+        first = self.let_in(path, right)
+        assert first is not None and first.device is not None
+        for sources in (["198.51.100.1"], [f"10.{n >> 8}.{n & 255}.1" for n in range(10_000)]):
+            knocks, real = [0], Tenant.login
+
+            async def counting(tenant: Tenant, login: RemoteLogin, knocks: Any = knocks, real: Any = real) -> Any:
+                knocks[0] += 1
+                return await real(tenant, login)
+
+            self.patch(Tenant, "login", counting)
+            self.guess(path, {**right, "secret": "a guess"}, sources)
+            self.assertGreater(knocks[0], 5)
+            self.assertLessEqual(knocks[0], self.BUDGET)
+            self.assertIsNotNone(self.let_in(path, right, first.device), "the owner's own browser")
+            self.patch(Tenant, "login", real)
+            self.clock.advance(4000)
+
+    def test_the_clouds_admin_is_guessed_at_no_faster_either(self) -> None:
+        path, right = "/api/v1/cloud/admin/login", {"password": PASSWORD}
+        first = self.let_in(path, right)
+        assert first is not None and first.device is not None
+        checks, real = [0], AdminPassword.check
+
+        async def counting(password: AdminPassword, secret: str) -> bool:
+            checks[0] += 1
+            return await real(password, secret)
+
+        self.patch(AdminPassword, "check", counting)
+        self.guess(path, {"password": "a guess"}, [f"10.{n >> 8}.{n & 255}.1" for n in range(10_000)])
+        self.assertGreater(checks[0], 5)
+        self.assertLessEqual(checks[0], self.BUDGET)
+        self.assertIsNotNone(self.let_in(path, right, first.device), "the admin's own browser")
+
+    def test_thousands_of_guesses_that_wait_for_their_answer_leave_room_for_a_known_browser(self) -> None:
+        self.patch(door, "MOST_HELD", 50)
+        path, right = "/api/v1/cloud/login", {"cloud_id": "alice", "secret": "secret of alice", "admin": True}
+        first = self.let_in(path, right)
+        assert first is not None
+        statuses: list[int] = []
+        for number in range(400):
+            body = {"cloud_id": ("alice", "nobody")[number % 2], "secret": "x"}
+            self.ask_from(f"10.0.{number >> 8}.{number & 255}", path, body).addCallback(
+                lambda a: statuses.append(a.status)
+            )
+        self.assertEqual(statuses, [503] * 350)
+        self.assertIsNotNone(self.let_in(path, right, first.device))
+        self.assertIsNone(self.let_in(path, right, "x" * 16 + "." + "y" * 24))
+        self.clock.advance(4)
+        self.assertEqual(statuses[350:], [401] * 50)
+        self.assertIsNotNone(self.let_in(path, {**right, "cloud_id": "bob", "secret": "secret of bob"}))
 
 
 class RightsTests(FrontTestCase):
