@@ -140,7 +140,7 @@ class Door:
         of guesses that are held for 3 s do not fill every place that a known browser needs. Raises: Problem 503 then.
         """
         if self._held >= MOST_HELD and not await self._is_known(knock):
-            raise Problem(503, "busy", "Too many logins at once; try again in a few seconds.")
+            raise Problem(503, "busy", "too many logins at once; try again in a few seconds")
         self._held += 1
         try:
             return await self._unless_refused(self._let_in(knock))
