@@ -152,6 +152,7 @@ def forecast(site: RunningSite, name: str, goal: Goal, language: str) -> dict[st
         "done_wh": round(wish.session_wh),
         "need_wh": None if need_wh is None else round(need_wh),
         "reach_wh": round(planned.reach_wh()),
+        "shared_wh": round(planned.shared_wh()),
         "power_w": round(planned.power_w),
         "by": planned.by.value,
         "unknown_s": round(planned.unknown_s),

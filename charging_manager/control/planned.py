@@ -155,20 +155,29 @@ class Planned:
         return self.charge and not self.sure and self.tried_s < MEASURE_MOST_S
 
     def reach_wh(self) -> float:
-        """What it will have by the deadline if it charges from now on: by the most that is likely."""
+        """What it will have by the deadline if it charges from now on: by the most that is likely, and alone."""
+        return self._reach_wh(math.inf)
+
+    def shared_wh(self) -> float:
+        """The same if all that have goals on its circuits charge all the time; it is more when one is done before."""
+        return self._reach_wh(self.sight.share_w)
+
+    def _reach_wh(self, most_w: float) -> float:
         if self.deadline_s is None or self.late:
             return self.sight.done_wh
         power_w = self.learned_w if self.sure and self.learned_w is not None else self.sight.usual_w
         start_s = 0.0 if self.on_s is not None and self.sure else _start_s(self)
-        return self.sight.done_wh + power_w * max(0.0, self.deadline_s - self.clock_s - start_s) / 3600.0
+        return self.sight.done_wh + min(power_w, most_w) * max(0.0, self.deadline_s - self.clock_s - start_s) / 3600.0
 
     @property
     def runs(self) -> tuple[Run, ...]:
         """When it will charge, as things stand."""
         need = self.sight.need_wh
-        if not self.charge or need is None or self.schedule.holds(self.clock_s) is not None:
+        waits = not self.charge or self.because.code == "plan-measures"
+        if waits or need is None or self.schedule.holds(self.clock_s) is not None:
             return self.schedule.runs
-        return (Run(self.clock_s, self.clock_s + START_S + need / max(1.0, self.power_w) * 3600.0),)
+        power_w = self.power_w if self.sure else self.sight.usual_w
+        return (Run(self.clock_s, self.clock_s + START_S + need / max(1.0, power_w) * 3600.0),)
 
     @property
     def feasible(self) -> bool | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from attrs import evolve
 
@@ -20,7 +20,7 @@ from charging_manager.model.units import PHASES
 from charging_manager.model.wish import Wish
 
 VOLTS = 230.0
-EVERY, LOOK_SENTENCES = 5, 40
+EVERY, LOOKS = 5, 40
 """A car with a plan is looked at in every so many cycles, and when its goal is another; of many, so many in each."""
 AT_A_TIME = 3
 """So many schedules are made in one decision for cars that have none yet."""
@@ -34,8 +34,8 @@ def plan_all(image: SiteImage, wiring: Wiring, everyone: list[Seen], memory: Mem
     cars = [seen for seen in everyone if seen.mode is Mode.PLAN]
     if not cars:
         return NO_PLANS
-    crowd = _crowd(wiring, cars, memory)
-    every = max(EVERY, -(-len(cars) // LOOK_SENTENCES))
+    crowd = _crowd(wiring, (seen.outlet for seen in cars if _has_to_charge(seen, memory.plans.get(seen.id))))
+    every = max(EVERY, -(-len(cars) // LOOKS))
     made = 0
     plans: dict[str, Planned] = {}
     last_plans = memory.plans
@@ -85,7 +85,8 @@ def _wait(seen: Seen, because: Because) -> None:
 def foresee(image: SiteImage, name: str, goal: Goal, wish: Wish) -> Planned | None:
     """What would come of that goal for that charge point, as if its car were there and in mode Plan now.
 
-    While nothing is known of the car it is taken to draw what the box allows. None: before the first decision, or while
+    While nothing is known of the car it is taken to draw what the box allows. Its times are as if it were alone on its
+    circuits; ``shared_wh`` says what it will have beside others with goals. None: before the first decision, or while
     the time is not known.
     """
     memory = image.last_plan.memory if image.last_plan is not None else None
@@ -98,7 +99,9 @@ def foresee(image: SiteImage, name: str, goal: Goal, wish: Wish) -> Planned | No
     last = memory.plans.get(name)
     plugged_s = past.plugged_s if past is not None and past.plugged_s is not None else image.now_s
     usual_a = min(outlet.highest_a, image.overrides.get(name, math.inf))
-    usual_w, share_w = _powers(outlet, usual_a, memory.wiring, {})
+    others = (one for one in memory.wiring.outlets if one.point.id != name)
+    crowd = _crowd(memory.wiring, [outlet, *(one for one in others if _works(memory.plans.get(one.point.id)))])
+    usual_w, share_w = _powers(outlet, usual_a, memory.wiring, crowd)
     sight = Sight(
         goal,
         needed_wh(goal, wish),
@@ -146,14 +149,20 @@ def _power_of(readings: tuple[Reading, ...]) -> float | None:
     return max(0.0, sum(amps) * VOLTS) if amps else None
 
 
-def _crowd(wiring: Wiring, cars: list[Seen], memory: Memory) -> dict[int, int]:
-    """How many cars below each circuit have a goal that is not reached."""
+def _has_to_charge(seen: Seen, last: Planned | None) -> bool:
+    return seen.past.plugged_s is not None and (last is None or last.because.code != "plan-reached")
+
+
+def _works(last: Planned | None) -> bool:
+    """Whether a car is there whose goal is not reached."""
+    return last is not None and last.sight.plugged_s is not None and last.because.code not in ("no-car", "plan-reached")
+
+
+def _crowd(wiring: Wiring, outlets: Iterable[Outlet]) -> dict[int, int]:
+    """How many of them are below each circuit."""
     count: dict[int, int] = {}
-    for seen in cars:
-        last = memory.plans.get(seen.id)
-        if seen.past.plugged_s is None or (last is not None and last.because.code == "plan-reached"):
-            continue
-        at = seen.outlet.circuit
+    for outlet in outlets:
+        at = outlet.circuit
         while at >= 0:
             count[at] = count.get(at, 0) + 1
             at = wiring.parents[at]

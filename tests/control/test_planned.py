@@ -156,6 +156,14 @@ def test_a_car_that_takes_less_than_thought_is_started_earlier() -> None:
     assert car.done_wh >= 39_990.0
 
 
+def test_the_times_of_a_car_that_must_charge_and_may_be_in_time_end_in_time() -> None:
+    car = Car(Goal(time(7), energy_wh=100_000.0), hourly(*DAY_PRICES))
+    car.takes_w = 6_000.0
+    planned = car.look()
+    assert (planned.because.code, planned.sure, planned.feasible) == ("plan-must", False, True)
+    assert planned.deadline_s is not None and planned.runs[-1].end_s <= planned.deadline_s
+
+
 def test_what_cannot_be_in_time_is_said_at_once_with_what_it_will_have() -> None:
     car = Car(Goal(time(7), energy_wh=150_000.0), hourly(*DAY_PRICES))
     planned = car.look()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
+import pytest
 from attrs import evolve
 
 from charging_manager.control.decide import Rules, decide
@@ -163,6 +164,26 @@ def test_the_look_ahead_says_at_once_whether_a_goal_can_be_reached() -> None:
     empty = decide(free, Rules())
     ahead = foresee(evolve(free, last_plan=empty), "p0", GOAL, Wish())
     assert ahead is not None and ahead.feasible is True
+
+
+def test_the_look_ahead_says_what_is_left_beside_others_with_goals() -> None:
+    hard = Goal(time(7), energy_wh=60_000.0)
+    street = Street(3, limit_a=24.0, goal=hard)
+    street.goals["p2"] = None
+    street.run(0.02)
+    ahead = foresee(street.image(), "p2", hard, Wish())
+    assert ahead is not None and ahead.feasible is True
+    assert ahead.deadline_s is not None and ahead.runs[-1].end_s <= ahead.deadline_s, "alone it is in time"
+    assert ahead.reach_wh() == pytest.approx(11_040.0 * 11.0, rel=0.01)
+    assert ahead.shared_wh() == pytest.approx(8.0 * 690.0 * 11.0, rel=0.01), "a third of 24 A beside two others"
+    street.goals["p1"] = None
+    street.run(0.02)
+    beside_one = foresee(street.image(), "p2", hard, Wish())
+    assert beside_one is not None and beside_one.shared_wh() == pytest.approx(12.0 * 690.0 * 11.0, rel=0.01)
+    alone = Street(1, limit_a=24.0, goal=hard)
+    alone.run(0.02)
+    only = foresee(alone.image(), "p0", hard, Wish())
+    assert only is not None and only.shared_wh() == only.reach_wh()
 
 
 def test_a_site_without_plans_pays_nothing_for_them() -> None:

@@ -12,8 +12,8 @@ import { Vehicle } from "./vehicle.js";
 /** @typedef {{by: string, energy_wh: number|null, soc_pct: number|null, days: number[], on: string|null, prefer: string,
  *   capacity_wh: number|null}} Goal */
 /** @typedef {{start_at: string, end_at: string}} Span */
-/** @typedef {{feasible: boolean|null, deadline_at: string|null, reach_wh: number, need_wh: number|null, power_w: number,
- *   cost: number|null, currency: string, sun_wh: number, because: any, runs: Span[],
+/** @typedef {{feasible: boolean|null, deadline_at: string|null, done_wh: number, need_wh: number|null, reach_wh: number,
+ *   shared_wh: number, power_w: number, cost: number|null, currency: string, sun_wh: number, because: any, runs: Span[],
  *   times: (Span & {price: number|null, spare_w: number})[]}} Forecast */
 
 /** @param {string} id */
@@ -96,12 +96,16 @@ function Bar({ forecast }) {
 /** @param {{forecast: Forecast}} props */
 function Outlook({ forecast }) {
   const { feasible, cost, currency, runs } = forecast;
+  const short = forecast.shared_wh < forecast.done_wh + (forecast.need_wh ?? 0) - 5;
   return html`
     ${feasible === false
       ? html`<p class="box warn">${t("Not in time: at most {energy} by then.", { energy: energy(forecast.reach_wh) })}</p>`
       : null}
     <p>${t("Ready by {time}", { time: moment(forecast.deadline_at) })}${known(forecast.need_wh) ? html` · ${t("{energy} to go", { energy: energy(forecast.need_wh) })}` : null}${
       known(cost) ? html` · ${t("about {amount} {currency}", { amount: number(cost, 2), currency })}` : null}</p>
+    ${feasible && short
+      ? html`<p class="help">${t("That is if it charges alone. If all with goals on its circuit charge at once, it has {energy} by then.", { energy: energy(forecast.shared_wh) })}</p>`
+      : null}
     ${zoneNote() ? html`<p class="help">${zoneNote()}</p>` : null}
     <${Bar} forecast=${forecast} />
     ${runs.length
