@@ -18,6 +18,7 @@ from attrs import frozen
 
 from charging_manager.cli.children import Family
 from charging_manager.cli.client import Api
+from charging_manager.cli.table import WrongUsage
 from charging_manager.errors import ConfigError
 from charging_manager.http.passwords import AdminPassword
 from charging_manager.paths import make_private
@@ -103,7 +104,11 @@ def demo(arguments: argparse.Namespace) -> int:
     """Run until Ctrl-C (status 0). Raises: ChargingManagerError if a part does not come up."""
     ports = Ports(arguments.port, arguments.cloud_port)
     for port, option in ((ports.agent, "--port"), (ports.cloud, "--cloud-port")):
+        if not 1 <= port <= 65535:
+            raise WrongUsage(f"{option} is {port}; it must be from 1 to 65535")
         _check_free(port, option)
+    if ports.agent == ports.cloud:
+        raise WrongUsage("--port and --cloud-port are the same; choose two")
     with tempfile.TemporaryDirectory(prefix="charging-manager-demo-") as temporary:
         folder = make_private(Path(arguments.data).absolute()) if arguments.data else Path(temporary)
         family = Family(folder)

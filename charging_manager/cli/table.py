@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
@@ -48,8 +49,31 @@ class OneLineParser(argparse.ArgumentParser):
     """Wrong usage costs one line and status 2."""
 
     def error(self, message: str) -> NoReturn:
-        print(f"{self.prog}: {message}; see {self.prog} --help", file=sys.stderr)
+        print(f"{self.prog}: {in_our_words(message)}; see {self.prog} --help", file=sys.stderr)
         sys.exit(2)
+
+
+QUOTE = "'"
+_TYPES = {"int": "a whole number", "float": "a number"}
+_THEIRS: tuple[tuple[str, Callable[[re.Match[str]], str]], ...] = (
+    (r"argument (\S+): invalid (int|float) value: (.*)", lambda m: f"{m[1]} is {m[3]}; it must be {_TYPES[m[2]]}"),
+    (r"argument (\S+): expected one argument", lambda m: f"{m[1]} needs a value after it"),
+    (
+        r"argument (\S+): invalid choice: (.*) \(choose from (.*)\)",
+        lambda m: f"there is no {m[1].lower()} {m[2]}; choose {m[3].replace(QUOTE, '')}",
+    ),
+    (r"unrecognized arguments: (.*)", lambda m: f"nothing here is called {m[1]}"),
+    (r"the following arguments are required: (.*)", lambda m: f"name {m[1]}"),
+)
+
+
+def in_our_words(message: str) -> str:
+    """What argparse finds fault with, as a person would say it; what is not known here stays as it is."""
+    for pattern, said in _THEIRS:
+        found = re.fullmatch(pattern, message, re.S)
+        if found is not None:
+            return said(found)
+    return message
 
 
 def build_parser(commands: Sequence[Command]) -> argparse.ArgumentParser:

@@ -232,3 +232,27 @@ def test_a_lost_second_factor_is_switched_off_on_the_machine(
     assert "was off already" in capsys.readouterr().out
     assert status_of("second-factor", "off", "--data", str(tmp_path / "nowhere")) == 1
     assert "--data" in one_line(capsys)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("simulate garage-12 --days 1e9", "--days is '1e9'; it must be a whole number"),
+        ("simulate garage-12 --days", "--days needs a value after it"),
+        ("simulate garage-12 --days -4", "--days is -4; it must be from 1 to 400"),
+        ("simulate garage-12 --seed x", "--seed is 'x'; it must be a whole number"),
+        ("simulate garage-12 --bogus 3", "nothing here is called --bogus 3"),
+        ("simulate", "name SCENARIO.toml"),
+        ("replay day.cmrec --hungry-kwh abc", "--hungry-kwh is 'abc'; it must be a number"),
+        ("replay day.cmrec --every 1.5", "--every is '1.5'; it must be a whole number"),
+        ("drivers bogus", "there is no action 'bogus'; choose list, "),
+        ("bogus", "there is no command 'bogus'; choose run, "),
+        ("demo --port 99999", "--port is 99999; it must be from 1 to 65535"),
+        ("demo --cloud-port -1", "--cloud-port is -1; it must be from 1 to 65535"),
+        ("demo --port 47113 --cloud-port 47113", "--port and --cloud-port are the same; choose two"),
+    ],
+)
+def test_wrong_usage_is_said_in_our_words(words: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert status_of(*words.split()) == 2
+    line = one_line(capsys)
+    assert said in line and "argument" not in line and "invalid" not in line
