@@ -515,3 +515,29 @@ def test_reading_and_steering_at_once_do_not_get_in_each_others_way() -> None:
     assert len(done) == 1 and isinstance(done[0], list)
     rig.live(10)
     assert rig.box.offers_a == 8.0
+
+
+@pytest.mark.parametrize("name", ["keba-p30", "keba-p40"])
+@pytest.mark.parametrize("after_s", [0.05, 0.45, 1.3, 4.8])
+def test_a_reduction_waits_for_one_interval_between_writes_at_most(name: str, after_s: float) -> None:
+    """These boxes want 5 s between two writes, and food for the watchdog is one: an order may come right after it."""
+    rig = Rig(shipped().drivers[name])
+    rig.live(35, 16.0)
+    known = len(rig.box.wrote)
+    while len(rig.box.wrote) == known:
+        rig.live(1.0, 16.0)
+    fed_s, food, _ = rig.box.wrote[-1]
+    assert rig.device.driver.watchdog is not None
+    assert food in [write.register for write in rig.device.driver.watchdog.feed]
+    reading = Deferred.fromCoroutine(rig.device.read())
+    ordered = False
+    while rig.box.written("setpoint_a")[-1:] != [8.0]:
+        rig.run(0.05)
+        if reading.called:
+            reading = Deferred.fromCoroutine(rig.device.read())
+        if not ordered and rig.clock.seconds() >= fed_s + after_s:
+            ordered = True
+            Deferred.fromCoroutine(rig.device.apply(8.0))
+        assert rig.clock.seconds() < fed_s + 10.0
+    wrote_s = rig.box.wrote[-1][0]
+    assert 5.0 <= wrote_s - fed_s + 1e-6 <= 5.6, "an interval, and a read with the silence after it"

@@ -225,7 +225,7 @@ def test_a_pending_reduction_is_due_at_the_first_legal_moment_and_food_waits_for
         fed_s = wire.now_s
         wire.now_s += 5
     assert wire.names() == ["setpoint_a", "enable", "failsafe_s_set"]
-    wire.now_s = fed_s + 20.0  # food is due again in this very moment, and a reduction comes
+    wire.now_s = fed_s + 30.0  # food is due again in this very moment, and a reduction comes
     orders.want(8.0)
     order = wire.step()
     assert order is not None and order.urgency is Urgency.LOWER
