@@ -78,21 +78,45 @@ def soc_pct(reading: Reading) -> float | None:
 
 
 def batteries(image: SiteImage, memory: SunMemory, rules: Rules) -> list[Battery]:
-    """All of the site; one that was not read of late has no readings."""
-    found = []
+    """All of the site; one that was not read of late has no readings.
+
+    Often a battery is two devices: an inverter that says its state of charge and no power, and a meter of its own. On
+    one circuit they are one battery: what the first says is known of the second, and it has no power to add.
+    """
+    fresh: list[tuple[Meter, Sequence[Reading]]] = []
     for meter in image.site.meters.values():
         if meter.role is not MeterRole.STORAGE:
             continue
-        readings = image.readings.get(meter.id, ())
+        readings: Sequence[Reading] = image.readings.get(meter.id, ())
         if not readings or image.now_s - readings[-1].taken_s > rules.storage_stale_s:
             readings = ()
+        fresh.append((meter, readings))
+    measured = {meter.circuit for meter, readings in fresh if not _only_tells(readings)}
+    tellers = [(meter, readings) for meter, readings in fresh if _only_tells(readings) and meter.circuit in measured]
+    told: dict[str, float] = {}
+    for meter, known in tellers:
+        soc = soc_pct(known[-1])
+        if soc is not None:
+            told[meter.circuit] = min(soc, told.get(meter.circuit, soc))
+    found = []
+    for meter, known in fresh:
+        if (meter, known) in tellers:
+            continue
         gives = False
-        if readings and meter.storage is StorageRole.ALL:
+        if known and meter.storage is StorageRole.ALL:
             least = rules.storage_least_pct + (0.0 if meter.id in memory.gives else rules.storage_again_pct)
-            soc = soc_pct(readings[-1])
+            own = soc_pct(known[-1])
+            soc = told.get(meter.circuit) if own is None else own
             gives = soc is not None and soc >= least
-        found.append(Battery(meter, readings, gives))
+        found.append(Battery(meter, known, gives))
     return found
+
+
+def _only_tells(readings: Sequence[Reading]) -> bool:
+    """Whether it says nothing of power: neither that nor a current on a phase that it is on, in any reading."""
+    return bool(readings) and all(
+        reading.power_w is None and None in reading.current_a and not any(reading.current_a) for reading in readings
+    )
 
 
 def lock(

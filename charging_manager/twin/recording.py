@@ -13,6 +13,7 @@ from attrs import define, field, frozen
 from charging_manager.clocks import zone
 from charging_manager.control.memory import Memory
 from charging_manager.control.rules import Rules
+from charging_manager.control.storage import SOC_NAMES
 from charging_manager.control.wiring import wire
 from charging_manager.errors import ConfigError
 from charging_manager.model.outside import NOTHING_KNOWN, Outside
@@ -211,8 +212,8 @@ class _State:
 
 
 def _reading(name: str, row: list[Any]) -> Reading:
-    full = [*row, *[None] * (13 - len(row))]
-    taken, one, two, three, status, power, energy, session, setpoint, export, *volts = full
+    full = [*row, *[None] * (14 - len(row))]
+    taken, one, two, three, status, power, energy, session, setpoint, export, *volts, soc = full
     return Reading(
         name,
         taken,
@@ -224,6 +225,7 @@ def _reading(name: str, row: list[Any]) -> Reading:
         _number(session),
         None if status is None else Status(status),
         setpoint,
+        values={} if soc is None else {SOC_NAMES[0]: soc},
     )
 
 

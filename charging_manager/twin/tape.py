@@ -21,6 +21,7 @@ from typing import Any
 import orjson
 from attrs import evolve
 
+from charging_manager.control.storage import soc_pct
 from charging_manager.model.plan import Plan, SiteImage
 from charging_manager.model.reading import Obedience, Reading
 from charging_manager.model.site import Site
@@ -177,7 +178,8 @@ class Tape:
             since = taken.get(name, -math.inf)
             if known[-1].taken_s == since:
                 continue
-            readings[name] = [_reading(each) for each in known if each.taken_s > since]
+            is_meter = name in image.site.meters
+            readings[name] = [_reading(each, is_meter) for each in known if each.taken_s > since]
             taken[name] = known[-1].taken_s
         gone = [name for name in taken if name not in image.readings]
         for name in gone:
@@ -220,7 +222,7 @@ class Tape:
         )
 
 
-def _reading(reading: Reading) -> list[Any]:
+def _reading(reading: Reading, is_meter: bool) -> list[Any]:
     """All that control knows of it; trailing unknowns are cut off. Identities of cards never get here."""
     one, two, three = reading.current_a
     row = [
@@ -234,7 +236,8 @@ def _reading(reading: Reading) -> list[Any]:
         _finite(reading.session_wh),
         reading.setpoint_a,
         reading.energy_export_wh,
-        *(reading.voltage_v if reading.voltage_v != (None, None, None) else ()),
+        *reading.voltage_v,
+        soc_pct(reading) if is_meter else None,
     ]
     while row[-1] is None:
         row.pop()

@@ -8,11 +8,15 @@ from typing import Any
 import pytest
 
 from charging_manager.agent.config import Configuration, check_configuration
+from charging_manager.control.rules import Rules
+from charging_manager.control.storage import batteries, soc_pct
+from charging_manager.control.sunmemory import SunMemory
 from charging_manager.errors import ConfigError
 from charging_manager.model.reading import Status
-from charging_manager.model.site import SolarSettings
+from charging_manager.model.site import MeterRole, SolarSettings, StorageRole
 from tests.agent.values import box, house, meter
 from tests.agent.whole import REMOTE_ADMIN, Make, WholeAgent
+from tests.devices.rig import Rig, shipped
 
 
 @pytest.fixture
@@ -78,3 +82,30 @@ def test_a_mode_of_the_sun_is_chosen_and_shown_with_its_reason(agent: WholeAgent
     assert garage["because"]["code"].startswith(("sun-", "no-grid-meter"))
     assert garage["phase_switches"] == 0
     assert {"surplus_w", "storage_locked"} <= state["site"].keys()
+
+
+def test_the_state_of_charge_that_an_inverter_says_reaches_control_as_that_of_its_battery(agents: Make) -> None:
+    """What the shipped driver makes of the registers goes through the whole agent; the power is another meter's."""
+    rig = Rig(shipped().drivers["sunspec-storage-124"])
+    rig.box.show("soc_pct", 73.5)
+    said = rig.read()
+    battery = {"role": MeterRole.STORAGE, "storage": StorageRole.ALL}
+    agent = agents(
+        house(
+            meter(driver="eastron-sdm630"),
+            meter("inverter", driver="sunspec-storage-124", **battery),
+            meter("battery", driver="eastron-sdm630", **battery),
+        ),
+        {
+            "inverter": {"current_a": said.current_a, "power_w": said.power_w, "values": said.values},
+            "battery": {"current_a": (-3.0, -3.0, -3.0), "power_w": -2070.0},
+            "grid": {"current_a": (0.1, 0.1, 0.1), "power_w": 69.0},
+        },
+    )
+    agent.run(5)
+    cycle = agent.site.steering.last
+    assert cycle is not None
+    assert soc_pct(cycle.image.readings["inverter"][-1]) == 73.5
+    (found,) = batteries(cycle.image, SunMemory(), Rules())
+    assert (found.meter.id, found.gives, found.foreign_w) == ("battery", True, 0.0)
+    assert cycle.plan.surplus_w is not None, "the inverter without a power of its own does not hide the sun"

@@ -133,6 +133,8 @@ class Store:
     soc: float = 0.5
     power_w: float = 0.0
     says_soc: bool = True
+    apart: bool = False
+    """Another device, of the inverter, says the state of charge."""
     locked: bool = False
     into_cars_wh: float = 0.0
 
@@ -165,6 +167,8 @@ class Home:
         meters = {"grid": Meter("grid", "grid", "main", MeterRole.GRID)}
         if store is not None:
             meters["store"] = Meter("store", "store", "main", MeterRole.STORAGE, storage=store.role)
+            if store.apart:
+                meters["inverter"] = Meter("inverter", "inverter", "main", MeterRole.STORAGE, storage=store.role)
         self.site = check_site(
             Site(
                 "home",
@@ -238,6 +242,9 @@ class Home:
             self._decide()
         elif self.store is not None:
             soc = {"soc_pct": 100.0 * self.store.soc} if self.store.says_soc else {}
+            if self.store.apart:
+                self._keep(Reading("inverter", self.now_s, values=soc))
+                soc = {}
             self._keep(Reading("store", self.now_s, power_w=self.store.power_w, values=soc))
 
     def _read(self, grid: float) -> None:

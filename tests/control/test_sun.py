@@ -221,6 +221,16 @@ def test_a_battery_for_all_lets_the_car_have_what_it_takes_and_gives_down_to_hal
     assert 0.4 <= store.soc <= 0.5
 
 
+@pytest.mark.parametrize("says_soc", [True, False])
+def test_a_battery_may_be_an_inverter_that_says_its_charge_and_a_meter_that_says_its_power(says_soc: bool) -> None:
+    store = Store(role=StorageRole.ALL, soc=0.9, size_wh=8000.0, most_w=2000.0, apart=True, says_soc=says_soc)
+    site = home((2600.0, 200), (900.0, 300), vehicles={"car": Vehicle(switches=True, boxed=1)}, store=store)
+    site.run(190)
+    assert told(site)[0] >= 8.0, "the inverter without a power of its own hides no sun"
+    site.run(290)
+    assert (told(site)[0] > 0.0) is says_soc, "what the battery gives is for cars while it is known to be full enough"
+
+
 def test_the_lock_keeps_a_battery_from_being_emptied_into_a_fast_car() -> None:
     store = Store(soc=0.9)
     site = home((0.0, 400), mode=Mode.FAST, store=store, storage_lock=True)

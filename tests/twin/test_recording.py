@@ -16,10 +16,13 @@ from twisted.internet.task import Clock
 from charging_manager.agent.recorder import Recorder
 from charging_manager.agent.recording_settings import RecordingSettings
 from charging_manager.control.decide import Rules, decide
+from charging_manager.control.storage import soc_pct
 from charging_manager.errors import ConfigError
 from charging_manager.model.goal import Goal
 from charging_manager.model.mode import Mode
 from charging_manager.model.plan import Plan, SiteImage
+from charging_manager.model.reading import Reading
+from charging_manager.model.site import Meter, MeterRole, StorageRole
 from charging_manager.twin.again import decide_again
 from charging_manager.twin.build import build
 from charging_manager.twin.course import Cycle
@@ -258,3 +261,21 @@ def test_an_order_by_hand_is_recorded_at_once_at_a_large_site_too(
     studio.recorder.flush()
     cycles = [each for path in studio.recorder.files() for each in full_cycles(path)]
     assert len(cycles) == full + 1 and cycles[-1].image.overrides == {"box-2": 8.0}
+
+
+def test_the_state_of_charge_of_a_battery_is_recorded_with_its_readings(tmp_path: Path) -> None:
+    """Control goes by it: without it a recorded cycle would be decided otherwise."""
+    studio = Studio(tmp_path)
+    real = studio.recorder.see
+    meter = Meter("store", "Store", "main", MeterRole.STORAGE, storage=StorageRole.ALL)
+
+    def see(image: SiteImage, plan: Plan) -> None:
+        site = evolve(image.site, meters={**image.site.meters, "store": meter})
+        store = Reading("store", image.now_s - 0.5, (-1.0, -1.0, -1.0), power_w=-690.0, values={"soc_pct": 61.5})
+        real(evolve(image, site=site, readings={**image.readings, "store": (store,)}), plan)
+
+    studio.recorder.see = see  # type: ignore[method-assign]
+    path = studio.record(small(), 30)
+    told = [each.image.readings["store"][-1] for each in full_cycles(path)]
+    assert len(told) > 20 and {soc_pct(reading) for reading in told} == {61.5}
+    assert {reading.voltage_v for reading in told} == {(None, None, None)}
