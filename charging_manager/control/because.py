@@ -69,7 +69,7 @@ SENTENCES: Mapping[str, str] = {
     "plan-reached": "The goal is reached; from now on it charges with sun alone.",
     "plan-no-goal": "No goal is set; it charges with sun alone.",
     "plan-no-prices": "No price is known now; it charges to be ready by {time}.",
-    "plan-no-soc": "The car does not say its state of charge: nobody knows when it is ready, so it charges now.",
+    "plan-no-soc": "How full the car is, or how large its battery, is not known: it charges now. Say it on its card.",
     "plan-no-clock": "The time is not known, so it charges now.",
     "plan-soon": "Its plan is being made.",
     "goal-not-in-time": "Not in time: charging as fast as it can, it will have {kwh} kWh by {time}.",

@@ -117,7 +117,7 @@ def _value(path: str, kind: Any, said: str) -> Any:
         value = tomllib.loads(f"value = {said}")["value"]
     except tomllib.TOMLDecodeError:
         raise ConfigError(
-            path, f"is {said!r}, which is no value; write a number, a list of three, true or false"
+            path, f"is {said!r}, which is no value; write a number, three as [16, 16, 16], true or false"
         ) from None
     if kind == PhaseAmps:
         three = value if isinstance(value, list) else [value] * 3

@@ -1,6 +1,13 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
+import pytest
+
+from charging_manager.agent.api_sessions import moment
+from charging_manager.agent.config import Configuration
 from charging_manager.agent.sessions import SessionBook
+from charging_manager.http.routes import Problem
 from charging_manager.model.reading import Status
 from charging_manager.model.session import ChargingSession
 from tests.agent.values import START_AT, later, reading
@@ -105,3 +112,21 @@ def test_a_removed_charge_point_ends_its_session() -> None:
     sessions.see(reading(Status.CHARGING, 0.0), START_AT)
     [closed] = sessions.end("garage")
     assert closed.closed and sessions.charge_points() == set()
+
+
+@pytest.mark.parametrize(
+    ("zone", "first", "after"),
+    [
+        ("Europe/Paris", "2026-03-28T23:00:00+00:00", "2026-03-29T22:00:00+00:00"),  # 23 hours
+        ("America/New_York", "2026-03-29T04:00:00+00:00", "2026-03-30T04:00:00+00:00"),
+        ("UTC", "2026-03-29T00:00:00+00:00", "2026-03-30T00:00:00+00:00"),
+    ],
+)
+def test_a_day_in_a_query_is_a_day_of_the_site(zone: str, first: str, after: str) -> None:
+    config = Configuration(timezone=zone)
+    query = {"from": "2026-03-29", "to": "2026-03-29"}
+    assert moment(query, "from", False, config) == datetime.fromisoformat(first)
+    assert moment(query, "to", True, config) == datetime.fromisoformat(after)
+    assert moment({"from": "2026-03-29T12:00:00Z"}, "from", False, config) == datetime(2026, 3, 29, 12, tzinfo=UTC)
+    with pytest.raises(Problem):
+        moment({"to": "9999-12-31"}, "to", True, config)
