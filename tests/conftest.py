@@ -20,6 +20,7 @@ PACKAGES = {
     "curl": "curl",
     "openssl": "openssl",
     "ip": "iproute2",
+    "mosquitto": "mosquitto",
 }
 """Program to Debian package."""
 

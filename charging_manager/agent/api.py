@@ -15,6 +15,7 @@ from charging_manager.agent.api_inputs import InputPages
 from charging_manager.agent.api_live import LivePages
 from charging_manager.agent.api_logins import login_routes
 from charging_manager.agent.api_private import PrivatePages
+from charging_manager.agent.api_pushed import PushedPages
 from charging_manager.agent.api_recording import RecordingPages
 from charging_manager.agent.api_rules import RulePages
 from charging_manager.agent.api_scan import ScanPages
@@ -57,6 +58,7 @@ def build_table(
             *PrivatePages(site, people, private).routes(),
             *DevicePages(site, people).routes(),
             *DriverPages(site, people, in_thread).routes(),
+            *PushedPages(site, people).routes(),
             *SitePages(site, people).routes(),
             *UserPages(site, people).routes(),
             *SessionPages(site).routes(),

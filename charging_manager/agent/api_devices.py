@@ -6,6 +6,7 @@ from typing import Any
 
 from attrs import evolve, frozen
 
+from charging_manager.agent.access_settings import shown_access, with_access
 from charging_manager.agent.api_common import field_problem, known_mode, named
 from charging_manager.agent.api_shapes import LEFT_OUT, DeviceBody, DeviceChange
 from charging_manager.agent.config import (
@@ -20,15 +21,16 @@ from charging_manager.agent.people import People
 from charging_manager.agent.places import (
     address_key,
     budgets_rest_on,
+    chosen_at_site,
     may_be_placed_from_afar,
     raises,
     said_at_site,
-    speaks_http,
 )
 from charging_manager.agent.running import RunningSite
 from charging_manager.agent.solar_config import NOTHING_SAID, SolarBody, changed_solar, shown_solar
 from charging_manager.devices.driver import Driver
 from charging_manager.devices.driver import Kind as DriverKind
+from charging_manager.devices.road import check_road
 from charging_manager.errors import ConfigError
 from charging_manager.http.routes import Answer, Call, Caller, Problem, Right, Route
 from charging_manager.modbus.address import parse_address
@@ -95,6 +97,7 @@ class DevicePages:
             device = self._device(name, body, driver, config)
             self._check_place(device, config)
             after = _with_solar(with_device(config, device), device, body.solar)
+            after = with_access(after, device.id, body.access, device.address, device.address)
             if call.caller.remote:
                 _refuse_new_from_afar(config, device, after)
             else:
@@ -118,6 +121,7 @@ class DevicePages:
                 raise _unknown(before.id)
             new = self._changed(old, body, driver)
             after = _with_solar(with_device(config, new), new, body.solar)
+            after = with_access(after, new.id, body.access, old.address, new.address)
             if call.caller.remote:
                 _refuse_from_afar(old, new, config, after)
             else:
@@ -167,7 +171,7 @@ class DevicePages:
             name=body.name.strip(),
             kind=kind,
             driver=driver.name,
-            address=_address(body.address, driver),
+            address=_address(body.address or (f"push:{name}" if driver.push else ""), driver),
             circuit=body.circuit or config.root or "",
             role=_role(body.role, driver.kind),
             phases=_phases(body.phases),
@@ -264,6 +268,8 @@ class DevicePages:
             "solar": shown_solar(self.site.config.current.solar_of.get(device.id)),
             "storage": device.storage.value,
             "settings": {name: name in device.settings for name in offered},
+            "access": shown_access(self.site.config.current.access.get(device.id)),
+            "has_push_token": device.id in self.site.config.current.push_tokens,
             "condition": self._condition(device, caller.language),
         }
 
@@ -308,7 +314,7 @@ def site_only() -> Problem:
 def _refuse_new_from_afar(before: Configuration, device: DeviceSettings, after: Configuration) -> None:
     """Raises: Problem for a box that is known to hang elsewhere, and for a meter that a budget rests on, now or when
     another one is removed."""
-    if speaks_http(device.address):
+    if chosen_at_site(device.address):
         raise site_only()
     if device.kind is Kind.CHARGE_POINT:
         refused = not may_be_placed_from_afar(before, device)
@@ -329,8 +335,9 @@ def _refuse_from_afar(old: DeviceSettings, new: DeviceSettings, before: Configur
         and new.max_a <= old.max_a
         and not raises(old.max_w, new.max_w)
     )
-    if speaks_http(new.address):
+    if chosen_at_site(new.address):
         same = same and (old.driver, old.address) == (new.driver, new.address)
+    same = same and before.access.get(old.id) == after.access.get(new.id)
     if old.kind is Kind.METER or _an_input_rests_on(old.id, before):
         same = same and (old.driver, old.address, old.settings) == (new.driver, new.address, new.settings)
         same = same and budgets_rest_on(before) == budgets_rest_on(after)
@@ -370,29 +377,14 @@ def _unknown(name: str) -> Problem:
     return Problem(404, "not-found", "There is no device {id}.", id=repr(name))
 
 
-def transports(driver: Driver) -> list[str]:
-    """The kinds of address that a driver can speak to; a serial line may also be behind a converter."""
-    roads = {"http": driver.http, "tcp": driver.tcp, "rtu": driver.rtu, "rtutcp": driver.rtu}
-    return [road for road, has in roads.items() if has]
-
-
 def _address(text: str, driver: Driver | None) -> str:
     try:
         address = parse_address(text)
         if driver:
             driver.for_channel(address.connector)
+            check_road(address, driver)
     except ConfigError as error:
         raise Problem(422, "bad-address", error.template, "address", **error.fields) from error
-    kind = text.strip().partition(":")[0].lower()
-    if driver and kind not in transports(driver) and (kind != "tcp" or driver.http):  # a gateway: tcp of any line
-        raise Problem(
-            422,
-            "bad-address",
-            "{driver} speaks {kind} only; write an address that begins so.",
-            "address",
-            driver=driver.name,
-            kind="http://" if driver.http else "tcp://",
-        )
     return text.strip()
 
 

@@ -12,13 +12,14 @@ from typing import Any
 from attrs import frozen
 from twisted.internet.defer import Deferred
 
-from charging_manager.agent.api_devices import kind_of, transports
+from charging_manager.agent.api_devices import kind_of
 from charging_manager.agent.api_shapes import DriverBody, DriverText
 from charging_manager.agent.people import People
 from charging_manager.agent.running import RunningSite
 from charging_manager.devices import lint
 from charging_manager.devices.driver import Driver, Group, Register, Write
 from charging_manager.devices.loader import NAME
+from charging_manager.devices.road import kinds, usual_port
 from charging_manager.http.routes import Answer, Call, Problem, Right, Route
 from charging_manager.storage.files import sync_folder, write_private
 
@@ -184,11 +185,12 @@ class DriverPages:
             "title": _title(driver),
             "kind": driver.kind.value,
             "source": "; ".join(driver.sources),
-            "transports": transports(driver),
+            "transports": list(kinds(driver)),
             "defaults": {
-                "port": driver.tcp.port if driver.tcp else driver.http.port if driver.http else None,
+                "port": usual_port(driver),
                 "unit": driver.tcp.unit if driver.tcp else driver.rtu.unit if driver.rtu else 1,
                 "baud": driver.rtu.baud if driver.rtu else None,
+                "prefix": driver.mqtt.prefix if driver.mqtt else None,
                 "parity": driver.rtu.parity if driver.rtu else None,
                 "stopbits": driver.rtu.stopbits if driver.rtu else None,
                 "min_a": max(driver.setpoint.lowest_a, 6.0) if driver.setpoint else None,

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from attrs import field, frozen
 
+from charging_manager.agent.access_settings import AccessBody
 from charging_manager.agent.api_shapes_goals import GoalBody
 from charging_manager.agent.config import PRIORITY_SENTENCE
 from charging_manager.agent.solar_config import NOTHING_SAID, SolarBody
@@ -75,6 +76,9 @@ class DeviceBody:
     storage: str = "house"
     """Of a storage battery's meter: for whom it is there, house or all."""
     settings: dict[str, bool] | None = None
+    access: AccessBody | None = None
+    """Its login and its certificate, over HTTP and MQTT."""
+    has_push_token: bool | None = None
     kind: str | None = None
     """Accepted because ``GET`` shows it, like ``condition``; the driver decides."""
     condition: dict[str, Any] | None = None
@@ -102,6 +106,8 @@ class DeviceChange:
     """Null: as the site has it; left out: as it was."""
     storage: str | None = None
     settings: dict[str, bool] | None = None
+    access: AccessBody | None = None
+    has_push_token: bool | None = None
     kind: str | None = None
     condition: dict[str, Any] | None = None
 

@@ -15,6 +15,7 @@ from charging_manager.agent.grid_config import check_grid, check_inputs
 from charging_manager.agent.recording_settings import RecordingSettings, check_recording
 from charging_manager.agent.solar_config import check_solar
 from charging_manager.clocks import zone
+from charging_manager.devices.access import Access
 from charging_manager.errors import ConfigError
 from charging_manager.model.goal import Goal
 from charging_manager.model.grid import GridSettings
@@ -151,6 +152,10 @@ class Configuration:
     grid: GridSettings = field(factory=GridSettings)
     end_to_end: bool = False
     """Whoever comes through the cloud server comes to our own pages; it carries ciphertext."""
+    access: Mapping[str, Access] = field(factory=dict)
+    """By device: its login, and how its certificate is known."""
+    push_tokens: Mapping[str, str] = field(factory=dict)
+    """By device that tells us by itself: the SHA-256 of its token."""
 
     @property
     def root(self) -> str | None:
@@ -326,6 +331,8 @@ def without_device(config: Configuration, device: str) -> Configuration:
         overrides={key: value for key, value in config.overrides.items() if key != device},
         goals={key: value for key, value in config.goals.items() if key != device},
         solar_of={key: value for key, value in config.solar_of.items() if key != device},
+        access={key: value for key, value in config.access.items() if key != device},
+        push_tokens={key: value for key, value in config.push_tokens.items() if key != device},
         grid=_without_point(config.grid, device),
     )
 

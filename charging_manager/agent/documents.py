@@ -17,6 +17,7 @@ from cattrs.preconf.orjson import make_converter
 
 from charging_manager.agent.config import Configuration
 from charging_manager.agent.recording_settings import RecordingSettings
+from charging_manager.devices.access import Access
 from charging_manager.model.goal import Goal
 from charging_manager.model.grid import GridSettings
 from charging_manager.model.input import Input
@@ -41,6 +42,8 @@ DOCUMENTS: Mapping[str, Any] = {
     "grid": GridSettings,
     "recording": RecordingSettings,
     "end_to_end": bool,
+    "access": dict[str, Access],
+    "push_tokens": dict[str, str],
 }
 """By field of the configuration: its type."""
 

@@ -17,7 +17,7 @@ from twisted.web.http_headers import Headers
 from twisted.web.iweb import IBodyProducer
 from zope.interface import implementer
 
-from charging_manager.devices.http_client import Body
+from charging_manager.devices.http_client import Body, leave
 from charging_manager.errors import ChargingManagerError, ConfigError
 
 LARGEST = 1024 * 1024
@@ -86,14 +86,13 @@ class Fetcher:
         method = b"GET" if asked.body is None else b"POST"
         producer = _Whole(asked.body) if asked.body is not None else None
         response = await self._agent.request(method, asked.url.encode("ascii"), headers, producer)
-        body = Body(LARGEST, FetchError("its answer is larger than 1 MiB"), FetchError("its answer broke off"))
-        response.deliverBody(body)
         if response.code != 200:
-            body.done.addErrback(lambda failure: None)
-            body.done.cancel()
+            leave(response)
             if 300 <= response.code < 400:
                 raise FetchError("it sends elsewhere, which is not followed: enter the final address", response.code)
             raise FetchError("it answers with HTTP status {code}", response.code, code=response.code)
+        body = Body(LARGEST, FetchError("its answer is larger than 1 MiB"), FetchError("its answer broke off"))
+        response.deliverBody(body)
         return await body.done
 
 

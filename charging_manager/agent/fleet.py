@@ -16,6 +16,7 @@ from twisted.logger import Logger
 
 from charging_manager.agent.config import DeviceSettings
 from charging_manager.agent.polling import Polled, Poller, StorageLock, Wanted
+from charging_manager.devices.access import NO_ACCESS, Access
 from charging_manager.devices.driver import Driver
 from charging_manager.devices.road import check_road, sharing_key
 from charging_manager.errors import ConfigError
@@ -46,6 +47,7 @@ class Spec:
     settings: tuple[str, ...]
     most_a: float = field(eq=False)
     """No phase there carries more, ever: a reading above it is a lie. A running device is told when it changes."""
+    access: Access = NO_ACCESS
 
 
 @define
@@ -56,9 +58,11 @@ class Running:
     poller: Poller
     fallback_a: float
     endpoints: set[str]
+    road: Any = None
+    """What it is read and written through."""
 
 
-OpenBus = Callable[[Address, Driver], Any]
+OpenBus = Callable[[Address, Driver, Access], Any]
 MakeDevice = Callable[[str, Spec, Any, float, Callable[[int], Any]], Polled]
 
 
@@ -96,6 +100,7 @@ class Fleet:
         drivers: Mapping[str, Driver],
         fallbacks: Mapping[str, float],
         site: Site,
+        access: Mapping[str, Access] | None = None,
     ) -> set[str]:
         """Start, stop and renew what differs. The names of those that were stopped or renewed."""
         wanted: dict[str, Spec] = {}
@@ -105,7 +110,7 @@ class Fleet:
             if device.out_of_service:
                 continue
             try:
-                wanted[device.id] = spec_of(device, drivers, most_a)
+                wanted[device.id] = spec_of(device, drivers, most_a, (access or {}).get(device.id, NO_ACCESS))
             except ConfigError as error:
                 self.not_running[device.id] = error.sentence
                 known = self._running.get(device.id)
@@ -133,6 +138,11 @@ class Fleet:
         """The running device, or None."""
         found = self._running.get(name)
         return found.poller.device if found else None
+
+    def road(self, name: str) -> Any:
+        """What a running device is read and written through, or None."""
+        found = self._running.get(name)
+        return found.road if found else None
 
     async def alone(self, name: str, work: Callable[[Any], Awaitable[T]]) -> T:
         """Do something with a running device while steering leaves it alone."""
@@ -186,9 +196,9 @@ class Fleet:
         endpoints: set[str] = set()
 
         def bus_to(address: Address) -> Any:
-            key = sharing_key(address, spec.driver)
+            key = sharing_key(address, spec.driver, spec.access)
             if key not in self._buses:
-                self._buses[key] = self._open_bus(address, spec.driver)
+                self._buses[key] = self._open_bus(address, spec.driver, spec.access)
             endpoints.add(key)
             return self._buses[key]
 
@@ -198,14 +208,15 @@ class Fleet:
             return bus_to(evolve(spec.address, port=port))
 
         try:
-            device = self._make_device(name, spec, bus_to(spec.address), fallback_a, bus_at)
+            road = bus_to(spec.address)
+            device = self._make_device(name, spec, road, fallback_a, bus_at)
         except ConfigError as error:
             self.not_running[name] = error.sentence
             self._close_unused()
             return
         first_after_s = _SPREAD_S * number / max(count, 1)
         poller = Poller(name, device, self._sink, self._clock, self._every_s, first_after_s, self._note_brought)
-        self._running[name] = Running(spec, poller, fallback_a, endpoints)
+        self._running[name] = Running(spec, poller, fallback_a, endpoints, road)
         poller.start()
 
     def _stop(self, name: str) -> None:
@@ -249,14 +260,14 @@ def most_amps(site: Site) -> float:
     return max(500.0, 10 * highest_a)
 
 
-def spec_of(device: DeviceSettings, drivers: Mapping[str, Driver], most_a: float) -> Spec:
+def spec_of(device: DeviceSettings, drivers: Mapping[str, Driver], most_a: float, access: Access = NO_ACCESS) -> Spec:
     """What the device is to be made of. Raises: ConfigError if its driver or address cannot work."""
     driver = drivers.get(device.driver)
     if driver is None:
         raise ConfigError("driver", f"there is no driver {device.driver!r}; put its file into a drivers folder")
     check_road(_parsed(device.address), driver)
     phases = tuple(phase - 1 for phase in device.phases)
-    return Spec(driver, _parsed(device.address), phases, device.settings, most_a)
+    return Spec(driver, _parsed(device.address), phases, device.settings, most_a, access)
 
 
 @lru_cache(maxsize=2048)

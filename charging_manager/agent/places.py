@@ -19,7 +19,7 @@ from attrs import evolve
 from charging_manager.agent.config import Configuration, DeviceSettings, Kind, Place
 from charging_manager.control.wiring import wire
 from charging_manager.errors import ConfigError
-from charging_manager.modbus.address import Address, RtuAddress, parse_address
+from charging_manager.modbus.address import Address, MqttAddress, PushAddress, RtuAddress, parse_address
 
 MOST_PLACES = 2000
 """With so many remembered, new addresses are added at the site only: requests from afar cannot fill the disk."""
@@ -81,9 +81,10 @@ def address_key(text: str) -> str:
     return f"{_endpoint(address)}?unit={address.unit}&connector={address.connector}"
 
 
-def speaks_http(text: str) -> bool:
-    """Such an address is chosen at the site: requests could reach anything else in its network."""
-    return text.strip().lower().startswith("http")
+def chosen_at_site(text: str) -> bool:
+    """Such an address is chosen at the site: requests and logins could reach anything else in its network, and who
+    pushes is known there alone."""
+    return text.strip().lower().startswith(("http", "mqtt", "push"))
 
 
 def _machine(text: str) -> str:
@@ -93,13 +94,16 @@ def _machine(text: str) -> str:
     except ConfigError:
         return text.strip()
     line = f"{_endpoint(address)}?"
-    return line if address.endpoint.startswith(("tcp:", "http:")) else f"{line}unit={address.unit}&"
+    return f"{line}unit={address.unit}&" if address.endpoint.startswith("rtu") else line
 
 
 def _endpoint(address: Address) -> str:
     if isinstance(address, RtuAddress):
         return f"rtu://{normpath('/' + address.device.lstrip('/'))}"
-    return evolve(address, host=_normal_host(address.host)).endpoint
+    if isinstance(address, PushAddress):
+        return address.endpoint
+    plain = evolve(address, host=_normal_host(address.host))
+    return str(plain) if isinstance(plain, MqttAddress) else plain.endpoint
 
 
 def _normal_host(host: str) -> str:

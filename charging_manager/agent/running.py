@@ -260,7 +260,7 @@ class RunningSite:
             self._watched = meters_that_matter(site)
         fallbacks = fallback_currents(self._site)
         self.steering.fall_back_to(fallbacks)
-        for name in self.fleet.update(config.devices, self.drivers, fallbacks, self._site):
+        for name in self.fleet.update(config.devices, self.drivers, fallbacks, self._site, config.access):
             self.readings.forget(name)
         for name in self.readings.devices() - config.devices.keys():
             self.readings.forget(name)

@@ -48,7 +48,7 @@ from charging_manager.daemon.options import DaemonOptions, port_number
 from charging_manager.daemon.runtime import RuntimeFile, remove_runtime, write_runtime
 from charging_manager.devices.device import Device
 from charging_manager.devices.loader import DriverShelf
-from charging_manager.devices.road import open_road
+from charging_manager.devices.road import Roads
 from charging_manager.devices.trial import try_device
 from charging_manager.errors import ConfigError
 from charging_manager.finding.interfaces import own_interfaces, resolved, serial_lines
@@ -171,7 +171,7 @@ class Parts:
             evidence=Evidence(self.database, reactor),
             shelf=DriverShelf(self.drivers, self.uploads),
             hub=self.hub,
-            open_bus=lambda address, driver: open_road(address, driver, reactor),
+            open_bus=Roads(reactor).open,
             make_device=lambda name, spec, bus, fallback_a, bus_at: Device(
                 name,
                 spec.driver,

@@ -23,7 +23,7 @@ def ask(driver: Driver, arguments: argparse.Namespace) -> int:
     """Read everything, and print it or write it down. Raises: ConfigError for the address or the file."""
     address = parse_address(arguments.address)
     check_road(address, driver)
-    if driver.http is not None and arguments.action == "record":
+    if not driver.speaks_modbus and arguments.action == "record":
         raise ConfigError("", "only Modbus devices are recorded; use `drivers read`")
     unit = arguments.unit if arguments.unit is not None else address.unit
     found: list[Survey] = []

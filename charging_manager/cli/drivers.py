@@ -12,6 +12,7 @@ from charging_manager.cli.simulate import simulate
 from charging_manager.cli.table import Option, WrongUsage
 from charging_manager.devices import lint
 from charging_manager.devices.loader import NAME, Loaded, load_drivers
+from charging_manager.devices.road import kinds
 from charging_manager.devices.template import new_driver
 from charging_manager.devices.vocabulary import shipped_schema
 from charging_manager.errors import ConfigError
@@ -76,8 +77,7 @@ def drivers(arguments: argparse.Namespace) -> int:
 def _list(loaded: Loaded) -> int:
     width = max(map(len, loaded.drivers), default=0)
     for name, driver in sorted(loaded.drivers.items()):
-        known = (("http", driver.http), ("tcp", driver.tcp), ("rtu, rtutcp", driver.rtu))
-        roads = ", ".join(road for road, has in known if has)
+        roads = ", ".join(kinds(driver))
         print(f"{name:<{width}}  {driver.kind.value:<8}  {roads:<17}  {driver.vendor} {driver.model}")
     for broken in loaded.broken:
         print(f"left out: {broken.path}: {broken.reason}")

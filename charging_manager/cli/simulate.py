@@ -31,8 +31,8 @@ def _address(driver: Driver, arguments: argparse.Namespace) -> str:
     roads = [road for road in ("tcp", "rtutcp", "rtu") if getattr(arguments, road) is not None]
     if len(roads) > 1:
         raise WrongUsage("choose one of --tcp, --rtutcp and --rtu")
-    if driver.http is not None:
-        raise ConfigError("", f"{driver.name} speaks HTTP; the simulator speaks Modbus only")
+    if not driver.speaks_modbus:
+        raise ConfigError("", f"{driver.name} does not speak Modbus, and this simulator does nothing else")
     defaults = driver.tcp or driver.rtu
     unit = arguments.unit or (defaults.unit if defaults is not None else 1)
     if roads == ["rtu"]:

@@ -2,27 +2,48 @@
 
 from __future__ import annotations
 
+import math
 from io import BytesIO
 from typing import Any
+from urllib.parse import urlsplit
 
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.error import ConnectError, DNSLookupError
+from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from twisted.web.client import Agent, FileBodyProducer, ResponseDone, ResponseFailed
 from twisted.web.http_headers import Headers
+from twisted.web.iweb import IAgentEndpointFactory
+from zope.interface import implementer
 
-from charging_manager.errors import DeviceError, DeviceNonsense, DeviceSilent
+from charging_manager.devices.access import NO_ACCESS, Access, endpoint, why_not
+from charging_manager.devices.driver import Http
+from charging_manager.devices.http_login import HttpLogin
+from charging_manager.errors import DeviceError, DeviceNonsense, DeviceRefused, DeviceSilent
 
 LARGEST = 64 * 1024
+PLAIN = Http()
+REFUSED = 4
+REFUSED_S = 60.0
+"""Who refused our login is not asked again for so long: many lock out who tries too often."""
+_REFUSED_SENTENCE = "it refuses the login; correct user, password or token"
+_UNKNOWN_SENTENCE = "it asks for a login; enter user and password, or the token"
 
 
 class PlainClient:
-    """Asks the host at ``base``, for instance ``http://192.168.1.20:80``."""
+    """Asks the host at ``base``, for instance ``http://192.168.1.20:80``.
 
-    def __init__(self, base: str, reactor: Any) -> None:
+    Raises: ConfigError if ``access`` names a file of authorities that cannot be read.
+    """
+
+    def __init__(self, base: str, reactor: Any, rules: Http = PLAIN, access: Access = NO_ACCESS) -> None:
         self._base, self._reactor = base, reactor
-        self._agent = Agent(reactor, connectTimeout=10.0)
+        parts = urlsplit(base)
+        usual = 443 if parts.scheme == "https" else 80
+        to = endpoint(reactor, parts.hostname or "", parts.port or usual, parts.scheme == "https", access)
+        self._agent = Agent.usingEndpointFactory(reactor, _OneDoor(to))
+        self._login = HttpLogin(rules, access)
+        self._refused_until_s = -math.inf
 
     def __call__(self, method: str, path: str, body: str | None, timeout_s: float) -> Deferred[tuple[int, bytes]]:
         """Status and body. Fails with DeviceSilent or DeviceNonsense."""
@@ -44,12 +65,19 @@ class PlainClient:
                 late.cancel()
 
     async def _exchange(self, method: str, path: str, body: str | None) -> tuple[int, bytes]:
-        headers = Headers({"User-Agent": ["charging-manager"], "Accept": ["application/json"]})
-        producer = None
-        if body is not None:
-            headers.setRawHeaders("Content-Type", ["application/json"])
-            producer = FileBodyProducer(BytesIO(body.encode()))
-        response = await self._agent.request(method.encode(), f"{self._base}{path}".encode("ascii"), headers, producer)
+        if self._reactor.seconds() < self._refused_until_s:
+            raise DeviceRefused(REFUSED, _REFUSED_SENTENCE)
+        response = await self._request(method, path, body)
+        if response.code == 401:
+            challenges = response.headers.getRawHeaders("WWW-Authenticate", [])
+            if self._login.asked(challenges):
+                leave(response)
+                response = await self._request(method, path, body)
+        if response.code in (401, 403):
+            leave(response)
+            if self._login.known:
+                self._refused_until_s = self._reactor.seconds() + REFUSED_S
+            raise DeviceRefused(REFUSED, _REFUSED_SENTENCE if self._login.known else _UNKNOWN_SENTENCE)
         collected = Body(
             LARGEST,
             DeviceNonsense(f"its answer is longer than {LARGEST // 1024} KiB"),
@@ -58,17 +86,45 @@ class PlainClient:
         response.deliverBody(collected)
         return response.code, await collected.done
 
+    async def _request(self, method: str, path: str, body: str | None) -> Any:
+        headers = Headers({"User-Agent": ["charging-manager"], "Accept": ["application/json"]})
+        for name, value in self._login.headers(method, path).items():
+            headers.setRawHeaders(name, [value])
+        producer = None
+        if body is not None:
+            headers.setRawHeaders("Content-Type", ["application/json"])
+            producer = FileBodyProducer(BytesIO(body.encode()))
+        return await self._agent.request(method.encode(), f"{self._base}{path}".encode("ascii"), headers, producer)
+
 
 def _reason(error: BaseException) -> str:
     if isinstance(error, ResponseFailed) and error.reasons:
         error = error.reasons[0].value
-    if isinstance(error, DNSLookupError):
-        return "no such host"
-    if isinstance(error, ConnectError):
-        return "no connection"
+    why = why_not(error)
+    if why is not None:
+        return why
     if isinstance(error, CancelledError):
         return "no answer"
     return "the answer broke off or is no HTTP"
+
+
+@implementer(IAgentEndpointFactory)
+class _OneDoor:
+    """Whatever is asked for, it is at this one place."""
+
+    def __init__(self, to: IStreamClientEndpoint) -> None:
+        self._to = to
+
+    def endpointForURI(self, uri: Any) -> IStreamClientEndpoint:
+        return self._to
+
+
+def leave(response: Any) -> None:
+    """Nobody wants the rest of this answer."""
+    body = Body(LARGEST, DeviceNonsense("too long"), DeviceSilent("broke off"))
+    body.done.addErrback(lambda failure: None)
+    response.deliverBody(body)
+    body.done.cancel()
 
 
 class Body(Protocol):

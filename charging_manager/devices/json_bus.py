@@ -86,6 +86,9 @@ class JsonBus:
         began_s = self._clock.seconds()
         try:
             code, answer = await self._client(method, path, body, timeout_s)
+        except DeviceRefused as error:
+            self._unit.answered(self._clock.seconds(), 0.0)
+            raise DeviceRefused(error.code, f"{self.name}: {error}") from error
         except DeviceSilent as error:
             now_s = self._clock.seconds()
             self._unit.failed(now_s, now_s - began_s, alone=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 from attrs import evolve, frozen
 from twisted.internet.defer import Deferred
@@ -58,6 +58,14 @@ class Exchange:
     trouble: str = ""
 
 
+@runtime_checkable
+class Dated(Protocol):
+    """A bus that knows of what time its values are, because the device told them by itself."""
+
+    def taken_s(self, address: int, count: int) -> float | None:
+        """The time of the oldest of these values."""
+
+
 class Wire:
     """Reads and writes of one device: its unit, its timeout, its silence between requests."""
 
@@ -83,6 +91,12 @@ class Wire:
             request.function, request.address, request.count, priority, unit=request.unit, port=request.port
         )
         return await self._seen(asked, Exchange(False, request.function, request.address, request.registers, ()))
+
+    def taken_s(self, request: Request, asked_s: float) -> float:
+        """Of what time an answer is: that of the question, unless the device told it before."""
+        bus = self._bus
+        found = bus.taken_s(request.address, request.count) if isinstance(bus, Dated) else None
+        return asked_s if found is None else min(asked_s, found)
 
     async def words(
         self,

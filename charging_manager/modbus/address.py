@@ -1,8 +1,9 @@
 """Where a device is: ``tcp://host[:502]?unit=1``, ``rtu:///dev/ttyUSB0?baud=19200&unit=3``, ``rtutcp://host:port?unit=1``,
-``http://host[:80]``."""
+``http://host[:80]``, ``https://host[:443]``, ``mqtt://broker[:1883]/prefix``, ``mqtts://…``, ``push:name``."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from ipaddress import ip_address
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -16,6 +17,10 @@ WHERE = "address"
 
 MODBUS_PORT = 502
 HTTP_PORT = 80
+HTTPS_PORT = 443
+MQTT_PORT = 1883
+MQTTS_PORT = 8883
+_PUSHED = re.compile(r"[a-z0-9-]{1,32}")
 _PARITIES = ("N", "E", "O")
 
 
@@ -87,17 +92,57 @@ class HttpAddress:
     port: int = HTTP_PORT
     unit: int = 1
     connector: int = 1
+    tls: bool = False
 
     @property
     def endpoint(self) -> str:
         """As for TcpAddress."""
-        return f"http://{_bracketed(self.host)}:{self.port}"
+        return f"http{'s' if self.tls else ''}://{_bracketed(self.host)}:{self.port}"
 
     def __str__(self) -> str:
         return self.endpoint
 
 
-Address = TcpAddress | RtuAddress | RtuTcpAddress | HttpAddress
+@frozen
+class MqttAddress:
+    """A device at a broker; ``prefix`` is what its topics begin with."""
+
+    host: str
+    port: int = MQTT_PORT
+    prefix: str = ""
+    unit: int = 1
+    connector: int = 1
+    tls: bool = False
+
+    @property
+    def endpoint(self) -> str:
+        """The broker."""
+        return f"mqtt{'s' if self.tls else ''}://{_bracketed(self.host)}:{self.port}"
+
+    def __str__(self) -> str:
+        return f"{self.endpoint}/{self.prefix}"
+
+
+@frozen
+class PushAddress:
+    """A device that tells us by itself; the name tells it from others."""
+
+    name: str
+    host: str = ""
+    port: int = 0
+    unit: int = 1
+    connector: int = 1
+
+    @property
+    def endpoint(self) -> str:
+        """Its own."""
+        return f"push:{self.name}"
+
+    def __str__(self) -> str:
+        return self.endpoint
+
+
+Address = TcpAddress | RtuAddress | RtuTcpAddress | HttpAddress | MqttAddress | PushAddress
 
 
 def parse_address(text: str, *, to_listen: bool = False) -> Address:
@@ -121,18 +166,25 @@ def parse_address(text: str, *, to_listen: bool = False) -> Address:
     options = _options(parts.query)
     if parts.scheme == "rtu":
         return _serial(text, parts.netloc, unquote(parts.path), options)
-    if parts.scheme == "http":
+    if parts.scheme in ("http", "https", "mqtt", "mqtts", "push"):
         if to_listen:
             raise ConfigError(WHERE, "a simulator speaks Modbus; write for example tcp://127.0.0.1:1502?unit=1")
+        if parts.scheme == "push":
+            return _pushed(text, parts.netloc, parts.path, options)
+        if parts.scheme.startswith("mqtt"):
+            return _at_broker(text, parts.scheme == "mqtts", parts.hostname, port, unquote(parts.path), options)
         if parts.path not in ("", "/") or options:
             raise ConfigError(
                 WHERE, "{text} says more than the host; write for example http://192.168.1.20", text=repr(text)
             )
-        return HttpAddress(_host(text, parts.hostname), _port(port if port is not None else HTTP_PORT, to_listen))
+        usual = HTTPS_PORT if parts.scheme == "https" else HTTP_PORT
+        host = _host(text, parts.hostname)
+        return HttpAddress(host, _port(port if port is not None else usual, to_listen), tls=parts.scheme == "https")
     if parts.scheme not in ("tcp", "rtutcp"):
         raise ConfigError(
             WHERE,
-            "{text} must begin with tcp://, rtu://, rtutcp:// or http://; write for example tcp://192.168.1.20?unit=1",
+            "{text} must begin with tcp://, rtu://, rtutcp://, http(s):// or mqtt(s)://; write for example "
+            "tcp://192.168.1.20?unit=1",
             text=repr(text),
         )
     host = _host(text, parts.hostname)
@@ -149,6 +201,31 @@ def parse_address(text: str, *, to_listen: bool = False) -> Address:
     echo = _yes_or_no(options, "echo")
     _nothing_left(options)
     return RtuTcpAddress(host, _port(port, to_listen), unit, echo, connector)
+
+
+def _at_broker(
+    text: str, tls: bool, host: str | None, port: int | None, path: str, options: Mapping[str, str]
+) -> MqttAddress:
+    prefix = path.strip("/")
+    if options or not prefix or len(prefix) > 100 or not prefix.isprintable() or set(prefix) & set("+#$ "):
+        raise ConfigError(
+            WHERE,
+            "{text} does not say what the device's topics begin with; write for example "
+            "mqtt://192.168.1.5/go-eCharger/123456",
+            text=repr(text),
+        )
+    usual = MQTTS_PORT if tls else MQTT_PORT
+    return MqttAddress(_host(text, host), _port(port if port is not None else usual, False), prefix, tls=tls)
+
+
+def _pushed(text: str, netloc: str, path: str, options: Mapping[str, str]) -> PushAddress:
+    if netloc or options or not _PUSHED.fullmatch(path):
+        raise ConfigError(
+            WHERE,
+            "{text} names no device that tells us by itself; write push: and a name of small letters and digits",
+            text=repr(text),
+        )
+    return PushAddress(path)
 
 
 def _serial(text: str, netloc: str, path: str, options: dict[str, str]) -> RtuAddress:

@@ -42,7 +42,7 @@ class Yard:
         self.heard: list[Reading] = []
         self.fleet = Fleet(self.clock, self.heard.append, self.open_bus, self.make)
 
-    def open_bus(self, address: Address, driver: object) -> OneBus:
+    def open_bus(self, address: Address, driver: object, access: object) -> OneBus:
         self.buses.append(OneBus(address.endpoint))
         return self.buses[-1]
 

@@ -24,12 +24,16 @@ OPEN = {
     ("GET", "/metrics"),
     ("PUT", "/api/v1/inputs/{id}"),
     ("PUT", "/api/v1/grid-operator/dimming"),
+    ("PUT", "/api/v1/devices/{id}/reading"),
+    ("GET", "/api/v1/devices/{id}/setpoint"),
 }
 """What anybody may ask: each is a decision, so each stands here."""
 BY_TOKEN = {
     ("GET", "/metrics"),
     ("PUT", "/api/v1/inputs/{id}"),
     ("PUT", "/api/v1/grid-operator/dimming"),
+    ("PUT", "/api/v1/devices/{id}/reading"),
+    ("GET", "/api/v1/devices/{id}/setpoint"),
 }
 """What judges by itself: the token of the running daemon opens it too."""
 FOR_USERS = {
@@ -72,6 +76,8 @@ SITE_ONLY = {
     ("PUT", "/api/v1/grid-operator/dimming"),
     ("POST", "/api/v1/grid-operator/test"),
     ("POST", "/api/v1/scan"),
+    ("POST", "/api/v1/devices/{id}/token"),
+    ("DELETE", "/api/v1/devices/{id}/token"),
 }
 BODIES: dict[str, Any] = {
     "PUT /api/v1/config/cloud/end-to-end": {"enabled": True},

@@ -171,7 +171,7 @@ class WholeAgent:
             evidence=Evidence(self.database, self.clock),
             shelf=DriverShelf([shared("drivers")], folder / "drivers"),
             hub=self.hub,
-            open_bus=lambda address, driver: NoBus(),
+            open_bus=lambda address, driver, access: NoBus(),
             make_device=self._make_device,
             decide=lambda image: decide(image, Rules()),
             tariff=TariffWatch(

@@ -52,7 +52,10 @@ def test_units_of_one_endpoint_share_a_bus() -> None:
     [
         ("", "tcp://"),
         ("192.168.1.20", "tcp://"),
-        ("mqtt://192.168.1.20", "rtutcp://"),
+        ("coap://192.168.1.20", "rtutcp://"),
+        ("mqtt://192.168.1.20", "topics begin with"),
+        ("mqtt://192.168.1.20/a/+", "topics begin with"),
+        ("push:Not a name", "tells us by itself"),
         ("http://192.168.1.20/status", "more than the host"),
         ("tcp://", "host"),
         ("tcp://?unit=1", "host"),

@@ -8,7 +8,6 @@ somebody follows the redirect.
 from __future__ import annotations
 
 import json
-import struct
 import sys
 from typing import Any
 
@@ -17,11 +16,11 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Site
 
 from charging_manager.clocks import use_monotonic
-from charging_manager.devices.codec import decode
-from charging_manager.devices.driver import Driver, Register, Type
+from charging_manager.devices.driver import Driver, HttpWrite, Register
 from charging_manager.devices.loader import load_drivers
 from charging_manager.paths import shared
 from charging_manager.sim.car import Car
+from charging_manager.sim.documents import document_of, number_in, write_number
 from charging_manager.sim.simulator import Simulator
 
 
@@ -39,49 +38,24 @@ class JsonFace:
         for register in self.driver.registers.values():
             number = self._number(register, method, path, body)
             if number is not None:
-                words = struct.unpack(">4H", struct.pack(">d", number))
-                self.simulator.handle(self.simulator.unit, 16, register.address, 4, words)
+                write_number(self.simulator, register, number)
                 return 200, b"true"
         shown = [r for r in self.driver.registers.values() if r.json and r.get == path]
         if method != "GET" or not shown:
             return 404, b"<html>not here</html>"
         if self.document is not None:
             return 200, json.dumps(self.document).encode()
-        return 200, json.dumps(self._document(shown)).encode()
+        return 200, json.dumps(document_of(self.simulator, shown)).encode()
 
     def _number(self, register: Register, method: str, path: str, body: str | None) -> float | None:
         rule = register.set
-        if rule is None or rule.method != method:
+        if not isinstance(rule, HttpWrite) or rule.method != method:
             return None
         for template, given in ((rule.path, path), (rule.body or "", body or "")):
-            before, found, after = template.partition("{value}")
-            if found and given.startswith(before) and given.endswith(after):
-                return float(given[len(before) : len(given) - len(after)])
+            number = number_in(template, given)
+            if number is not None:
+                return number
         return None
-
-    def _document(self, shown: list[Register]) -> Any:
-        tree: dict[str, Any] = {}
-        for register in shown:
-            words = list(self.simulator.handle(self.simulator.unit, 3, register.address, register.count, ()))  # type: ignore[arg-type]
-            value = decode(register, words)
-            if isinstance(value, int | float):
-                value = (value - register.offset) / register.scale
-                value = int(value) if value == int(value) and register.type is not Type.STR else value
-            at = tree
-            *way, last = (register.json or "").split("/")[1:]
-            for step in way:
-                at = at.setdefault(step, {})
-            at[last] = value
-        return _lists(tree)
-
-
-def _lists(tree: Any) -> Any:
-    """Tables whose keys are numbers are lists."""
-    if not isinstance(tree, dict):
-        return tree
-    if tree and all(key.isdigit() for key in tree):
-        return [_lists(tree.get(str(n))) for n in range(max(map(int, tree)) + 1)]
-    return {key: _lists(value) for key, value in tree.items()}
 
 
 class Pages(Resource):
