@@ -356,7 +356,7 @@ class Device:
             return error
         self._heard_s = self.clock.seconds()
         self._rounds.taken(request, asked_s)
-        self._note(request, words, self._wire.taken_s(request, asked_s))
+        self._note(request, words, self.wire.taken_s(request, asked_s))
         return None
 
     def _note(self, request: Request, words: list[int], asked_s: float) -> None:
