@@ -50,6 +50,7 @@ AT_THE_TERMINAL = (
     "charging_manager/http/certificates.py",
     "charging_manager/http/listener.py",
     "charging_manager/http/tls.py",
+    "charging_manager/storage/backup.py",
     "charging_manager/storage/files.py",
     "charging_manager/storage/schema.py",
     "charging_manager/cloud/cert_client.py",

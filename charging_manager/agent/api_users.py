@@ -11,6 +11,7 @@ from charging_manager.agent.api_shapes import LEFT_OUT_PRIORITY, UserBody, UserC
 from charging_manager.agent.config import Configuration, UserSettings, id_from_name
 from charging_manager.agent.people import People
 from charging_manager.agent.running import RunningSite
+from charging_manager.http.qr import qr_rows
 from charging_manager.http.routes import Answer, Call, Problem, Right, Route
 from charging_manager.http.userids import new_user_id
 
@@ -78,7 +79,7 @@ class UserPages:
 
         await field_problem(self.site.config.change(added))
         self.people.note(call.caller, "user-added", made[-1].id)
-        return Answer({**shown(made[-1]), "user_id": secret}, status=201)
+        return Answer({**shown(made[-1]), "user_id": secret, "qr": qr_rows(secret)}, status=201)
 
     async def change(self, call: Call) -> Any:
         body: UserChange = call.body
@@ -127,7 +128,7 @@ class UserPages:
         config = await field_problem(self.site.config.change(changed))
         await self.people.end_logins(user=user.id)
         self.people.note(call.caller, "user-new-id", user.id)
-        return {**shown(config.users[user.id]), "user_id": secret}
+        return {**shown(config.users[user.id]), "user_id": secret, "qr": qr_rows(secret)}
 
     def _found(self, call: Call) -> UserSettings:
         user = self.site.config.current.users.get(call.params["id"])

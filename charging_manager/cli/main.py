@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from charging_manager.cli import (
     audit,
+    backup,
     check,
     demo,
     drivers,
@@ -82,6 +83,18 @@ COMMANDS = (
         drivers.drivers,
         drivers.OPTIONS,
         usage=drivers.USAGE,
+    ),
+    Command(
+        "backup",
+        "all of an agent's or a cloud server's state in one file, while it runs",
+        backup.backup,
+        backup.BACKUP_OPTIONS,
+    ),
+    Command(
+        "restore",
+        "put a backup's state in place, with the daemon stopped; --check only looks",
+        backup.restore,
+        backup.RESTORE_OPTIONS,
     ),
     Command(
         "second-factor",

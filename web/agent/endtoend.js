@@ -2,7 +2,7 @@
 import { get, post, problemFrom, put, remove } from "../common/api.js";
 import { moment } from "../common/format.js";
 import { announce, Button, Copyable, DoneBox, Field, ProblemBox, Question, useTask } from "../common/parts.js";
-import { QrCode } from "../common/secondfactor.js";
+import { QrCode } from "../common/qrcode.js";
 import { html, useEffect, useState } from "../common/ui.js";
 import { t } from "../common/words.js";
 

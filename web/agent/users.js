@@ -3,6 +3,7 @@ import { get, post, problemFrom, put, remove } from "../common/api.js";
 import { fieldNumber } from "../common/format.js";
 import { start } from "../common/frame.js";
 import { announce, Button, Copyable, ProblemBox, Question, SelectField, Table, TextField, TickField, useTask } from "../common/parts.js";
+import { QrCode } from "../common/qrcode.js";
 import { html, useEffect, useState } from "../common/ui.js";
 import { language, t } from "../common/words.js";
 import { priorityRule, typedOrNull } from "./typed.js";
@@ -48,11 +49,12 @@ function Form({ user, points, onDone, onNo }) {
   </form>`;
 }
 
-/** The one time that an ID is seen. @param {{name: string, id: string, onClose: () => void}} props */
-function ShownOnce({ name, id, onClose }) {
+/** The one time that an ID is seen. @param {{name: string, id: string, qr: string[]|undefined, onClose: () => void}} props */
+function ShownOnce({ name, id, qr, onClose }) {
   return html`<${Question} title=${t("ID of {name}", { name })} yes=${t("I have noted it")} onYes=${onClose} onNo=${onClose} no=${null}>
     <p>${t("With this ID the user logs in. It is shown only now; if it gets lost, make a new one.")}</p>
     <${Copyable} label=${t("User ID")} text=${id} />
+    ${qr ? html`<${QrCode} rows=${qr} label=${t("QR code of the ID, for a card")} />` : null}
   <//>`;
 }
 
@@ -62,7 +64,7 @@ function Users() {
   const [points, setPoints] = useState(/** @type {Point[]} */ ([]));
   const [problem, setProblem] = useState(/** @type {any} */ (null));
   const [editing, setEditing] = useState(/** @type {User|"new"|null} */ (null));
-  const [shown, setShown] = useState(/** @type {{name: string, id: string}|null} */ (null));
+  const [shown, setShown] = useState(/** @type {{name: string, id: string, qr: string[]|undefined}|null} */ (null));
   const [asked, setAsked] = useState(/** @type {{what: "new-id"|"remove", user: User}|null} */ (null));
   const load = async () => {
     try {
@@ -77,7 +79,7 @@ function Users() {
   useEffect(() => void load(), []);
   /** @param {string} name @param {any} answer */
   const shownOnce = (name, answer) => {
-    if (answer?.user_id) setShown({ name, id: answer.user_id });
+    if (answer?.user_id) setShown({ name, id: answer.user_id, qr: answer.qr });
   };
   const sure = () =>
     asked &&
@@ -121,7 +123,7 @@ function Users() {
             shownOnce(answer?.name ?? "", answer);
             void load();
           }} />`}
-    ${shown ? html`<${ShownOnce} name=${shown.name} id=${shown.id} onClose=${() => setShown(null)} />` : null}
+    ${shown ? html`<${ShownOnce} name=${shown.name} id=${shown.id} qr=${shown.qr} onClose=${() => setShown(null)} />` : null}
     ${asked
       ? html`<${Question} danger title=${asked.what === "remove"
           ? t("Remove {name}?", { name: asked.user.name })

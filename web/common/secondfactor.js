@@ -1,27 +1,12 @@
 // The admin's second factor: a code that a phone shows, asked for beside the password.
 import { get, post, problemFrom } from "./api.js";
 import { CodeField } from "./codefield.js";
+import { QrCode } from "./qrcode.js";
 import { announce, Button, Copyable, DoneBox, ProblemBox, TextField, useTask } from "./parts.js";
 import { html, useEffect, useState } from "./ui.js";
 import { t, tn } from "./words.js";
 
 /** @typedef {{secret: string, uri: string, qr: string[]}} Proposal */
-
-const QUIET = 4;
-
-/**
- * Dark modules as one path of squares; the light ground is always white, or no camera reads it.
- * @param {{rows: string[], label: string}} props
- */
-export function QrCode({ rows, label }) {
-  const size = rows.length + 2 * QUIET;
-  const path = rows
-    .flatMap((row, y) => [...row].map((module, x) => (module === "1" ? `M${x + QUIET} ${y + QUIET}h1v1h-1z` : "")))
-    .join("");
-  return html`<svg class="qr" viewBox=${`0 0 ${size} ${size}`} role="img" aria-label=${label} shape-rendering="crispEdges">
-    <path class="ground" d=${`M0 0h${size}v${size}h-${size}z`} /><path d=${path} />
-  </svg>`;
-}
 
 /** @param {{codes: string[], onClose: () => void}} props */
 function RecoveryCodes({ codes, onClose }) {
