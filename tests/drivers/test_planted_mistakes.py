@@ -14,7 +14,8 @@ import pytest
 
 from charging_manager.devices.driver import TEXTS, Driver, FedBy, Register, Type, Watchdog
 from charging_manager.errors import ChargingManagerError
-from tests.drivers import test_facts, test_golden, test_proofs
+from tests.drivers import test_facts, test_golden, test_http, test_proofs
+from tests.drivers.http_answers import ANSWERS
 from tests.drivers.test_facts import DRIVERS, FACTS
 
 OTHER_SIGN = {
@@ -103,6 +104,32 @@ def test_every_mistake_in_a_register_is_found(name: str, monkeypatch: pytest.Mon
 
 def test_the_mistakes_are_many() -> None:
     assert sum(1 for name in FACTS for _ in spoilt(name)) > 1200
+
+
+def _spoilt_document(name: str) -> Iterator[tuple[str, Driver]]:
+    """The same for a driver whose values lie in a JSON document: every value that the documented answer tells."""
+    driver = test_http.DRIVERS[name]
+    for key, expected in ANSWERS[name][1].items():
+        register = driver.registers[key]
+        wrong = {"pointer": attrs.evolve(register, json=f"{register.json}x")}
+        if isinstance(expected, float) and expected:
+            wrong["scale"] = attrs.evolve(register, scale=register.scale * 10.0)
+            if not (driver.unsigned_currents and key.startswith("current_")):  # whose sign is the power's
+                wrong["sign"] = attrs.evolve(register, scale=-register.scale)
+        for what, spoilt_register in wrong.items() if expected is not None else ():
+            yield f"{key}: {what}", attrs.evolve(driver, registers={**driver.registers, key: spoilt_register})
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_every_mistake_in_a_value_of_a_document_is_found(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    mistakes = dict(_spoilt_document(name))
+    assert len(mistakes) >= 5
+    missed = []
+    for what, wrong in mistakes.items():
+        monkeypatch.setitem(test_http.DRIVERS, name, wrong)
+        if not _is_red(lambda: test_http.test_every_driver_understands_the_documented_answer(name)):
+            missed.append(what)
+    assert missed == []
 
 
 WATCHED = {name: driver for name, driver in DRIVERS.items() if driver.watchdog is not None}
