@@ -19,6 +19,7 @@ from charging_manager.devices.codec import decode_all
 from charging_manager.devices.compose import compose
 from charging_manager.devices.condition import DeviceCondition, condition_of, shown_fallback
 from charging_manager.devices.driver import Driver, Group, Value, all_hold
+from charging_manager.devices.hooks import Hooked
 from charging_manager.devices.orders import Order, Orders, Urgency
 from charging_manager.devices.phasing import Step
 from charging_manager.devices.planner import Request, Rounds, moved, plan_reads, seen_first, split
@@ -89,8 +90,8 @@ class Device:
         self.most_a = most_a
         self.clock = clock
         self.wire = Wire(bus, unit, driver.bus, bus_at)
-        self._hook: Any = driver.hook() if driver.hook is not None else None
-        self.orders = Orders(self._driver, fallback_a, encode_hook=getattr(self._hook, "encode", None))
+        self._hook = Hooked(driver, clock)
+        self.orders = Orders(self._driver, fallback_a, encode_hook=self._hook.encode)
         self._rounds = Rounds(self._driver)
         self._reading = DeferredLock()
         self._writing = DeferredLock()
@@ -263,8 +264,7 @@ class Device:
         self.orders.hardware_max_a = self.hardware_max_a
         for request in plan_reads(self._driver, seen_first(self._driver)):
             await self._ask(request, Priority.SLOW)
-        if hasattr(self._hook, "after_connect"):
-            await self._hook.after_connect(self)
+        await self._hook.after_connect(self)
         self._prepared = True
         self._look_again_s = self.clock.seconds() + MISSING_AGAIN_S
         self._last_error = None
@@ -373,9 +373,11 @@ class Device:
 
     def _compose(self) -> Reading:
         live = [self._taken[name] for name in self._rounds.live_names if name in self._taken]
-        values = dict(self._values)
-        if hasattr(self._hook, "decode"):
-            values = {**values, **self._hook.decode(dict(values))}
+        try:
+            values = self._hook.decode(dict(self._values))
+        except DeviceError as error:
+            self._last_error = str(error)
+            raise
         made = compose(
             self.id,
             self._driver,
