@@ -9,9 +9,9 @@ import attrs
 import pytest
 
 from charging_manager.devices import driver as d
-from charging_manager.devices.loader import check_text
+from charging_manager.devices.loader import check_text, load_drivers
 from charging_manager.devices.template import new_driver
-from tests.devices.rig import shipped
+from charging_manager.paths import shared
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 TEXT = (DOCS / "drivers.md").read_text()
@@ -78,7 +78,40 @@ def test_every_choice_is_named(words: type[d.Kind]) -> None:
         assert str(word) in TEXT
 
 
-def test_every_device_in_the_table_has_a_driver() -> None:
-    rows = re.findall(r"^\| `([^`]+)` \|", (DOCS / "devices.md").read_text(), re.MULTILINE)
-    assert rows == sorted(set(rows)), "one row each, in order"
-    assert set(rows) <= set(shipped().drivers)
+DEVICES = (DOCS / "devices.md").read_text()
+ROW = re.compile(r"^\| `([^`]+)` \| ([^|]+) \| ([^|]+) \|", re.MULTILINE)
+
+
+def _fallback(driver: d.Driver) -> str:
+    watchdog = driver.watchdog
+    if driver.setpoint is None:
+        return "–"
+    if watchdog is None:
+        return "none"
+    if watchdog.timeout is None:
+        return "not shown"
+    if watchdog.timeout_write is None:
+        return "its own"
+    return "programmable" if watchdog.fallback else "stops"
+
+
+def test_every_device_in_the_tables_has_a_driver_and_what_they_say_of_it_is_so() -> None:
+    drivers = load_drivers([shared("drivers")]).drivers
+    modbus, *others = DEVICES.split("\n## Over ")
+    for part in (modbus, *others):
+        rows = [found[1] for found in ROW.finditer(part)]
+        assert rows == sorted(set(rows)), "one row each, in order"
+    seen = {found[1]: (found[2], found[3]) for found in ROW.finditer(DEVICES)}
+    assert set(seen) == set(drivers)
+    for name, (sure, fallback) in seen.items():
+        quality = drivers[name].quality
+        assert quality is not None and sure.replace(" ", "-") == quality.value, name
+        if name in {found[1] for found in ROW.finditer(modbus)}:
+            assert fallback == _fallback(drivers[name]), name
+
+
+def test_what_a_driver_is_not_sure_of_stands_in_the_list_too() -> None:
+    listed = DEVICES.partition("## What is not certain")[2].partition("\n## ")[0]
+    for name, driver in load_drivers([shared("drivers")]).drivers.items():
+        unsure = driver.uncertain or any(register.uncertain for register in driver.registers.values())
+        assert not unsure or f"`{name}`" in listed, name
