@@ -8,7 +8,7 @@ an alarm at its first legal moment. Before a device has been recognised, nothing
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from twisted.internet.defer import Deferred, DeferredLock
@@ -150,7 +150,8 @@ class Device:
         finally:
             self._reading.release()
         await self._flush_quietly()
-        return self._compose()
+        reading: Reading = await self._guarded(self._compose())
+        return reading
 
     async def apply(self, setpoint_a: float, phases: int | None = None) -> None:
         """From now on at most so much per phase; 0, or less than the box's minimum, pauses. Raises: DeviceError.
@@ -235,10 +236,10 @@ class Device:
 
     # -- reading -----------------------------------------------------------------------------------------------------
 
-    async def _guarded(self, work: Any) -> None:
+    async def _guarded(self, work: Awaitable[Any]) -> Any:
         """Remember what went wrong; a device that went silent is prepared anew when it comes back."""
         try:
-            await work
+            return await work
         except DeviceSilent as error:
             self._lost(error)
             raise
@@ -371,13 +372,9 @@ class Device:
             self._foreign_s = asked_s
             self.log.warn("device {device}: not by us: {names}; put back", device=self.id, names=", ".join(foreign))
 
-    def _compose(self) -> Reading:
+    async def _compose(self) -> Reading:
         live = [self._taken[name] for name in self._rounds.live_names if name in self._taken]
-        try:
-            values = self._hook.decode(dict(self._values))
-        except DeviceError as error:
-            self._last_error = str(error)
-            raise
+        values = self._hook.decode(dict(self._values))
         made = compose(
             self.id,
             self._driver,
