@@ -35,7 +35,11 @@ export function Banner() {
           "{n} device does not answer:",
           "{n} devices do not answer:",
           names.length,
-        )}</strong>${" "}${names.slice(0, 5).join(", ")}${names.length > 5 ? " …" : ""}. ${t("Its share is kept reserved, so that no fuse is at risk.")}</p></div>`
+        )}</strong>${" "}${names.slice(0, 5).join(", ")}${names.length > 5 ? " …" : ""}. ${tn(
+          "Its share is kept reserved, so that no fuse is at risk.",
+          "Their shares are kept reserved, so that no fuse is at risk.",
+          names.length,
+        )}</p></div>`
       : null}
   </div>`;
 }
