@@ -32,7 +32,7 @@ _PLAIN = {str: "string", int: "integer", float: "number", bool: "boolean", type(
 
 
 def describe(routes: Sequence[Route], title: str, cookie: str) -> dict[str, Any]:
-    """The whole file as plain data. ``x-right`` and ``x-remote`` say who may come, and from where."""
+    """The whole file as plain data. ``x-right``, ``x-remote``, ``x-scope``: who may come, from where, by which key."""
     schemas: dict[str, Any] = {"Problem": _PROBLEM}
     paths: dict[str, Any] = {}
     for route in routes:
@@ -43,7 +43,10 @@ def describe(routes: Sequence[Route], title: str, cookie: str) -> dict[str, Any]
         "paths": dict(sorted(paths.items())),
         "components": {
             "schemas": schemas,
-            "securitySchemes": {"login": {"type": "apiKey", "in": "cookie", "name": cookie}},
+            "securitySchemes": {
+                "login": {"type": "apiKey", "in": "cookie", "name": cookie},
+                **({"key": {"type": "http", "scheme": "bearer"}} if any(route.scope for route in routes) else {}),
+            },
         },
     }
 
@@ -58,10 +61,12 @@ def _operation(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
             *({"name": name, "in": "query", "required": False, "schema": {"type": "string"}} for name in route.query),
         ],
         "responses": {str(status): _response(status, route, schemas) for status in route.statuses},
-        "security": [] if route.may is Right.ANYBODY else [{"login": []}],
+        "security": [] if route.may is Right.ANYBODY else [{"login": []}, *([{"key": []}] if route.scope else [])],
         "x-right": route.may.name.lower(),
         "x-remote": "loopback only" if route.loopback_only else "site only" if route.site_only else "remote",
     }
+    if route.scope:
+        said["x-scope"] = route.scope
     said["responses"]["default"] = {
         "description": "what went wrong",
         "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},

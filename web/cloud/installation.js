@@ -1,6 +1,7 @@
 // One installation: what is known of it, and all that its operator can do with it.
 import { get, post, problemFrom, put, remove } from "../common/api.js";
 import { DASH, exactly, moment, number } from "../common/format.js";
+import { Logins } from "../common/logins.js";
 import { announce, Button, Copyable, DoneBox, ProblemBox, Question, Table, TextField, TickField, useTask } from "../common/parts.js";
 import { html, useEffect, useRef, useState } from "../common/ui.js";
 import { t } from "../common/words.js";
@@ -136,11 +137,6 @@ export function InstallationDetails({ id, onClose, onChanged }) {
       await put(pathOf(id), body);
       await changed(said);
     });
-  const endLogins = () =>
-    void task.run(async () => {
-      await remove(`${pathOf(id)}/logins`);
-      await changed(t("All logins at this installation are ended."));
-    });
   return html`<section class="box" id="installation" aria-labelledby="installation-name" onKeyDown=${(/** @type {any} */ e) => {
     if (e.key === "Escape" && !renewing) onClose();
   }}>
@@ -160,10 +156,12 @@ export function InstallationDetails({ id, onClose, onChanged }) {
             ? html`<${Button} busy=${task.busy} onClick=${() => change({ disabled: false }, t("The installation is enabled."))}>${t("Enable")}<//>`
             : html`<${Button} class="danger" busy=${task.busy} onClick=${() => change({ disabled: true }, t("The installation is disabled; its connection has ended."))}>${t("Disable")}<//>`}
           ${details.source === "enrolled" ? null : html`<${Button} onClick=${() => setRenewing(true)}>${t("New password")}<//>`}
-          ${details.logins > 0 ? html`<${Button} class="danger" busy=${task.busy} onClick=${endLogins}>${t("End all logins there")}<//>` : null}
           <${Button} onClick=${onClose}>${t("Close")}<//>
         </div>
         <${Notes} key=${`${details.note} ${details.tags.join(" ")}`} details=${details} onDone=${changed} />
+        ${details.logins > 0
+          ? html`<${Logins} path="/cloud/admin/logins" query=${`?installation=${encodeURIComponent(id)}`} title=${t("Logged in there now")} />`
+          : null}
         <${History} title=${t("Connections of {id}", { id })} head=${[t("Time"), t("What"), t("From address"), t("Detail")]}
           rows=${details.connections.map((one) => [exactly(one.at), eventName(one.event), one.source, one.detail])} />
         <${History} title=${t("Failed logins")} head=${[t("Time"), t("From address"), t("Cause")]}
