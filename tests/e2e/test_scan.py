@@ -135,6 +135,10 @@ def test_in_the_browser_a_result_is_added_while_the_search_runs_and_the_search_i
             shown.press("Cancel the search")
             shown.until(lambda: "The search was cancelled" in shown.text())
             assert keba in shown.text()
+            shown.press("Test", f'[data-found="{keba}"]')
+            shown.until(lambda: "Cancel the test" in shown.text("[data-test]"))
+            shown.press("Cancel the test")
+            shown.until(lambda: shown.find("[data-test]").get_attribute("data-test") == "bad")
             begun = len(silence.knocks())
             assert client.call("DELETE", "/api/v1/scan").json["code"] == "no-scan"
             for language in ("fr", "de"):

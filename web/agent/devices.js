@@ -7,6 +7,7 @@ import { html, useEffect, useState } from "../common/ui.js";
 import { t } from "../common/words.js";
 import { DeviceForm } from "./deviceform.js";
 import { Drivers } from "./drivers.js";
+import { reportPage, useTrial } from "./trial.js";
 
 /** @typedef {import("./drivers.js").Driver} Driver */
 /** @typedef {import("./drivers.js").Broken} Broken */
@@ -16,13 +17,6 @@ import { Drivers } from "./drivers.js";
  *   role: string|null, phases: number[], out_of_service: boolean, priority?: number, mode?: string, min_a?: number,
  *   max_a?: number, max_w?: number|null, storage?: string, solar?: import("./solarform.js").Solar|null,
  *   settings?: Record<string, boolean>, condition?: Condition}} Device */
-/** @typedef {{name: string, ok: boolean, text: string}} Step */
-
-const TEST_MS = 180_000;
-const LOOK_MS = 1_000;
-
-/** @param {string} device @param {number} [report] */
-const reportPage = (device, report) => `report.htm?device=${encodeURIComponent(device)}${report ? `&report=${report}` : ""}`;
 
 /** @param {{device: Device}} props */
 function Condition({ device }) {
@@ -37,31 +31,9 @@ function Condition({ device }) {
     ${unguarded ? html`<p class="help">${t("When it falls silent, its highest current is kept reserved.")}</p>` : null}`;
 }
 
-/** @param {{device: Device, steps: Step[]|null, ok: boolean, report: number|null, busy: boolean, problem: any,
- *   onCancel: () => void, onClose: () => void}} props */
-function TestResult({ device, steps, ok, report, busy, problem, onCancel, onClose }) {
-  return html`<section class="box" aria-live="polite" aria-labelledby="test" data-test=${busy ? "running" : ok ? "ok" : "bad"}>
-    <h2 id="test">${t("Test of {name}", { name: device.name })}</h2>
-    ${busy ? html`<p class="loading">${t("Testing; this takes up to three minutes. Charging there is interrupted.")}</p><progress></progress>` : null}
-    <${ProblemBox} problem=${problem} />
-    ${steps
-      ? html`<ul class="steps">${steps.map(
-          (step) => html`<li key=${step.name} class=${step.ok ? "ok" : "bad"}><strong>${step.ok ? t("passed") : t("failed")}</strong>${" "}${step.text || step.name}</li>`,
-        )}</ul>
-        ${busy ? null : html`<p class=${`box ${ok ? "good" : "bad"}`}>${ok ? t("Everything works.") : t("Something does not work yet: see above.")}</p>`}`
-      : null}
-    <div class="buttons">${
-      busy
-        ? html`<${Button} class="danger" onClick=${onCancel}>${t("Cancel the test")}<//>`
-        : html`${report ? html`<a class="button" href=${reportPage(device.id, report)}>${t("Commissioning report")}</a>` : null}
-          <${Button} onClick=${onClose}>${t("Close")}<//>`
-    }</div>
-  </section>`;
-}
-
 function Devices() {
   const task = useTask();
-  const testing = useTask();
+  const trial = useTrial();
   const [devices, setDevices] = useState(/** @type {Device[]|null} */ (null));
   const [drivers, setDrivers] = useState(/** @type {{drivers: Driver[], broken: Broken[]}} */ ({ drivers: [], broken: [] }));
   const [solar, setSolar] = useState(/** @type {any} */ (null));
@@ -70,10 +42,6 @@ function Devices() {
   const [problem, setProblem] = useState(/** @type {any} */ (null));
   const [editing, setEditing] = useState(/** @type {Device|"new"|null} */ (null));
   const [going, setGoing] = useState(/** @type {Device|null} */ (null));
-  const [tested, setTested] = useState(
-    /** @type {{device: Device, steps: Step[]|null, ok: boolean, report: number|null}|null} */ (null),
-  );
-  const [charging, setCharging] = useState(/** @type {Device|null} */ (null));
   const load = async () => {
     try {
       const [things, known, site] = await Promise.all([get("/devices"), get("/drivers"), get("/site")]);
@@ -94,29 +62,6 @@ function Devices() {
     }, 10_000);
     return () => clearInterval(timer);
   }, []);
-  /** @param {Device} device @param {boolean} [anyway] also while a car is charging there */
-  const test = (device, anyway = false) =>
-    testing.run(async () => {
-      const path = `/devices/${encodeURIComponent(device.id)}/test`;
-      setCharging(null);
-      setTested({ device, steps: null, ok: false, report: null });
-      const looking = setInterval(async () => {
-        const now = await get(path).catch(() => null);
-        if (now?.running) setTested((known) => known && { ...known, steps: now.steps });
-      }, LOOK_MS);
-      try {
-        const result = await post(path + (anyway ? "?while_charging=1" : ""), {}, TEST_MS);
-        clearInterval(looking);
-        setTested({ device, steps: result.steps, ok: result.ok, report: result.report });
-      } catch (error) {
-        if (problemFrom(error).code !== "car-charging") throw error;
-        setTested(null);
-        setCharging(device);
-      } finally {
-        clearInterval(looking);
-      }
-    });
-  const stop = () => tested && task.run(() => remove(`/devices/${encodeURIComponent(tested.device.id)}/test`));
   /** @param {Device} wish @param {boolean} fresh */
   const save = async (wish, fresh) => {
     if (fresh) await post("/devices", wish);
@@ -152,28 +97,20 @@ function Devices() {
               ${" "}${device.phases.map((phase) => `L${phase}`).join(" ")}</p></td>
             <td><${Condition} device=${device} /></td>
             <td><div class="buttons">
-              <${Button} busy=${testing.busy} onClick=${() => void test(device)}>${t("Test")}<//>
+              <${Button} busy=${trial.busy} onClick=${() => trial.begin(device)}>${t("Test")}<//>
               <a class="button" href=${reportPage(device.id)}>${t("Reports")}</a>
               <${Button} onClick=${() => setEditing(device)}>${t("Change")}<//>
               <${Button} class="danger" onClick=${() => setGoing(device)}>${t("Remove")}<//></div></td>
           </tr>`,
         )}
       <//>`}
-    ${tested
-      ? html`<${TestResult} device=${tested.device} steps=${tested.steps} ok=${tested.ok} report=${tested.report}
-          busy=${testing.busy} problem=${testing.problem ?? task.problem} onCancel=${() => void stop()} onClose=${() => setTested(null)} />`
-      : null}
+    ${trial.shown}
     ${editing === null
       ? html`<div class="buttons"><${Button} class="main" disabled=${circuits.length === 0} onClick=${() => setEditing("new")}>${t("Add device")}<//>
           <a class="button" href="scan.htm">${t("Find devices")}</a></div>
         ${circuits.length === 0 ? html`<p>${t("Enter the circuits first:")}${" "}<a href="site.htm">${t("Site")}</a></p>` : null}`
       : html`<${DeviceForm} key=${editing === "new" ? "new" : editing.id} device=${editing === "new" ? null : editing} drivers=${drivers.drivers}
           circuits=${circuits} solar=${solar} taken=${devices.map((device) => device.id)} onSave=${save} onNo=${() => setEditing(null)} />`}
-    ${charging
-      ? html`<${Question} danger title=${t("Test {name} while a car is charging?", { name: charging.name })} yes=${t("Test")} busy=${testing.busy}
-          onYes=${() => void test(charging, true)} onNo=${() => setCharging(null)}>
-          <p>${t("Charging there is held to the least current, paused for some seconds, and then goes on.")}</p><//>`
-      : null}
     <${Drivers} drivers=${drivers.drivers} broken=${drivers.broken} onChange=${load} />
     ${going
       ? html`<${Question} danger title=${t("Remove {name}?", { name: going.name })} yes=${t("Remove")} busy=${task.busy} problem=${task.problem}

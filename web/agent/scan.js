@@ -6,6 +6,7 @@ import { announce, Button, DoneBox, ProblemBox, Table, TextField, TickField, use
 import { html, useEffect, useState } from "../common/ui.js";
 import { t, tn } from "../common/words.js";
 import { DeviceForm, kindName } from "./deviceform.js";
+import { useTrial } from "./trial.js";
 
 /** @typedef {{address: string, how: string, driver: string|null, title: string, kind: string|null, firmware: string|null,
  *   called: string, yours: string|null}} Found */
@@ -80,8 +81,9 @@ function Course({ job, busy, problem, onCancel }) {
   </section>`;
 }
 
-/** @param {{found: Found[], names: Record<string, string>, canAdd: boolean, onAdd: (found: Found) => void}} props */
-function Results({ found, names, canAdd, onAdd }) {
+/** @param {{found: Found[], names: Record<string, string>, canAdd: boolean, onAdd: (found: Found) => void,
+ *   trial: {busy: boolean, begin: (device: {id: string, name: string}) => void}}} props */
+function Results({ found, names, canAdd, onAdd, trial }) {
   if (!found.length) return null;
   return html`<${Table} caption=${t("Found")} class="stack" head=${[t("Device"), t("Address"), t("Kind"), t("Actions")]}>
     ${found.map(
@@ -93,7 +95,9 @@ function Results({ found, names, canAdd, onAdd }) {
         <td><span class="label">${t("Kind")}: </span>${one.kind ? kindName(one.kind) : t("unknown")}</td>
         <td>${
           one.yours
-            ? html`<span class="tag good">${t("Yours: {name}", { name: names[one.yours] ?? one.yours })}</span>`
+            ? html`<span class="tag good">${t("Yours: {name}", { name: names[one.yours] ?? one.yours })}</span>
+              <div class="buttons"><${Button} busy=${trial.busy}
+                onClick=${() => trial.begin({ id: one.yours ?? "", name: names[one.yours ?? ""] ?? "" })}>${t("Test")}<//></div>`
             : one.driver && canAdd
               ? html`<div class="buttons"><${Button} onClick=${() => onAdd(one)}>${t("Add")}<//></div>`
               : null
@@ -106,6 +110,7 @@ function Results({ found, names, canAdd, onAdd }) {
 function Scan() {
   const starting = useTask();
   const ending = useTask();
+  const trial = useTrial();
   const [offered, setOffered] = useState(/** @type {Offered|null} */ (null));
   const [job, setJob] = useState(/** @type {Job|null} */ (null));
   const [site, setSite] = useState(/** @type {any} */ (null));
@@ -174,7 +179,8 @@ function Scan() {
           draft=${{ driver: adding.driver ?? "", address: adding.address, name: adding.called }}
           taken=${site.devices.map((/** @type {any} */ one) => one.id)} onSave=${save} onNo=${() => setAdding(null)} />`
       : null}
-    ${job ? html`<${Results} found=${job.found} names=${names} canAdd=${site.circuits.length > 0} onAdd=${setAdding} />` : null}
+    ${job ? html`<${Results} found=${job.found} names=${names} canAdd=${site.circuits.length > 0} onAdd=${setAdding} trial=${trial} />` : null}
+    ${trial.shown}
     ${site.circuits.length === 0 ? html`<p>${t("Enter the circuits first:")}${" "}<a href="site.htm">${t("Site")}</a></p>` : null}
     ${running
       ? null
