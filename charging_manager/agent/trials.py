@@ -27,6 +27,7 @@ from charging_manager.model.reading import Status
 from charging_manager.storage.database import StorageError
 
 GIVEN_BACK_S = 12.0
+FLOWS_A = 1.0
 _LOOK_EVERY_S = 0.5
 
 Try = Callable[[Any, Note], Awaitable[Sequence[TestStep]]]
@@ -99,9 +100,7 @@ class Trials:
         """Test a running device and keep the report. Raises: Problem for what is not to be done now."""
         if device.id in self._running:
             raise Problem(409, "test-running", "A test of this device is under way already: wait for its end.")
-        last = self._site.readings.last(device.id)
-        charging = device.kind is Kind.CHARGE_POINT and last is not None and last.status is Status.CHARGING
-        if charging and not while_charging:
+        if device.kind is Kind.CHARGE_POINT and self._charges(device.id) and not while_charging:
             raise Problem(
                 409,
                 "car-charging",
@@ -147,6 +146,14 @@ class Trials:
             self.reports.forget(gone).addErrback(
                 lambda failure: self.log.warn("old reports stay: {reason}", reason=str(failure.value))
             )
+
+    def _charges(self, device: str) -> bool:
+        """A car is charging there, by what the box says or by what flows: some show their state seconds later."""
+        last = self._site.readings.last(device)
+        if last is None:
+            return False
+        flows = any(amps is not None and amps > FLOWS_A for amps in last.current_a)
+        return last.status is Status.CHARGING or flows
 
     def _has_current(self, device: DeviceSettings) -> bool:
         cycle = self._site.steering.last

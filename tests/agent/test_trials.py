@@ -116,6 +116,15 @@ def test_while_a_car_is_charging_a_test_must_be_asked_for(agent: WholeAgent) -> 
     assert told["ok"] and agent.devices["garage"].applied == [*applied, 6.0, 16.0]
 
 
+def test_what_flows_counts_though_the_box_shows_another_state(agent: WholeAgent) -> None:
+    agent.devices["garage"].values = {"status": Status.PLUGGED, "current_a": (9.0, 0.0, 0.0)}
+    agent.run(2)
+    assert agent.refused("POST", "devices/garage/test")[:2] == (409, "car-charging")
+    agent.devices["garage"].values = {"status": Status.PLUGGED, "current_a": (0.2, 0.0, 0.0)}
+    agent.run(2)
+    assert agent.json("POST", "devices/garage/test")["ok"]
+
+
 def test_a_test_shows_its_steps_while_it_runs_and_a_second_one_waits(agent: WholeAgent) -> None:
     assert agent.json("GET", "devices/garage/test") == {"running": False, "steps": []}
     going = begin(agent)
