@@ -57,14 +57,14 @@ def test_the_usual_units_and_those_that_drivers_name_are_asked() -> None:
 
 
 def test_the_driver_that_names_port_and_unit_asks_first_and_nobody_is_left_out() -> None:
-    everybody = {driver.name for driver in ALL if driver.http is None}
+    everybody = {driver.name for driver in ALL if driver.tcp is not None or driver.rtu is not None}
     for driver in ALL:
         if driver.tcp is not None:
             asked = modbus_candidates(ALL, driver.tcp.port, driver.tcp.unit)
             assert {one.name for one in asked} == everybody
             first = [one.tcp for one in asked[:1]]
             assert first == [driver.tcp]
-    assert {one.name for one in http_candidates(ALL)} == {driver.name for driver in ALL} - everybody
+    assert {one.name for one in http_candidates(ALL)} == {driver.name for driver in ALL if driver.http is not None}
 
 
 def test_every_makers_line_settings_are_tried_with_the_units_named_there() -> None:
