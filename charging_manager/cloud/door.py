@@ -37,6 +37,7 @@ _LONGEST_SECRET = 256
 _LONGEST_TOKEN = 256
 _LONGEST_CODE = 64
 _THROTTLED_NOTED_EVERY_S = 10.0
+_NOTED_AT_ONCE, _NOTED_EVERY_S, _MOST_NOTED = 20.0, 30.0, 20_000
 _random = random.SystemRandom()
 
 
@@ -102,6 +103,7 @@ class Door:
         self._clock, self._spread = clock, spread
         self._throttled_noted_s = -_THROTTLED_NOTED_EVERY_S
         self._held = 0
+        self._noted: dict[int, tuple[float, float]] = {}
 
     def routes(self) -> list[Route]:
         return [
@@ -212,7 +214,8 @@ class Door:
         if still is None or still.number != found.number or not still.may_enter:  # deleted or disabled meanwhile
             await self._logins.leave(token)
             raise _NotLetIn("unknown-id")
-        await self._ledger.did("browser", knock.source, "installation-login", f"{found.cloud_id} ({grant.role})")
+        if self._worth_noting(found.number):
+            await self._ledger.did("browser", knock.source, "installation-login", f"{found.cloud_id} ({grant.role})")
         log.info("somebody logged in at {cloud_id} as {role}", cloud_id=found.cloud_id, role=grant.role)
         return Answer(
             {"role": grant.role, "language": grant.language, "cloud_id": found.cloud_id},
@@ -229,6 +232,17 @@ class Door:
             if found is not None:
                 return found
         return None
+
+    def _worth_noting(self, number: int) -> bool:
+        """Whoever logs in at one installation again and again drives nothing out of the audit log: of each, 20 logins
+        are noted, then one in half a minute."""
+        now_s = self._clock.seconds()
+        left, last_s = self._noted.pop(number, (_NOTED_AT_ONCE, now_s))
+        left = min(_NOTED_AT_ONCE, left + (now_s - last_s) / _NOTED_EVERY_S)
+        self._noted[number] = (left - 1 if left >= 1 else left, now_s)
+        if len(self._noted) > _MOST_NOTED:
+            del self._noted[next(iter(self._noted))]
+        return left >= 1
 
     def _note_throttled(self, number: int | None, source: str) -> None:
         """Whoever floods the door does not flood the ledger."""

@@ -104,11 +104,13 @@ class Sites(Service):
         return [] if known is None else [known.now, *([known.next] if known.next else [])]
 
     async def proved(self, cloud_id: str, verifier: ScramVerifier) -> bool:
-        if verifier not in await self.verifiers_of(cloud_id):
+        known = await self._accounts.verifiers(cloud_id)
+        if known is None or verifier != known.next:
+            return known is not None and verifier == known.now
+        if not await self._accounts.proved(cloud_id, verifier):  # replaced or deleted meanwhile
             return False
-        if await self._accounts.proved(cloud_id, verifier):
-            log.info("the new password of {cloud_id} is proven; the old one has ended", cloud_id=cloud_id)
-            await self._ledger.did("installation", "", "password-proven", cloud_id)
+        log.info("the new password of {cloud_id} is proven; the old one has ended", cloud_id=cloud_id)
+        await self._ledger.did("installation", "", "password-proven", cloud_id)
         return True
 
     async def admits(self, serial: str) -> bool:

@@ -236,6 +236,16 @@ class DoorTests(CloudTestCase):
         ):
             self.assertNotIn(secret, written)
 
+    def test_logins_without_end_at_one_installation_drive_nothing_out_of_the_audit_log(self) -> None:
+        for _ in range(100):
+            self.knock("garage", ADMIN_PASSWORD, True)
+        noted = [deed["subject"] for deed in self.got(self.ledger.audit(200))]
+        self.assertEqual(set(noted), {"Garage (admin)"})
+        self.assertLess(len(noted), 30)
+        self.clock.advance(60)
+        self.knock("garage", USER_ID)
+        self.assertEqual(self.got(self.ledger.audit(1))[0]["subject"], "Garage (user)")
+
     def test_leaving_ends_the_login_at_both_ends(self) -> None:
         _, answer = self.knock("garage", ADMIN_PASSWORD, True)
         assert isinstance(answer, Answer)
