@@ -253,14 +253,13 @@ class Device:
         if driver.discover is not None:
             driver = moved(driver, await find_block(self.wire, driver.discover))
         self._use(driver, None)
-        known = await self._ask_once([driver.registers[condition.register] for condition in driver.identify])
+        known = await self._ask_once([driver.registers[one.register] for one in driver.identify], needed=True)
         await must_be(driver, known, self.wire)
         self._identified = True
         self._connection = self.wire.connections
         self._heard_s = self._prepared_s = self.clock.seconds()
         await self._flush_quietly()  # a lower setpoint that waited for the device to come back goes first
-        rest = [r for r in driver.grouped(Group.ONCE) if r.name not in known]
-        self._once = {**known, **await self._ask_once(rest)}
+        self._once = known | await self._ask_once(r for r in driver.grouped(Group.ONCE) if r.name not in known)
         self._choose_variant(driver)
         self.orders.hardware_max_a = self.hardware_max_a
         for request in plan_reads(self._driver, seen_first(self._driver)):
@@ -287,11 +286,13 @@ class Device:
                     self.log.info("device {device} is a variant: {variant}", device=self.id, variant=variant.name)
                 return
 
-    async def _ask_once(self, registers: Iterable[Any]) -> dict[str, Value]:
-        """These values, unknown where the device refuses them."""
+    async def _ask_once(self, registers: Iterable[Any], needed: bool = False) -> dict[str, Value]:
+        """These values, unknown where the device has none of them; where they are ``needed``, trouble is raised."""
         known: dict[str, Value] = {}
         for request in plan_reads(self._driver, registers):
-            await self._ask(request, Priority.SLOW)
+            bad = await self._ask(request, Priority.SLOW)
+            if bad and needed and getattr(bad, "code", None) not in DOES_NOT_EXIST:
+                raise bad
             known.update({name: self._values.get(name) for name in request.names})
         return known
 

@@ -136,6 +136,8 @@ class Packets:
 
 def _packet(first: int, body: bytes) -> Packet:
     kind = first >> 4
+    if kind != PUBLISH and first & 0x0F:
+        raise NoMqtt(f"no broker sends a packet that begins with {first:#x}")
     try:
         if kind == PUBLISH:
             return _message(first, body, len(body), whole=True)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.support.api import Browser
+from tests.support.certificates import make_certificates
 from tests.support.processes import daemon, eventually, free_port, running
 from tests.support.sites import admin_of, furnish, set_password
 
@@ -63,3 +64,56 @@ def test_a_json_box_is_charged_throttled_paused_and_lost(tmp_path: Path) -> None
         device.stop()
         eventually(lambda: point()["status"] == "offline", 30)
         assert "Traceback" not in agent.output
+
+
+@pytest.mark.parametrize("login", ["basic", "digest"])
+def test_a_box_behind_tls_and_a_login_is_steered_lost_and_found(tmp_path: Path, login: str) -> None:
+    fingerprint = make_certificates(tmp_path)
+    set_password(tmp_path / "data")
+    at = free_port()
+    command = (sys.executable, "-m", "tests.support.json_device", "go-e-charger-v2", str(at), login, tmp_path)
+    with daemon("cm-agent", tmp_path / "data") as (agent, port):
+        admin, box = admin_of(port), Browser(at, secure=True)
+
+        def point() -> dict[str, Any]:
+            (found,) = admin.get("/api/v1/state")["charge_points"]
+            return found  # type: ignore[no-any-return]
+
+        def access(**what: str) -> None:
+            admin.put("/api/v1/devices/box", {"access": what})
+
+        def says(text: str) -> None:
+            eventually(lambda: text in admin.get("/api/v1/devices/box")["condition"]["text"], 30)
+
+        circuits = [{"id": "main", "name": "Main", "parent": None, "limit_a": [20] * 3}]
+        charger = {"id": "box", "name": "Box", "driver": "go-e-charger-v2", "circuit": "main"}
+        with running(*command) as device:
+            device.wait_line("ready")
+            furnish(admin, circuits, [charger | {"address": f"https://127.0.0.1:{at}"}])
+            says("certificate is not trusted")
+            access(fingerprint="ab" * 32)
+            says("certificate is not trusted")
+            access(fingerprint="", ca=str(tmp_path / "ca.pem"))
+            says("asks for a login")
+            access(user="box", password="wrong")
+            says("refuses the login")
+            access(password="ohm", ca="", fingerprint=fingerprint)
+            eventually(lambda: point()["status"] == "free", 30)
+            box.get("/_now/plug")
+            eventually(lambda: 14 <= max(box.get("/_now/truth")["a"]) <= 16, 60)
+            shown = admin.get("/api/v1/devices/box")["access"]
+            assert shown == {
+                "user": "box",
+                "has_password": True,
+                "has_token": False,
+                "ca": "",
+                "fingerprint": fingerprint,
+            }
+        eventually(lambda: point()["status"] == "offline", 30)
+        with running(*command) as device:
+            device.wait_line("ready")
+            eventually(lambda: point()["status"] == "free", 40)
+        admin.put("/api/v1/devices/box", {"address": f"https://localhost:{at}"})
+        assert admin.get("/api/v1/devices/box")["access"]["has_password"] is False
+        assert "Traceback" not in agent.output
+        assert "ohm" not in agent.output

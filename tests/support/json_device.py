@@ -1,6 +1,7 @@
 """A device that speaks HTTP and JSON, made from its driver and a simulator: documents by path, and requests that set.
 
-``python -m tests.support.json_device NAME PORT`` serves one on loopback. A look at ``/_now/WORD`` changes it (``plug``,
+``python -m tests.support.json_device NAME PORT [LOGIN [CERTIFICATES]]`` serves one on loopback.
+ A look at ``/_now/WORD`` changes it (``plug``,
 ``unplug``, ``redirect``, ``endless``, ``absurd``, ``mute``, ``well``) and tells the truth; it prints ``followed`` if
 somebody follows the redirect.
 """
@@ -11,9 +12,14 @@ import json
 import sys
 from typing import Any
 
+from twisted.cred.checkers import InMemoryUsernamePasswordDatabaseDontUse
+from twisted.cred.portal import IRealm, Portal
 from twisted.internet import reactor as any_reactor
-from twisted.web.resource import Resource
+from twisted.internet.ssl import DefaultOpenSSLContextFactory
+from twisted.web.guard import BasicCredentialFactory, DigestCredentialFactory, HTTPAuthSessionWrapper
+from twisted.web.resource import IResource, Resource
 from twisted.web.server import NOT_DONE_YET, Site
+from zope.interface import implementer
 
 from charging_manager.clocks import use_monotonic
 from charging_manager.devices.driver import Driver, HttpWrite, Register
@@ -103,16 +109,49 @@ class Pages(Resource):
         ).encode()
 
 
-def main(name: str, port: int) -> None:
-    """Serve until somebody ends this process."""
+@implementer(IRealm)
+class Behind:
+    """Whoever is let in finds the pages."""
+
+    def __init__(self, pages: Pages) -> None:
+        self.pages = pages
+
+    def requestAvatar(self, avatar: object, mind: object, *interfaces: object) -> Any:
+        return IResource, self.pages, lambda: None
+
+
+class Door(Resource):
+    """The device's login, and the test's own way past it."""
+
+    def __init__(self, pages: Pages, login: Any) -> None:
+        super().__init__()
+        self.pages, self.login = pages, login
+
+    def getChildWithDefault(self, path: bytes, request: Any) -> Any:
+        if request.uri.startswith(b"/_now/"):
+            return self.pages
+        return self.login.getChildWithDefault(path, request)
+
+
+def main(name: str, port: str, login: str = "", certificates: str = "") -> None:
+    """Serve until somebody ends this process; ``login`` is basic or digest (user ``box``, password ``ohm``)."""
     use_monotonic(any_reactor)
     driver = load_drivers([shared("drivers")]).drivers[name]
     reactor: Any = any_reactor
     pages = Pages(JsonFace(driver, Simulator(driver, reactor)))
-    reactor.listenTCP(port, Site(pages), interface="127.0.0.1")
+    root: Any = pages
+    if login:
+        factory = DigestCredentialFactory(b"md5", b"the box") if login == "digest" else BasicCredentialFactory(b"box")
+        checker = InMemoryUsernamePasswordDatabaseDontUse(box=b"ohm")
+        root = Door(pages, HTTPAuthSessionWrapper(Portal(Behind(pages), [checker]), [factory]))
+    if certificates:
+        context = DefaultOpenSSLContextFactory(f"{certificates}/server.key", f"{certificates}/server.pem")
+        reactor.listenSSL(int(port), Site(root), context, interface="127.0.0.1")
+    else:
+        reactor.listenTCP(int(port), Site(root), interface="127.0.0.1")
     print("ready", flush=True)
     reactor.run()
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))
+    main(*sys.argv[1:])
