@@ -53,8 +53,9 @@ def test_where_nothing_happens_no_decision_is_missed() -> None:
 @pytest.mark.parametrize("name", ["garage-12", "home-solar"])
 def test_no_decision_of_a_shipped_scenario_is_missed(name: str) -> None:
     path = shared("scenarios") / f"{name}.toml"
-    quick, _ = told(path, 20 * 3600, exact=False)
+    quick, run = told(path, 20 * 3600, exact=False)
     exact, _ = told(path, 20 * 3600, exact=True)
+    assert [load for load in result_of(run).loads if load.over_s] == [], "an example keeps its limits"
     same = len(set(quick) & set(exact))
     assert same >= 0.98 * max(len(quick), len(exact)), (len(quick), len(exact), same)
 
