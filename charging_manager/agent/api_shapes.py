@@ -162,6 +162,8 @@ class SiteChange:
     solar: SolarBody | None = None
     storage_lock: bool | None = None
     """Storage batteries for the house give nothing while a car charges by more than the sun."""
+    measure_cars: bool | None = None
+    """A car with a goal may charge for some seconds before its times, to see how much it takes."""
     serial: str | None = None
     """Accepted because ``GET`` shows it, like ``warnings``; it cannot be changed."""
     warnings: list[Any] | None = None

@@ -61,6 +61,7 @@ class SitePages:
                 first_come=_said(body.first_come, config.first_come),
                 solar=config.solar if body.solar is None else changed_solar(config.solar, body.solar),
                 storage_lock=_said(body.storage_lock, config.storage_lock),
+                measure_cars=_said(body.measure_cars, config.measure_cars),
             )
             if body.circuits is not None:
                 new = evolve(new, circuits=_circuits(body.circuits, config))
@@ -87,6 +88,7 @@ def shown(config: Configuration, serial: str, language: str) -> dict[str, Any]:
         "warnings": [doubt.said(language) for doubt in site_doubts(config)],
         "solar": shown_solar(config.solar),
         "storage_lock": config.storage_lock,
+        "measure_cars": config.measure_cars,
         "circuits": [
             {
                 "id": circuit.id,

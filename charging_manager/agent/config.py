@@ -141,6 +141,8 @@ class Configuration:
     """By charge point, where it differs from the site's."""
     storage_lock: bool = False
     """Storage batteries for the house give nothing while a car charges by more than the sun."""
+    measure_cars: bool = True
+    """A car with a goal may charge for some seconds before its times, to see how much it takes."""
     rules: tuple[Rule, ...] = ()
     goals: Mapping[str, Goal] = field(factory=dict)
     """By charge point."""
@@ -177,6 +179,7 @@ class Configuration:
             first_come=self.first_come,
             solar=self.solar,
             storage_lock=self.storage_lock,
+            measure_cars=self.measure_cars,
             rules=self.rules,
         )
 

@@ -32,6 +32,7 @@ DOCUMENTS: Mapping[str, Any] = {
     "unbalance_with_house": bool,
     "solar": SolarSettings,
     "storage_lock": bool,
+    "measure_cars": bool,
     "solar_of": dict[str, SolarSettings],
     "rules": tuple[Rule, ...],
     "goals": dict[str, Goal],

@@ -197,8 +197,10 @@ def follow(
     *,
     sharers: int = 1,
     may_plan: bool = True,
+    may_measure: bool = True,
 ) -> Planned:
-    """The decision of this cycle. ``sharers``: so many cars share the sun; ``may_plan``: there is time for a schedule.
+    """The decision of this cycle. ``sharers``: so many cars share the sun; ``may_plan``: there is time for a schedule;
+    ``may_measure``: it may charge before its times to be measured.
 
     ``now_at`` is local time of the site.
     """
@@ -217,7 +219,9 @@ def follow(
         over = sight.need_wh is not None and sight.need_wh <= REACHED_WH
         due = deadline(sight.goal, now_at) if over else None
         state = evolve(state, late=not over, deadline_s=due.timestamp() if due else state.deadline_s, new_at_s=0.0)
-    return _decided(state, outside, now_at, sharers, may_plan)
+    if not may_measure and state.measure_s is not None:
+        state = evolve(state, measure_s=None, apart=False)
+    return _decided(state, outside, now_at, sharers, may_plan, may_measure)
 
 
 def _taken_up(last: Planned | None, sight: Sight, now_s: float, clock_s: float) -> Planned:
@@ -271,7 +275,9 @@ def _paid(state: Planned, outside: Outside, for_s: float) -> Planned:
     return evolve(state, paid=state.paid + cost * power_w * max(0.0, for_s) / 3.6e6)
 
 
-def _decided(state: Planned, outside: Outside, now_at: datetime, sharers: int, may_plan: bool) -> Planned:
+def _decided(
+    state: Planned, outside: Outside, now_at: datetime, sharers: int, may_plan: bool, may_measure: bool
+) -> Planned:
     sight = state.sight
     if sight.need_wh is None:
         return evolve(state, charge=True, because=Because("plan-no-soc"))
@@ -288,7 +294,7 @@ def _decided(state: Planned, outside: Outside, now_at: datetime, sharers: int, m
     if _urgent(state):
         return evolve(state, charge=True, because=Because("plan-must", due), new_at_s=0.0)
     if may_plan:
-        state = _planned(state, outside, sharers)
+        state = _planned(state, outside, sharers, may_measure)
     elif state.outside is None:
         return evolve(state, charge=False, because=Because("plan-soon"))
     tries = state.measure_s is not None and state.tried_s < MEASURE_MOST_S
@@ -328,7 +334,7 @@ def _start_s(state: Planned) -> float:
     return START_SURE_S if state.sure else START_S
 
 
-def _planned(state: Planned, outside: Outside, sharers: int) -> Planned:
+def _planned(state: Planned, outside: Outside, sharers: int, may_measure: bool) -> Planned:
     """With a schedule that fits what is known now."""
     need = state.sight.need_wh or 0.0
     power_w, now_s = max(1.0, state.power_w), state.clock_s
@@ -375,7 +381,7 @@ def _planned(state: Planned, outside: Outside, sharers: int) -> Planned:
         planned_sure=state.sure,
         outside=outside,
     )
-    return _to_be_measured(state, stretches) if news and not state.sure else state
+    return _to_be_measured(state, stretches) if news and may_measure and not state.sure else state
 
 
 def _valued(state: Planned, outside: Outside, sharers: int, power_w: float) -> Planned:

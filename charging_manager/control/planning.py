@@ -58,6 +58,7 @@ def plan_all(image: SiteImage, wiring: Wiring, everyone: list[Seen], memory: Mem
                 image.now_s,
                 image.now_at,
                 sharers=len(cars),
+                may_measure=image.site.measure_cars,
                 may_plan=made < (AT_A_TIME if last is None or last.outside is None else ANEW_AT_A_TIME),
             )
             if last is None or planned.schedule is not last.schedule:
@@ -117,7 +118,7 @@ def foresee(image: SiteImage, name: str, goal: Goal, wish: Wish) -> Planned | No
         last = evolve(last, sight=evolve(last.sight, plugged_s=plugged_s), sure=False)
     if last is None or last.learned_w is None:
         last = Planned(sight, image.now_s, image.now_at.timestamp(), learned_w=usual_w, sure=True)
-    return follow(last, sight, image.outside, image.now_s, image.now_at)
+    return follow(last, sight, image.outside, image.now_s, image.now_at, may_measure=image.site.measure_cars)
 
 
 def _sight(goal: Goal, wish: Wish, seen: Seen, last: Planned | None, wiring: Wiring, crowd: Mapping[int, int]) -> Sight:

@@ -162,6 +162,8 @@ class Site:
     solar: SolarSettings = SolarSettings()
     storage_lock: bool = False
     """Storage batteries for the house give nothing while a car charges by more than the sun."""
+    measure_cars: bool = True
+    """A car with a goal may charge for some seconds before its times, to see how much it takes."""
     rules: tuple[Rule, ...] = ()
 
     def path_to_root(self, circuit: str) -> Iterator[Circuit]:

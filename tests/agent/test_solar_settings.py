@@ -39,6 +39,13 @@ def test_a_part_is_changed_and_the_rest_stays(agent: WholeAgent) -> None:
     assert agent.store.current.site("").storage_lock
 
 
+def test_cars_are_measured_beforehand_unless_somebody_says_no(agent: WholeAgent) -> None:
+    assert agent.json("GET", "site")["measure_cars"] is True
+    assert agent.json("PUT", "site", {"measure_cars": False})["measure_cars"] is False
+    assert not agent.store.current.site("").measure_cars
+    assert agent.json("PUT", "site", {"storage_lock": True})["measure_cars"] is False
+
+
 def test_a_charge_point_has_numbers_of_its_own_until_it_gives_them_up(agent: WholeAgent) -> None:
     agent.json("PUT", "site", {"solar": {"start_a": 8.0}})
     assert agent.json("PUT", "devices/garage", {"solar": {"grace_s": 60}})["solar"]["start_a"] == 8.0

@@ -107,6 +107,17 @@ def test_without_a_goal_or_a_clock() -> None:
     assert (street.why(), street.told["p0"]) == ("plan-no-clock", 16.0)
 
 
+def test_a_car_is_measured_beforehand_unless_the_site_says_no() -> None:
+    for allowed in (True, False):
+        street = Street(goal=evolve(GOAL, energy_wh=6_000.0))
+        street.outside = night_prices(0.20, 0.05, *[0.40] * 9)
+        street.site = evolve(street.site, measure_cars=allowed)
+        street.run(0.0)
+        assert street.why() == ("plan-measures" if allowed else "plan-cheap")
+        ahead = foresee(street.image(), "p0", GOAL, Wish())
+        assert ahead is not None and ahead.runs
+
+
 def test_a_silent_box_and_a_mode_that_is_off_keep_their_own_reasons() -> None:
     street = Street()
     street.site = evolve(street.site, charge_points={"p0": evolve(street.site.charge_points["p0"], mode=Mode.OFF)})

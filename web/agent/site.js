@@ -14,7 +14,7 @@ import { typed, typedOrNull } from "./typed.js";
 /** @typedef {{id: string, name: string, parent: string|null, limit_a: number[], reserve_a: number, fallback_a: number,
  *   meter: string|null, charging_limit_a: number[]|null, limit_w: number|null, charging_limit_w: number|null,
  *   breaker: {curve: string, rated_a: number}|null}} Circuit */
-/** @typedef {{name: string, unbalance_a: number|null, unbalance_with_house: boolean, first_come: boolean, language?: string,
+/** @typedef {{name: string, unbalance_a: number|null, unbalance_with_house: boolean, first_come: boolean, measure_cars?: boolean, language?: string,
  *   timezone?: string, warnings?: {where: string, text: string}[], circuits: Circuit[]}} Site */
 /** A circuit as it is being typed. @typedef {{id: string, name: string, parent: string, limits: string[], reserve: string,
  *   fallback: string, meter: string, charging: string[], watts: string, chargingWatts: string, curve: string,
@@ -153,6 +153,7 @@ function SitePage() {
   const [zone, setZone] = useState("");
   const [withHouse, setWithHouse] = useState(false);
   const [firstCome, setFirstCome] = useState(false);
+  const [measure, setMeasure] = useState(true);
   const [problem, setProblem] = useState(/** @type {any} */ (null));
   const [asked, setAsked] = useState(/** @type {{wish: Site, changes: any[]}|null} */ (null));
   const [done, setDone] = useState(/** @type {string|null} */ (null));
@@ -163,6 +164,7 @@ function SitePage() {
     setUnbalance(fieldNumber(fresh.unbalance_a));
     setWithHouse(fresh.unbalance_with_house ?? false);
     setFirstCome(fresh.first_come ?? false);
+    setMeasure(fresh.measure_cars ?? true);
     setZone(fresh.timezone ?? "");
     showTimesOf(fresh.timezone);
     setDrafts(fresh.circuits.map(drafted));
@@ -192,6 +194,7 @@ function SitePage() {
         unbalance_a: unbalance.trim() === "" ? null : amount(unbalance, "unbalance_a"),
         unbalance_with_house: withHouse,
         first_come: firstCome,
+        ...(site.measure_cars === undefined ? {} : { measure_cars: measure }),
         ...(site.timezone === undefined ? {} : { timezone: zone.trim() }),
         circuits: drafts.map(meant),
       };
@@ -238,6 +241,8 @@ function SitePage() {
     <${TickField} label=${t("House load counts in the unbalance limit")} name="unbalance_with_house" checked=${withHouse} onValue=${setWithHouse} />
     <${TickField} label=${t("Who was plugged in first is served first")} name="first_come" checked=${firstCome} onValue=${setFirstCome}
       help=${t("Inside a priority; otherwise turns rotate when not all cars can charge.")} />
+    <${TickField} label=${t("Cars with a plan are measured beforehand")} name="measure_cars" checked=${measure} onValue=${setMeasure}
+      help=${t("For some seconds, where that makes a cheaper plan; it closes the contactor once more.")} />
     <h2>${t("Circuits")}</h2>
     ${drafts.length ? null : html`<p>${t("Begin with the grid connection: the main fuse and its limit on each phase.")}</p>`}
     ${tree.map(([row, depth]) => {
