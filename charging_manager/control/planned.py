@@ -151,7 +151,7 @@ class Planned:
 
     @property
     def measuring(self) -> bool:
-        """It charges, and what it takes is not known yet: the sooner the better."""
+        """It is to charge, and what it takes is not known yet: once it does, each cycle is looked at."""
         return self.charge and not self.sure and self.tried_s < MEASURE_MOST_S
 
     def reach_wh(self) -> float:

@@ -48,7 +48,9 @@ def plan_all(image: SiteImage, wiring: Wiring, everyone: list[Seen], memory: Mem
             seen.aimed = Because("plan-no-clock")
             continue
         last = last_plans.get(seen.id)
-        turn = (image.number + seen.outlet.index) % every == 0 or (last is not None and last.measuring)
+        turn = (image.number + seen.outlet.index) % every == 0
+        if last is not None and last.measuring and seen.last_a >= seen.outlet.point.min_a:
+            turn = True
         if last is None or turn or last.sight.goal != wish.goal or last.sight.plugged_s != seen.past.plugged_s:
             sight = _sight(wish.goal, wish, seen, last, wiring, crowd)
             planned = follow(
