@@ -14,6 +14,7 @@ from charging_manager.agent.api_grid import GridPages
 from charging_manager.agent.api_inputs import InputPages
 from charging_manager.agent.api_live import LivePages
 from charging_manager.agent.api_logins import login_routes
+from charging_manager.agent.api_ocpp import OcppPages
 from charging_manager.agent.api_private import PrivatePages
 from charging_manager.agent.api_pushed import PushedPages
 from charging_manager.agent.api_recording import RecordingPages
@@ -72,6 +73,7 @@ def build_table(
             *RecordingPages(site, people).routes(),
             *ScanPages(site, people).routes(),
             *TrialPages(site, people).routes(),
+            *OcppPages(site, people).routes(),
             Route("GET", "/api/v1/openapi.json", Right.ANYBODY, describe, "This description", answer=dict),
         ],
         "Charging Manager agent",

@@ -77,7 +77,7 @@ class DriverPages:
 
     async def listing(self, call: Call) -> Any:
         loaded = self.site.shelf.loaded
-        ordered = sorted(loaded.drivers.values(), key=lambda driver: (driver.vendor, driver.model))
+        ordered = sorted(self.site.drivers.values(), key=lambda driver: (driver.vendor, driver.model))
         return {
             "drivers": [self._shown(driver) for driver in ordered],
             "broken": [{"file": str(broken.path), "reason": broken.reason} for broken in loaded.broken],
@@ -231,14 +231,16 @@ def _all_of(driver: Driver) -> dict[str, Any]:
             "step_a": rule.step_a,
             "pause": _writes(rule.pause),
             "resume": _writes(rule.resume),
-            "read_back": rule.applied is not None or driver.registers[rule.register].function is not None,
+            "read_back": driver.ocpp
+            or rule.applied is not None
+            or driver.registers[rule.register].function is not None,
         },
         "watchdog": watchdog
         and {
             "fed_by": watchdog.fed_by.value,
             "timeout_s": watchdog.timeout_s,
             "shown": watchdog.timeout is not None,
-            "programmable": watchdog.timeout_write is not None,
+            "programmable": driver.ocpp or watchdog.timeout_write is not None,
             "fallback": watchdog.fallback is not None,
         },
         "phases": driver.phases is not None,

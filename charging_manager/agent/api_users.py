@@ -110,7 +110,9 @@ class UserPages:
         user = self._found(call)
 
         def removed(config: Configuration) -> Configuration:
-            return evolve(config, users={key: one for key, one in config.users.items() if key != user.id})
+            cards = {card: owner for card, owner in config.ocpp.cards.items() if owner != user.id}
+            left = {key: one for key, one in config.users.items() if key != user.id}
+            return evolve(config, users=left, ocpp=evolve(config.ocpp, cards=cards))
 
         await field_problem(self.site.config.change(removed))
         await self.people.end_logins(user=user.id)

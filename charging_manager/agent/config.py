@@ -12,6 +12,7 @@ from attrs import evolve, field, frozen
 
 from charging_manager.agent.goals_config import check_goals, check_vehicles
 from charging_manager.agent.grid_config import check_grid, check_inputs
+from charging_manager.agent.ocpp_config import OcppSettings, check_ocpp
 from charging_manager.agent.recording_settings import RecordingSettings, check_recording
 from charging_manager.agent.solar_config import check_solar
 from charging_manager.clocks import zone
@@ -158,6 +159,7 @@ class Configuration:
     """By device: its login, and how its certificate is known."""
     push_tokens: Mapping[str, str] = field(factory=dict)
     """By device that tells us by itself: the SHA-256 of its token."""
+    ocpp: OcppSettings = field(factory=OcppSettings)
 
     @property
     def root(self) -> str | None:
@@ -269,6 +271,7 @@ def check_configuration(config: Configuration) -> Configuration:
     check_tariff(config.tariff)
     check_sun(config.sun_forecast)
     check_vehicles(config.vehicles)
+    check_ocpp(config.ocpp, config.users)
     return config
 
 

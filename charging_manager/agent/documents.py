@@ -16,6 +16,7 @@ import orjson
 from cattrs.preconf.orjson import make_converter
 
 from charging_manager.agent.config import Configuration
+from charging_manager.agent.ocpp_config import OcppSettings
 from charging_manager.agent.recording_settings import RecordingSettings
 from charging_manager.devices.access import Access
 from charging_manager.model.goal import Goal
@@ -45,6 +46,7 @@ DOCUMENTS: Mapping[str, Any] = {
     "end_to_end": bool,
     "access": dict[str, Access],
     "push_tokens": dict[str, str],
+    "ocpp": OcppSettings,
 }
 """By field of the configuration: its type."""
 

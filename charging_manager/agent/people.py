@@ -84,6 +84,10 @@ class People:
         """What is stored of a secret user ID, however it was typed."""
         return self._ids.digest(normal_user_id(user_id) or user_id).hex()
 
+    def digest_of(self, what: str, secret: str) -> str:
+        """What is stored of another secret: of something else with the same letters it is another digest."""
+        return self._ids.digest(f"{what}\0{secret}").hex()
+
     async def judge(self, secret: str, admin: bool, code: str = "") -> tuple[Admitted | None, str]:
         """Who that is, or None and the reason for our own log. The cost is the same on every path."""
         right = await self.password.check(secret)

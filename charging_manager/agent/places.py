@@ -19,7 +19,7 @@ from attrs import evolve
 from charging_manager.agent.config import Configuration, DeviceSettings, Kind, Place
 from charging_manager.control.wiring import wire
 from charging_manager.errors import ConfigError
-from charging_manager.modbus.address import Address, MqttAddress, PushAddress, RtuAddress, parse_address
+from charging_manager.modbus.address import Address, MqttAddress, OcppAddress, PushAddress, RtuAddress, parse_address
 
 MOST_PLACES = 2000
 """With so many remembered, new addresses are added at the site only: requests from afar cannot fill the disk."""
@@ -100,7 +100,7 @@ def _machine(text: str) -> str:
 def _endpoint(address: Address) -> str:
     if isinstance(address, RtuAddress):
         return f"rtu://{normpath('/' + address.device.lstrip('/'))}"
-    if isinstance(address, PushAddress):
+    if isinstance(address, PushAddress | OcppAddress):
         return address.endpoint
     plain = evolve(address, host=_normal_host(address.host))
     return str(plain) if isinstance(plain, MqttAddress) else plain.endpoint

@@ -180,6 +180,7 @@ def _same(one: Step, other: Step) -> bool:
     return (
         abs(other.session.energy_wh - one.session.energy_wh) < 1.0
         and other.session.user == one.session.user
+        and other.session.started_at == one.session.started_at
         and abs((other.seen_at - one.seen_at).total_seconds()) < _SEEN_EVERY_S
     )
 

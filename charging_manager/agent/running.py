@@ -23,6 +23,7 @@ from charging_manager.agent.haste import meters_that_matter, needs_haste
 from charging_manager.agent.inputs import Inputs
 from charging_manager.agent.journal import Journal
 from charging_manager.agent.lifesign import LifeSign
+from charging_manager.agent.ocpp_central import Central
 from charging_manager.agent.outside import OutsideWorld
 from charging_manager.agent.overload import OverloadLog
 from charging_manager.agent.pace import Pace
@@ -43,6 +44,7 @@ from charging_manager.control.advice import advice
 from charging_manager.control.rules import Rules
 from charging_manager.devices.driver import Driver
 from charging_manager.devices.loader import DriverShelf
+from charging_manager.devices.ocpp_driver import OCPP
 from charging_manager.errors import ChargingManagerError
 from charging_manager.model.plan import Plan, SiteImage
 from charging_manager.model.reading import Reading
@@ -101,6 +103,7 @@ class RunningSite:
         self.recorder: Recorder | None = None
         self.searching: Searching | None = None
         self.trials: Trials | None = None
+        self.ocpp: Central | None = None
         self.readings = Readings()
         self.outside = OutsideWorld()
         self.inputs = Inputs(clock, lambda: config.current.inputs, self.readings.last)
@@ -164,14 +167,15 @@ class RunningSite:
 
     @property
     def drivers(self) -> Mapping[str, Driver]:
-        return self.shelf.loaded.drivers
+        return {**self.shelf.loaded.drivers, OCPP.name: OCPP}
 
     def look_at_drivers(self) -> None:
         """Scan the driver folders; what is new may bring a device to life."""
         with self.log.failuresHandled("the driver folders could not be looked at"):
             before = dict(self.drivers)
             self.tariff.plugins.scan()
-            if dict(self.shelf.scan().drivers) != before:
+            self.shelf.scan()
+            if self.drivers != before:
                 self._arrange(self.config.current)
 
     def may_try(self, charge_point: str) -> bool:
@@ -274,11 +278,15 @@ class RunningSite:
             self._note(self.book.see(reading, self.now()))
 
     def _note(self, steps: list[Step]) -> None:
+        self.take_down(steps)
+
+    def take_down(self, steps: list[Step]) -> None:
+        """What happened to sessions goes to the records."""
         for step in steps:
             self.records.note(step)
             if step.opened:
                 self.log.info("a car was plugged in at {charge_point}", charge_point=step.session.charge_point)
-            if step.closed:
+            if step.closed and not step.afterwards:
                 self.log.info(
                     "the car at {charge_point} has gone, {energy_wh:.0f} Wh",
                     charge_point=step.session.charge_point,
@@ -344,6 +352,8 @@ class RunningSite:
                     {"reason": self.recorder.trouble},
                 )
             )
+        if self.ocpp is not None and self.ocpp.trouble is not None:
+            alarms.append(Sentence("ocpp-closed", "Charge points cannot call: {reason}", {"reason": self.ocpp.trouble}))
         devices = self.config.current.devices
         for name, reason in self.fleet.not_running.items():
             if name in devices:

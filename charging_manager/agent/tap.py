@@ -22,11 +22,15 @@ from charging_manager.agent.end_to_end import EndToEnd
 from charging_manager.agent.events import EventHub
 from charging_manager.agent.evidence import Evidence
 from charging_manager.agent.fetch import Fetcher, trust_root
+from charging_manager.agent.fleet import Spec
 from charging_manager.agent.front import AgentFront
 from charging_manager.agent.journal import Journal
 from charging_manager.agent.lifesign import LifeSign
 from charging_manager.agent.modbus_door import ModbusServer, read_door
 from charging_manager.agent.modbus_map import Registers
+from charging_manager.agent.ocpp_central import Central
+from charging_manager.agent.ocpp_door import OcppDoor
+from charging_manager.agent.ocpp_ledger import TransactionLedger
 from charging_manager.agent.people import People
 from charging_manager.agent.private_front import LocalSite, PrivateFront
 from charging_manager.agent.recorder import Recorder
@@ -46,10 +50,13 @@ from charging_manager.daemon.ending import or_give_up, refuse
 from charging_manager.daemon.logs import the_log
 from charging_manager.daemon.options import DaemonOptions, port_number
 from charging_manager.daemon.runtime import RuntimeFile, remove_runtime, write_runtime
+from charging_manager.devices.access import Access
 from charging_manager.devices.device import Device
+from charging_manager.devices.driver import Driver
 from charging_manager.devices.loader import DriverShelf
+from charging_manager.devices.ocpp_box import OcppBox
 from charging_manager.devices.road import Roads
-from charging_manager.devices.trial import try_device
+from charging_manager.devices.trial import Note, TestStep, try_device
 from charging_manager.errors import ConfigError
 from charging_manager.finding.interfaces import own_interfaces, resolved, serial_lines
 from charging_manager.finding.search import Search
@@ -64,6 +71,7 @@ from charging_manager.http.table import RouteTable
 from charging_manager.http.tls import TlsDoor
 from charging_manager.http.userids import UserIds, load_key
 from charging_manager.http.web import build_site
+from charging_manager.modbus.address import Address, OcppAddress
 from charging_manager.paths import driver_folders, make_private, shared
 from charging_manager.storage.database import Database
 from charging_manager.tariffs.plugins import PluginShelf
@@ -159,6 +167,7 @@ class Parts:
         schema = files("charging_manager.agent") / "schema"
         self.database = await Database.open(self.folder / "agent.db", schema, reactor=reactor)
         self.config = await ConfigStore.load(self.database)
+        self.roads = Roads(reactor)
         self.records = Records(self.database, reactor)
         self.hub = EventHub(reactor, int(utc_now().timestamp()) * 1000)
         rules = Rules() if options.get("pause-s") is None else Rules(pause_s=float(options["pause-s"]))
@@ -171,20 +180,8 @@ class Parts:
             evidence=Evidence(self.database, reactor),
             shelf=DriverShelf(self.drivers, self.uploads),
             hub=self.hub,
-            open_bus=Roads(reactor).open,
-            make_device=lambda name, spec, bus, fallback_a, bus_at: Device(
-                name,
-                spec.driver,
-                bus,
-                spec.address.unit,
-                spec.phases,
-                reactor,
-                fallback_a,
-                settings=spec.settings,
-                channel=spec.address.connector,
-                most_a=spec.most_a,
-                bus_at=bus_at,
-            ),
+            open_bus=self._open_road,
+            make_device=self._make_device,
             decide=lambda image: decide(image, rules),
             rules=rules,
             journal=Journal(self.folder / "why", reactor, utc_now, chain, lambda work: deferToThread(work)),
@@ -216,7 +213,7 @@ class Parts:
             ),
             utc_now,
         )
-        self.site.trials = Trials(self.site, try_device, Reports(self.database))
+        self.site.trials = Trials(self.site, _try_out, Reports(self.database))
         self.logins = LoginSessions(self.database, reactor)
         self.people = People(
             clock=reactor,
@@ -229,6 +226,19 @@ class Parts:
             devices=DeviceCookies(self.secret),
             factor=self.factor,
         )
+        ledger = TransactionLedger(
+            self.database,
+            self.records,
+            self.site.book,
+            self.site.take_down,
+            lambda: self.config.current,
+            self.people,
+            utc_now,
+        )
+        await ledger.load()
+        self.site.ocpp = Central(reactor, utc_now, lambda: self.config.current, ledger, self.people.digest_of)
+        self.ocpp_door = OcppDoor(self.site.ocpp, self.tls, reactor)
+        self.config.listen(lambda change: self.ocpp_door.follow(change.after.ocpp))
         end = LateEnd()
         self.private = EndToEnd(reactor, make_private(self.folder / "end-to-end"), self.config.current.end_to_end)
         settings = uplink_settings(self.key, self.config.current.cloud, options)
@@ -253,6 +263,38 @@ class Parts:
         web: Any = self.web_site  # a Factory to everybody but the stubs
         self.listener = Listener(reactor, options["port"], web, None, self.tls, options["allow-http"])
 
+    def _open_road(self, address: Address, driver: Driver, access: Access) -> Any:
+        if isinstance(address, OcppAddress) and self.site.ocpp is not None:
+            return self.site.ocpp.open(address.identity)
+        return self.roads.open(address, driver, access)
+
+    def _make_device(self, name: str, spec: Spec, road: Any, fallback_a: float, bus_at: Any) -> Device | OcppBox:
+        if isinstance(spec.address, OcppAddress):
+            return OcppBox(
+                name,
+                spec.driver,
+                road,
+                spec.address.connector,
+                spec.phases,
+                self.reactor,
+                fallback_a,
+                settings=spec.settings,
+                most_a=spec.most_a,
+            )
+        return Device(
+            name,
+            spec.driver,
+            road,
+            spec.address.unit,
+            spec.phases,
+            self.reactor,
+            fallback_a,
+            settings=spec.settings,
+            channel=spec.address.connector,
+            most_a=spec.most_a,
+            bus_at=bus_at,
+        )
+
 
 def private_sites(reactor: Any, people: People, table: RouteTable, pages: Pages, private: EndToEnd) -> tuple[Any, Any]:
     """Our pages for those who come in end-to-end mode: for browsers, and for those behind ``charging_manager open``."""
@@ -265,6 +307,10 @@ def private_sites(reactor: Any, people: People, table: RouteTable, pages: Pages,
         build_site(front, pages, cookies, reactor=reactor, hsts=lambda: private.tls.is_ca_signed),
         LocalSite(local, pages, cookies, reactor, True, lambda: False),
     )
+
+
+async def _try_out(device: Device | OcppBox, note: Note) -> tuple[TestStep, ...]:
+    return await (device.test(note) if isinstance(device, OcppBox) else try_device(device, note))
 
 
 class LateEnd:
@@ -327,6 +373,8 @@ class AgentService(Service):
         self._started.append(lambda: remove_runtime(path))
         await parts.site.start()
         self._started.append(parts.site.stop)
+        parts.ocpp_door.startService()
+        self._started.append(parts.ocpp_door.stopService)
         if parts.modbus is not None:
             parts.modbus.startService()
             self._started.append(parts.modbus.stopService)

@@ -373,6 +373,8 @@ class Driver:
     http: Http | None = None
     mqtt: Mqtt | None = None
     push: Push | None = None
+    ocpp: bool = False
+    """It calls us, by OCPP, and says itself what it can do: registers have no part in it."""
     identify: tuple[Condition, ...] = ()
     """All of this holds on this device; otherwise it is another one, and nothing is written to it."""
     unlike: tuple[Unlike, ...] = ()
@@ -430,7 +432,7 @@ class Driver:
     @property
     def speaks_modbus(self) -> bool:
         """It has registers, not documents or topics."""
-        return self.http is None and self.mqtt is None and self.push is None
+        return self.http is None and self.mqtt is None and self.push is None and not self.ocpp
 
     @property
     def shows_fallback(self) -> bool:

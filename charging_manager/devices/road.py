@@ -14,7 +14,7 @@ from charging_manager.devices.json_bus import JsonBus
 from charging_manager.devices.mqtt_bus import MqttBus
 from charging_manager.devices.push_bus import PushBus
 from charging_manager.errors import ConfigError
-from charging_manager.modbus.address import Address, HttpAddress, MqttAddress, PushAddress
+from charging_manager.modbus.address import Address, HttpAddress, MqttAddress, OcppAddress, PushAddress
 from charging_manager.modbus.bus import Bus, open_bus
 from charging_manager.mqtt.broker import Broker
 
@@ -31,6 +31,8 @@ class Roads:
     def open(self, address: Address, driver: Driver, access: Access = NO_ACCESS) -> Road:
         """What a ``Device`` reads and writes through. Raises: ConfigError for what cannot work."""
         check_road(address, driver)
+        if isinstance(address, OcppAddress):
+            raise ConfigError("address", "a charge point that speaks OCPP calls us; there is no road to it")
         if isinstance(address, PushAddress):
             return PushBus(driver, self._reactor, str(address))
         if isinstance(address, MqttAddress):
@@ -93,6 +95,8 @@ def kinds(driver: Driver) -> tuple[str, ...]:
         return ("mqtt", "mqtts")
     if driver.push is not None:
         return ("push",)
+    if driver.ocpp:
+        return ("ocpp",)
     serial = ("rtu", "rtutcp") if driver.rtu is not None else ()
     return (("tcp",) if driver.tcp is not None else ()) + serial
 
@@ -109,7 +113,13 @@ def check_road(address: Address, driver: Driver) -> None:
     usual = kinds(driver)
     if kind in usual or (driver.speaks_modbus and kind == "tcp"):  # a gateway: tcp of any line
         return
-    wanted = "push:" if driver.push is not None else "tcp://" if driver.speaks_modbus else f"{usual[0]}://"
+    wanted = (
+        f"{usual[0]}:"
+        if driver.push is not None or driver.ocpp
+        else "tcp://"
+        if driver.speaks_modbus
+        else f"{usual[0]}://"
+    )
     raise ConfigError(
         "address", "{driver} speaks {kind} only; write an address that begins so.", driver=driver.name, kind=wanted
     )

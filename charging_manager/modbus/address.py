@@ -1,5 +1,6 @@
 """Where a device is: ``tcp://host[:502]?unit=1``, ``rtu:///dev/ttyUSB0?baud=19200&unit=3``, ``rtutcp://host:port?unit=1``,
-``http://host[:80]``, ``https://host[:443]``, ``mqtt://broker[:1883]/prefix``, ``mqtts://…``, ``push:name``."""
+``http://host[:80]``, ``https://host[:443]``, ``mqtt://broker[:1883]/prefix``, ``mqtts://…``, ``push:name``,
+``ocpp:identity[/connector]``."""
 
 from __future__ import annotations
 
@@ -22,6 +23,8 @@ MQTT_PORT = 1883
 MQTTS_PORT = 8883
 _PUSHED = re.compile(r"[a-z0-9-]{1,32}")
 _PARITIES = ("N", "E", "O")
+IDENTITY = re.compile(r"[A-Za-z0-9*\-_=:+|@.]{1,48}")
+"""Of a charge point: what OCPP 2.0.1 allows (identifierString); 1.6 leaves it to the maker."""
 
 
 @frozen
@@ -142,7 +145,24 @@ class PushAddress:
         return self.endpoint
 
 
-Address = TcpAddress | RtuAddress | RtuTcpAddress | HttpAddress | MqttAddress | PushAddress
+@frozen
+class OcppAddress:
+    """A charge point that calls us: its identity, and which of its connectors is meant."""
+
+    identity: str
+    connector: int = 1
+    unit: int = 1
+
+    @property
+    def endpoint(self) -> str:
+        """As for TcpAddress: all connectors share the charge point's connection."""
+        return f"ocpp:{self.identity}"
+
+    def __str__(self) -> str:
+        return self.endpoint + (f"/{self.connector}" if self.connector != 1 else "")
+
+
+Address = TcpAddress | RtuAddress | RtuTcpAddress | HttpAddress | MqttAddress | PushAddress | OcppAddress
 
 
 def parse_address(text: str, *, to_listen: bool = False) -> Address:
@@ -150,6 +170,8 @@ def parse_address(text: str, *, to_listen: bool = False) -> Address:
 
     ``to_listen``: for a simulator, which may leave the choice of a port to the system by naming port 0.
     """
+    if text.strip()[:5].lower() == "ocpp:":
+        return _ocpp(text.strip()[5:], to_listen)
     try:
         parts = urlsplit(text.strip())
         port = parts.port
@@ -183,7 +205,7 @@ def parse_address(text: str, *, to_listen: bool = False) -> Address:
     if parts.scheme not in ("tcp", "rtutcp"):
         raise ConfigError(
             WHERE,
-            "{text} must begin with tcp://, rtu://, rtutcp://, http(s):// or mqtt(s)://; write for example "
+            "{text} must begin with tcp://, rtu://, rtutcp://, http(s)://, mqtt(s):// or ocpp:; write for example "
             "tcp://192.168.1.20?unit=1",
             text=repr(text),
         )
@@ -226,6 +248,19 @@ def _pushed(text: str, netloc: str, path: str, options: Mapping[str, str]) -> Pu
             text=repr(text),
         )
     return PushAddress(path)
+
+
+def _ocpp(text: str, to_listen: bool) -> OcppAddress:
+    if to_listen:
+        raise ConfigError(WHERE, "a simulator speaks Modbus; write for example tcp://127.0.0.1:1502?unit=1")
+    identity, slash, connector = text.partition("/")
+    if not IDENTITY.fullmatch(identity):
+        raise ConfigError(
+            WHERE,
+            "after ocpp: comes the identity that the charge point reports, 1 to 48 of letters, digits and *-_=:+|@. ; "
+            "write for example ocpp:CP001, or ocpp:CP001/2 for its second connector",
+        )
+    return OcppAddress(identity, _connector({"connector": connector} if slash else {}))
 
 
 def _serial(text: str, netloc: str, path: str, options: dict[str, str]) -> RtuAddress:

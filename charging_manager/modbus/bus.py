@@ -16,8 +16,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
-from charging_manager.errors import DeviceError, DeviceNonsense, DeviceRefused, DeviceSilent
-from charging_manager.modbus.address import Address, RtuAddress, RtuTcpAddress
+from charging_manager.errors import ConfigError, DeviceError, DeviceNonsense, DeviceRefused, DeviceSilent
+from charging_manager.modbus.address import Address, OcppAddress, RtuAddress, RtuTcpAddress
 from charging_manager.modbus.frames import OutOfSync
 from charging_manager.modbus.lines import Line, SerialLine, TcpLine
 from charging_manager.modbus.pdu import NO_PATH, NO_TARGET, READS, Request, decode_answer, read_request, write_request
@@ -462,6 +462,8 @@ def open_bus(address: Address, reactor: Any, *, connect_delay_s: float = 0.0) ->
     """The bus that this address is on; nothing is opened before the first request."""
     line: Line
     conversation: Conversation
+    if isinstance(address, OcppAddress):
+        raise ConfigError("address", "a charge point that speaks OCPP calls us; there is no road to it")
     if isinstance(address, RtuAddress):
         line, conversation = SerialLine(address, reactor), RtuConversation(address.echo)
     elif isinstance(address, RtuTcpAddress):

@@ -20,7 +20,7 @@ from twisted.internet.serialport import SerialPort
 from twisted.python.failure import Failure
 
 from charging_manager.errors import ConfigError
-from charging_manager.modbus.address import Address, RtuAddress, TcpAddress
+from charging_manager.modbus.address import Address, OcppAddress, RtuAddress, TcpAddress
 from charging_manager.modbus.server import EVERYBODY, RtuServer, RtuTcpServerFactory, TcpServerFactory
 from charging_manager.sim.simulator import ANYBODY, Simulator
 
@@ -147,6 +147,8 @@ def listen(address: Address, simulators: Sequence[Simulator], reactor: Any) -> L
     slave = Together(simulators)
     if isinstance(address, RtuAddress):
         return _listen_serial(address, slave, reactor)
+    if isinstance(address, OcppAddress):
+        raise ConfigError("address", "a simulator speaks Modbus; write for example tcp://127.0.0.1:1502?unit=1")
     factory: TcpServerFactory | RtuTcpServerFactory
     if isinstance(address, TcpAddress):
         limits = [s.driver.bus.clients for s in simulators if s.driver.bus.clients is not None]

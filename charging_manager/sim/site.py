@@ -13,7 +13,7 @@ from twisted.logger import Logger
 
 from charging_manager.devices.driver import Driver, Kind
 from charging_manager.errors import ConfigError
-from charging_manager.modbus.address import Address, RtuAddress
+from charging_manager.modbus.address import Address, OcppAddress, RtuAddress
 from charging_manager.model.units import NO_AMPS, PhaseAmps
 from charging_manager.sim.battery import Battery
 from charging_manager.sim.car import Car
@@ -245,6 +245,6 @@ def _three(key: str, value: Any) -> PhaseAmps | None:
 
 def _with_endpoint(address: Address, endpoint: str) -> str:
     """The same address where the line really is: the port may have been 0."""
-    if isinstance(address, RtuAddress):
+    if isinstance(address, RtuAddress | OcppAddress):
         return str(address)
     return str(attrs.evolve(address, host=LOOPBACK, port=int(endpoint.rpartition(":")[2])))

@@ -92,7 +92,7 @@ def test_another_driver_must_be_able_to_speak_to_the_address(agent: WholeAgent) 
         (
             "fr",
             "192.0.2.7",
-            "'192.0.2.7' doit commencer par tcp://, rtu://, rtutcp://, http(s):// ou mqtt(s):// ; par exemple",
+            "'192.0.2.7' doit commencer par tcp://, rtu://, rtutcp://, http(s)://, mqtt(s):// ou ocpp: ; par exemple",
         ),
         ("de", "tcp://192.0.2.7?unit=999", "unit ist eine ganze Zahl von 0 bis 255, nicht '999'"),
         ("de", "rtu:///dev/ttyUSB0", "keba-p30 spricht nur tcp://"),

@@ -63,6 +63,8 @@ SITE_ONLY = {
     ("POST", "/api/v1/config/cloud/end-to-end/new-address"),
     ("PUT", "/api/v1/config/cloud/end-to-end/certificate"),
     ("DELETE", "/api/v1/config/cloud/end-to-end/certificate"),
+    ("PUT", "/api/v1/ocpp"),
+    ("PUT", "/api/v1/ocpp/passwords/{identity}"),
     ("GET", "/api/v1/recording"),
     ("POST", "/api/v1/login"),
     ("PUT", "/api/v1/admin/password"),

@@ -71,7 +71,7 @@ def _after_template(source: str, at: int) -> int:
     return at + 1
 
 
-PROPER_NAMES = {"Charging", "Manager", "Apache"}
+PROPER_NAMES = {"Charging", "Manager", "Apache", "OCPP"}
 
 
 @EACH

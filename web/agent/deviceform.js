@@ -21,6 +21,7 @@ function examples(driver) {
     tcp: `tcp://192.168.1.50:${port}?unit=${unit}`,
     rtu: `rtu:///dev/ttyUSB0?baud=${baud}&parity=${parity}&stopbits=${stopbits}&unit=${unit}`,
     rtutcp: `rtutcp://192.168.1.60:4001?unit=${unit}`,
+    ocpp: "ocpp:CP001",
   };
   return (driver?.transports ?? []).map((transport) => known[transport]).filter(Boolean);
 }
@@ -57,7 +58,7 @@ export const kindName = (kind) =>
  * `draft` is what is known of a new device already, as a search found it.
  * @param {{device: Device|null, draft?: {driver: string, address: string, name: string}, drivers: Driver[], circuits: {id: string, name: string}[],
  *   solar: import("./solarform.js").Solar, taken: string[],
- *   onSave: (device: Device, fresh: boolean) => Promise<void>, onNo: () => void}} props
+ *   onSave: (device: Device, fresh: boolean, secret: string) => Promise<void>, onNo: () => void}} props
  */
 export function DeviceForm({ device, draft, drivers, circuits, solar, taken, onSave, onNo }) {
   const task = useTask();
@@ -80,6 +81,8 @@ export function DeviceForm({ device, draft, drivers, circuits, solar, taken, onS
   const [storage, setStorage] = useState(device?.storage ?? "house");
   const [own, setOwn] = useState(Boolean(device?.solar));
   const [sun, setSun] = useState(draftedSolar(device?.solar ?? solar));
+  const [secret, setSecret] = useState("");
+  const calls = driver?.transports.includes("ocpp") ?? false;
   const [settings, setSettings] = useState(device?.settings ?? {});
   const wishedId = device?.id ?? (id || idFor(name, taken));
   /** @param {Event} event */
@@ -109,7 +112,7 @@ export function DeviceForm({ device, draft, drivers, circuits, solar, taken, onS
       }
       const offered = (driver?.settings ?? []).map((setting) => setting.name);
       wish.settings = Object.fromEntries(offered.map((key) => [key, settings[key] === true]));
-      await onSave(wish, device === null);
+      await onSave(wish, device === null, calls ? secret.trim() : "");
     });
   };
   const shown = examples(driver);
@@ -127,6 +130,14 @@ export function DeviceForm({ device, draft, drivers, circuits, solar, taken, onS
           maxlength="32" spellcheck=${false} autocapitalize="off" problem=${task.problem} />`}
     <${TextField} label=${t("Address")} name="address" required value=${address} onValue=${setAddress} spellcheck=${false} autocapitalize="off"
       help=${shown.length ? t("For example {address}", { address: shown.join(" · ") }) : undefined} problem=${task.problem} />
+    ${calls
+      ? html`<p class="help">${t("After ocpp: comes the identity of the charge point; /2 behind it means its second connector.")}</p>
+        <${TextField} label=${t("Password of the charge point")} name="password" value=${secret} onValue=${setSecret} maxlength="40"
+          autocomplete="off" spellcheck=${false} autocapitalize="off" problem=${task.problem}
+          help=${device
+            ? t("Empty: it stays as it is.")
+            : t("16 to 40 characters. Empty: the one that it has sent while it waits, or else a new one, which is shown once.")} />`
+      : null}
     <${SelectField} label=${t("Circuit")} name="circuit" value=${circuit} onValue=${setCircuit} problem=${task.problem}
       options=${circuits.map((known) => [known.id, known.name || known.id])} />
     ${kind === "meter"

@@ -7,6 +7,7 @@ import { html, useEffect, useState } from "../common/ui.js";
 import { t } from "../common/words.js";
 import { DeviceForm } from "./deviceform.js";
 import { Drivers } from "./drivers.js";
+import { FreshSecret, giveSecret, identityOf, Ocpp } from "./ocpp.js";
 import { reportPage, useTrial } from "./trial.js";
 
 /** @typedef {import("./drivers.js").Driver} Driver */
@@ -41,10 +42,14 @@ function Devices() {
   const [warnings, setWarnings] = useState(/** @type {{where: string, text: string}[]} */ ([]));
   const [problem, setProblem] = useState(/** @type {any} */ (null));
   const [editing, setEditing] = useState(/** @type {Device|"new"|null} */ (null));
+  const [preset, setPreset] = useState(/** @type {{driver: string, address: string, name: string}|null} */ (null));
+  const [listener, setListener] = useState(/** @type {import("./ocpp.js").Listener|null} */ (null));
+  const [freshSecret, setFreshSecret] = useState(/** @type {import("./ocpp.js").Fresh|null} */ (null));
   const [going, setGoing] = useState(/** @type {Device|null} */ (null));
   const load = async () => {
     try {
-      const [things, known, site] = await Promise.all([get("/devices"), get("/drivers"), get("/site")]);
+      const [things, known, site, calling] = await Promise.all([get("/devices"), get("/drivers"), get("/site"), get("/ocpp")]);
+      setListener(calling);
       setDevices(things.devices);
       setDrivers(known);
       setCircuits(site.circuits);
@@ -62,13 +67,22 @@ function Devices() {
     }, 10_000);
     return () => clearInterval(timer);
   }, []);
-  /** @param {Device} wish @param {boolean} fresh */
-  const save = async (wish, fresh) => {
+  /** @param {Device} wish @param {boolean} fresh @param {string} secret */
+  const save = async (wish, fresh, secret) => {
+    const identity = wish.driver === "ocpp" ? identityOf(wish.address) : "";
+    const has = listener?.charge_points.some((one) => one.identity === identity && one.password_set);
+    if (identity && (secret || (fresh && !has))) setFreshSecret(await giveSecret(listener, identity, secret));
     if (fresh) await post("/devices", wish);
     else await put(`/devices/${encodeURIComponent(wish.id)}`, wish);
     announce(t("{name} is saved.", { name: wish.name }));
     setEditing(null);
+    setPreset(null);
     await load();
+  };
+  /** @param {import("./ocpp.js").Waiting} one */
+  const adopt = (one) => {
+    setPreset({ driver: "ocpp", address: `ocpp:${one.identity}`, name: one.model ? `${one.model} ${one.identity}` : one.identity });
+    setEditing("new");
   };
   const sure = () =>
     going &&
@@ -109,8 +123,13 @@ function Devices() {
       ? html`<div class="buttons"><${Button} class="main" disabled=${circuits.length === 0} onClick=${() => setEditing("new")}>${t("Add device")}<//>
           <a class="button" href="scan.htm">${t("Find devices")}</a></div>
         ${circuits.length === 0 ? html`<p>${t("Enter the circuits first:")}${" "}<a href="site.htm">${t("Site")}</a></p>` : null}`
-      : html`<${DeviceForm} key=${editing === "new" ? "new" : editing.id} device=${editing === "new" ? null : editing} drivers=${drivers.drivers}
-          circuits=${circuits} solar=${solar} taken=${devices.map((device) => device.id)} onSave=${save} onNo=${() => setEditing(null)} />`}
+      : html`<${DeviceForm} key=${editing === "new" ? `new ${preset?.address ?? ""}` : editing.id} device=${editing === "new" ? null : editing} draft=${preset ?? undefined} drivers=${drivers.drivers}
+          circuits=${circuits} solar=${solar} taken=${devices.map((device) => device.id)} onSave=${save} onNo=${() => {
+            setPreset(null);
+            setEditing(null);
+          }} />`}
+    <${FreshSecret} fresh=${freshSecret} />
+    ${listener ? html`<${Ocpp} listener=${listener} onAdd=${adopt} onChanged=${load} />` : null}
     <${Drivers} drivers=${drivers.drivers} broken=${drivers.broken} onChange=${load} />
     ${going
       ? html`<${Question} danger title=${t("Remove {name}?", { name: going.name })} yes=${t("Remove")} busy=${task.busy} problem=${task.problem}

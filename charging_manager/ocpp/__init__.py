@@ -1,0 +1,1 @@
+"""How to speak OCPP-J: no I/O here. Frames, messages, calls and answers, and both versions behind one interface."""
