@@ -40,6 +40,10 @@ class DeviceRefused(DeviceError):
         self.code = code
 
 
+class DeviceLocked(DeviceRefused):
+    """The device asks for a login, or refuses ours."""
+
+
 class DeviceNonsense(DeviceError):
     """An answer came, and it cannot be one to this request."""
 

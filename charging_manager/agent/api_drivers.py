@@ -191,6 +191,7 @@ class DriverPages:
                 "unit": driver.tcp.unit if driver.tcp else driver.rtu.unit if driver.rtu else 1,
                 "baud": driver.rtu.baud if driver.rtu else None,
                 "prefix": driver.mqtt.prefix if driver.mqtt else None,
+                "login": driver.http.login.value if driver.http else None,
                 "parity": driver.rtu.parity if driver.rtu else None,
                 "stopbits": driver.rtu.stopbits if driver.rtu else None,
                 "min_a": max(driver.setpoint.lowest_a, 6.0) if driver.setpoint else None,

@@ -27,7 +27,7 @@ from charging_manager.devices.recognise import DOES_NOT_EXIST, must_be
 from charging_manager.devices.telling import Telling
 from charging_manager.devices.trial import TestStep, try_device
 from charging_manager.devices.wire import BusLike, Wire, find_block
-from charging_manager.errors import DeviceError, DeviceNonsense, DeviceRefused, DeviceSilent
+from charging_manager.errors import DeviceError, DeviceLocked, DeviceNonsense, DeviceRefused, DeviceSilent
 from charging_manager.modbus.units import Priority
 from charging_manager.model.reading import Obedience, Reading
 
@@ -287,11 +287,11 @@ class Device:
                 return
 
     async def _ask_once(self, registers: Iterable[Any], needed: bool = False) -> dict[str, Value]:
-        """These values, unknown where the device has none of them; where they are ``needed``, trouble is raised."""
+        """These values, unknown where the device refuses them; ``needed``: unless it refuses us."""
         known: dict[str, Value] = {}
         for request in plan_reads(self._driver, registers):
             bad = await self._ask(request, Priority.SLOW)
-            if bad and needed and getattr(bad, "code", None) not in DOES_NOT_EXIST:
+            if needed and isinstance(bad, DeviceLocked):
                 raise bad
             known.update({name: self._values.get(name) for name in request.names})
         return known

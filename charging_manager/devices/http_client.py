@@ -19,7 +19,7 @@ from zope.interface import implementer
 from charging_manager.devices.access import NO_ACCESS, Access, endpoint, why_not
 from charging_manager.devices.driver import Http
 from charging_manager.devices.http_login import HttpLogin
-from charging_manager.errors import DeviceError, DeviceNonsense, DeviceRefused, DeviceSilent
+from charging_manager.errors import DeviceError, DeviceLocked, DeviceNonsense, DeviceSilent
 
 LARGEST = 64 * 1024
 PLAIN = Http()
@@ -66,7 +66,7 @@ class PlainClient:
 
     async def _exchange(self, method: str, path: str, body: str | None) -> tuple[int, bytes]:
         if self._reactor.seconds() < self._refused_until_s:
-            raise DeviceRefused(REFUSED, _REFUSED_SENTENCE)
+            raise DeviceLocked(REFUSED, _REFUSED_SENTENCE)
         response = await self._request(method, path, body)
         if response.code == 401:
             challenges = response.headers.getRawHeaders("WWW-Authenticate", [])
@@ -77,7 +77,7 @@ class PlainClient:
             leave(response)
             if self._login.known:
                 self._refused_until_s = self._reactor.seconds() + REFUSED_S
-            raise DeviceRefused(REFUSED, _REFUSED_SENTENCE if self._login.known else _UNKNOWN_SENTENCE)
+            raise DeviceLocked(REFUSED, _REFUSED_SENTENCE if self._login.known else _UNKNOWN_SENTENCE)
         collected = Body(
             LARGEST,
             DeviceNonsense(f"its answer is longer than {LARGEST // 1024} KiB"),

@@ -17,7 +17,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from charging_manager.devices.codec import encode
 from charging_manager.devices.driver import Driver, HttpWrite, Register, Type
-from charging_manager.errors import DeviceNonsense, DeviceRefused, DeviceSilent
+from charging_manager.errors import DeviceLocked, DeviceNonsense, DeviceRefused, DeviceSilent
 from charging_manager.modbus.units import Priority, Unit
 
 MISSING = object()
@@ -86,9 +86,9 @@ class JsonBus:
         began_s = self._clock.seconds()
         try:
             code, answer = await self._client(method, path, body, timeout_s)
-        except DeviceRefused as error:
+        except DeviceLocked as error:
             self._unit.answered(self._clock.seconds(), 0.0)
-            raise DeviceRefused(error.code, f"{self.name}: {error}") from error
+            raise DeviceLocked(error.code, f"{self.name}: {error}") from error
         except DeviceSilent as error:
             now_s = self._clock.seconds()
             self._unit.failed(now_s, now_s - began_s, alone=True)

@@ -4,6 +4,7 @@ import { roleName } from "../common/modes.js";
 import { Button, ProblemBox, SelectField, TextField, TickField, useTask } from "../common/parts.js";
 import { html, useState } from "../common/ui.js";
 import { t } from "../common/words.js";
+import { AccessFields, draftedAccess, hasAccess, meantAccess, PushToken } from "./accessform.js";
 import { draftedSolar, meantSolar, SolarFields } from "./solarform.js";
 import { priorityRule, typed, typedOrNull } from "./typed.js";
 
@@ -12,12 +13,15 @@ import { priorityRule, typed, typedOrNull } from "./typed.js";
 
 /** An address as an example, for each way that a driver can be reached. @param {Driver|undefined} driver */
 function examples(driver) {
-  const plain = { port: 502, unit: 1, baud: 19200, parity: "E", stopbits: 1 };
+  const plain = { port: 502, unit: 1, baud: 19200, parity: "E", stopbits: 1, prefix: "garage" };
   const given = Object.entries(driver?.defaults ?? {}).filter(([, value]) => value !== null);
-  const { port, unit, baud, parity, stopbits } = { ...plain, ...Object.fromEntries(given) };
+  const { port, unit, baud, parity, stopbits, prefix } = { ...plain, ...Object.fromEntries(given) };
   /** @type {Record<string, string>} */
   const known = {
     http: `http://192.168.1.70:${port}`,
+    https: "https://192.168.1.70",
+    mqtt: `mqtt://192.168.1.5:${port}/${prefix}`,
+    mqtts: `mqtts://192.168.1.5/${prefix}`,
     tcp: `tcp://192.168.1.50:${port}?unit=${unit}`,
     rtu: `rtu:///dev/ttyUSB0?baud=${baud}&parity=${parity}&stopbits=${stopbits}&unit=${unit}`,
     rtutcp: `rtutcp://192.168.1.60:4001?unit=${unit}`,
@@ -84,6 +88,9 @@ export function DeviceForm({ device, draft, drivers, circuits, solar, taken, onS
   const [secret, setSecret] = useState("");
   const calls = driver?.transports.includes("ocpp") ?? false;
   const [settings, setSettings] = useState(device?.settings ?? {});
+  const [access, setAccess] = useState(draftedAccess(device?.access));
+  const transports = driver?.transports ?? [];
+  const pushed = transports.includes("push");
   const wishedId = device?.id ?? (id || idFor(name, taken));
   /** @param {Event} event */
   const submit = (event) => {
@@ -94,7 +101,7 @@ export function DeviceForm({ device, draft, drivers, circuits, solar, taken, onS
         id: wishedId,
         name: name.trim(),
         driver: driverName,
-        address: address.trim(),
+        address: pushed ? (device?.address ?? "") : address.trim(),
         circuit,
         phases: order.split(",").map(Number),
         out_of_service: outOfService,
@@ -110,6 +117,7 @@ export function DeviceForm({ device, draft, drivers, circuits, solar, taken, onS
         wish.max_w = typedOrNull(watts, "max_w", NOT_BELOW);
         wish.solar = own ? meantSolar(sun) : null;
       }
+      if (hasAccess(transports)) wish.access = meantAccess(access);
       const offered = (driver?.settings ?? []).map((setting) => setting.name);
       wish.settings = Object.fromEntries(offered.map((key) => [key, settings[key] === true]));
       await onSave(wish, device === null, calls ? secret.trim() : "");
@@ -128,8 +136,10 @@ export function DeviceForm({ device, draft, drivers, circuits, solar, taken, onS
       ? null
       : html`<${TextField} label=${t("Short name for programs")} name="id" value=${id} onValue=${setId} placeholder=${wishedId}
           maxlength="32" spellcheck=${false} autocapitalize="off" problem=${task.problem} />`}
-    <${TextField} label=${t("Address")} name="address" required value=${address} onValue=${setAddress} spellcheck=${false} autocapitalize="off"
-      help=${shown.length ? t("For example {address}", { address: shown.join(" · ") }) : undefined} problem=${task.problem} />
+    ${pushed
+      ? html`${device ? html`<${PushToken} device=${device} />` : html`<p class="help">${t("This device tells us by itself. Its token is made here once it is added.")}</p>`}`
+      : html`<${TextField} label=${t("Address")} name="address" required value=${address} onValue=${setAddress} spellcheck=${false} autocapitalize="off"
+      help=${shown.length ? t("For example {address}", { address: shown.join(" · ") }) : undefined} problem=${task.problem} />`}
     ${calls
       ? html`<p class="help">${t("After ocpp: comes the identity of the charge point; /2 behind it means its second connector.")}</p>
         <${TextField} label=${t("Password of the charge point")} name="password" value=${secret} onValue=${setSecret} maxlength="40"
@@ -137,6 +147,10 @@ export function DeviceForm({ device, draft, drivers, circuits, solar, taken, onS
           help=${device
             ? t("Empty: it stays as it is.")
             : t("16 to 40 characters. Empty: the one that it has sent while it waits, or else a new one, which is shown once.")} />`
+      : null}
+    ${hasAccess(transports)
+      ? html`<${AccessFields} draft=${access} known=${device?.access} byToken=${driver?.defaults?.login === "token"}
+          tls=${/^(https|mqtts):/i.test(address.trim())} problem=${task.problem} onChange=${setAccess} />`
       : null}
     <${SelectField} label=${t("Circuit")} name="circuit" value=${circuit} onValue=${setCircuit} problem=${task.problem}
       options=${circuits.map((known) => [known.id, known.name || known.id])} />

@@ -17,7 +17,8 @@ import { reportPage, useTrial } from "./trial.js";
 /** @typedef {{id: string, name: string, kind: "charge-point"|"meter"|"inputs", driver: string, address: string, circuit: string,
  *   role: string|null, phases: number[], out_of_service: boolean, priority?: number, mode?: string, min_a?: number,
  *   max_a?: number, max_w?: number|null, storage?: string, solar?: import("./solarform.js").Solar|null,
- *   settings?: Record<string, boolean>, condition?: Condition}} Device */
+ *   settings?: Record<string, boolean>, condition?: Condition, access?: import("./accessform.js").Access,
+ *   has_push_token?: boolean}} Device */
 
 /** @param {{device: Device}} props */
 function Condition({ device }) {
