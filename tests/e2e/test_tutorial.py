@@ -76,13 +76,8 @@ def checkout(tmp_path: Path) -> Path:
     shutil.copytree(ROOT / "drivers", tmp_path / "drivers")
     ignored = shutil.ignore_patterns("__pycache__")  # the program finds drivers/ beside its own folder
     shutil.copytree(ROOT / "charging_manager", tmp_path / "charging_manager", ignore=ignored)
-    for name in ("__init__.py", "conftest.py", "devices", "drivers", "sim", "support", "modbus", "agent"):
-        source, target = ROOT / "tests" / name, tmp_path / "tests" / name
-        target.parent.mkdir(exist_ok=True)
-        if source.is_dir():
-            shutil.copytree(source, target, ignore=ignored)
-        else:
-            shutil.copy(source, target)
+    left_out = shutil.ignore_patterns("__pycache__", "e2e", "scenarios")
+    shutil.copytree(ROOT / "tests", tmp_path / "tests", ignore=left_out)
     return tmp_path
 
 
