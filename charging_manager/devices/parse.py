@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +16,10 @@ from charging_manager.devices.checks import check_driver
 from charging_manager.devices.parse_http import http_rules, http_value
 from charging_manager.devices.parse_mqtt import mqtt_rules, mqtt_value
 from charging_manager.devices.parse_push import push_rules, push_value
-from charging_manager.devices.parse_values import ReadValue, check_words, valued
+from charging_manager.devices.parse_values import MOST_VALUES, ReadValue, check_words, valued
 from charging_manager.devices.parse_words import CONDITION, condition, conditions, example, writes
 from charging_manager.devices.reasons import Reason
-from charging_manager.devices.tables import TEXT, Problems, Shape, Table, one_or_more
+from charging_manager.devices.tables import TEXT, EnoughProblems, Problems, Shape, Table, merged_tables, one_or_more
 from charging_manager.errors import ChargingManagerError
 from charging_manager.model.reading import Status
 
@@ -25,6 +27,8 @@ FORMAT = 1
 """The version of the format that this program reads (docs/drivers.md, "Versions")."""
 ROADS = ("http", "mqtt", "push")
 """Words of which one makes a driver's values other than registers of Modbus."""
+MOST_VARIANTS = 20
+"""Each is read as the whole table with something different."""
 PLACEHOLDER_COUNT = 1
 LONGEST_READ = 65536
 """One look at a JSON document gives all its values."""
@@ -69,16 +73,27 @@ def parse_driver(
     problems = Problems()
     table = Table(data, "", problems)
     _check_format(table)
-    made = read_table(table, name, hooks)
-    if not problems.found:
-        check_driver(made, problems)
-    variants = tuple(_variant(inner, name, data, hooks) for inner in table.tables("variant"))
-    if not problems.found:
-        made = evolve(made, variants=variants)
-        check_driver(made, problems)
+    try:
+        made = _with_variants(table, name, data, hooks)
+    except EnoughProblems as enough:
+        raise NotADriver(problems.found, problems.reasons) from enough
     if problems.found:
         raise NotADriver(problems.found, problems.reasons)
     return evolve(made, path=path)
+
+
+def _with_variants(table: Table, name: str, data: Mapping[str, Any], hooks: Mapping[str, type] | None) -> d.Driver:
+    problems = table.problems
+    made = read_table(table, name, hooks)
+    if not problems.found:
+        check_driver(made, problems)
+    variants = tuple(_variant(inner, name, data, hooks) for inner in islice(table.tables("variant"), MOST_VARIANTS))
+    if isinstance(data.get("variant"), list) and len(data["variant"]) > MOST_VARIANTS:
+        table.wrong("variant", f"a driver has at most {MOST_VARIANTS} variants", why.FILE)
+    if not problems.found:
+        made = evolve(made, variants=variants)
+        check_driver(made, problems)
+    return made
 
 
 def _check_format(table: Table) -> None:
@@ -205,7 +220,13 @@ def _registers(table: Table, defaults: _Defaults, values: ReadValue | None) -> d
         return {}
     if values is not None:
         return valued(dict(inner.named_tables()), values)
-    return {key: _register(key, each, defaults) for key, each in inner.named_tables()}
+    made: dict[str, d.Register] = {}
+    for key, each in inner.named_tables():
+        if len(made) == MOST_VALUES:
+            table.wrong("registers", f"a driver has at most {MOST_VALUES} values", why.FILE)
+            break
+        made[key] = _register(key, each, defaults)
+    return made
 
 
 def _register(name: str, table: Table, defaults: _Defaults) -> d.Register:
@@ -455,22 +476,18 @@ def _variant(table: Table, name: str, data: Mapping[str, Any], hooks: Mapping[st
     if not isinstance(change, Mapping) or not change:
         table.mistyped("change", "a table of what is different is needed here")
         change = {}
-    merged = _merged({key: value for key, value in data.items() if key != "variant"}, change)
+    merged = merged_tables({key: value for key, value in data.items() if key != "variant"}, change)
     problems = Problems()
-    made = read_table(Table(merged, "", problems), name, hooks)
-    if not problems.found:
-        check_driver(made, problems)
+    made = None
+    with suppress(EnoughProblems):
+        made = read_table(Table(merged, "", problems), name, hooks)
+        if not problems.found:
+            check_driver(made, problems)
     known = tuple(table.problems.found)
     for where, sentence in problems.found:
         if (where, sentence) not in known:  # what the table itself has wrong is said there
             reason = problems.reasons.get((where, sentence))
             table.problems.add(f"{table.where}.change.{where}", sentence, reason)
+    if made is None:
+        raise EnoughProblems
     return d.Variant(title, when, made)
-
-
-def _merged(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(base)
-    for key, value in change.items():
-        old = merged.get(key)
-        merged[key] = _merged(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
-    return merged

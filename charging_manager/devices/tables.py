@@ -26,9 +26,20 @@ def one_or_more(shape: Shape) -> Shape:
     return {"anyOf": [shape, {"type": "array", "items": shape}]}
 
 
+MOST_PROBLEMS = 100
+"""Who has so many mends some first; nobody shall be kept waiting by a file of nothing but mistakes."""
+
+
+class EnoughProblems(Exception):
+    """There is no use in looking on."""
+
+
 @define
 class Problems:
-    """What is wrong with one driver file, each as (key path, sentence), and why that matters."""
+    """What is wrong with one driver file, each as (key path, sentence), and why that matters.
+
+    Raises: EnoughProblems in the middle of reading, when there are too many.
+    """
 
     found: list[tuple[str, str]] = field(factory=list)
     reasons: dict[tuple[str, str], Reason] = field(factory=dict)
@@ -39,6 +50,8 @@ class Problems:
             self.found.append((where, sentence))
             if reason is not None:
                 self.reasons[where, sentence] = reason
+            if len(self.found) >= MOST_PROBLEMS:
+                raise EnoughProblems
 
 
 def closest(word: str, words: Mapping[str, object] | frozenset[str] | set[str]) -> str:
@@ -231,3 +244,12 @@ class Table:
         for key in self._data:
             if key not in self._asked:
                 self.wrong(key, f"there is no such word here{closest(key, self._asked)}", UNKNOWN_WORD)
+
+
+def merged_tables(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
+    """The one table with what is different in the other, table by table."""
+    merged = dict(base)
+    for key, value in change.items():
+        old = merged.get(key)
+        merged[key] = merged_tables(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    return merged

@@ -11,6 +11,7 @@ import pytest
 from charging_manager.cli.main import main
 from charging_manager.devices import lint
 from charging_manager.devices.driver import Doubt
+from charging_manager.devices.loader import LARGEST_FILE
 from charging_manager.devices.template import new_driver
 from charging_manager.paths import shared
 from tests.devices.tables import CHARGER, METER
@@ -223,3 +224,38 @@ def test_at_a_terminal_each_finding_is_three_lines(tmp_path: Path, capsys: pytes
     first, why, write = err.splitlines()
     assert first == "acme.toml: warning: watchdog: there is no [watchdog] [no-watchdog]"
     assert why.startswith("    why: ") and write.startswith("    write: [watchdog]")
+
+
+MANY = 6000
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (CLEAN + "[start]\n" + "".join(f"b{n} = 1\n" for n in range(MANY)), "there is no register 'b0'"),
+        (CLEAN + "[bus]\n" + "".join(f"zz{n} = 1\n" for n in range(MANY)), "there is no such word here"),
+        (
+            CLEAN.replace(
+                "[registers]\n",
+                "[registers]\n" + "".join(f'a{n} = {{ address = {n + 100}, type = "u16" }}\n' for n in range(MANY)),
+            ),
+            "at most 500 values",
+        ),
+        (
+            CLEAN + '[[variant]]\nname = "x"\nwhen = { marker = 1 }\nchange = { vendor = "y" }\n' * 3000,
+            "at most 20 variants",
+        ),
+        (
+            CLEAN
+            + '[[variant]]\nname = "x"\nwhen = { marker = 1 }\n[variant.change.bus]\n'
+            + "".join(f"zz{n} = 1\n" for n in range(MANY)),
+            "there is no such word here",
+        ),
+    ],
+    ids=["writes", "words", "values", "variants", "words of a variant"],
+)
+def test_a_file_of_nothing_but_mistakes_is_answered_with_some_of_them(text: str, says: str) -> None:
+    assert len(text) < LARGEST_FILE
+    findings = found(text)
+    assert 1 <= len(findings) <= 100
+    assert any(says in each.what for each in findings)
