@@ -55,6 +55,7 @@ class Row:
     token: str
     ended_at: datetime | None = None
     end_wh: float | None = None
+    told: bool = False
 
     @property
     def name(self) -> str:
@@ -159,8 +160,13 @@ class TransactionLedger:
         if current is not None and current.id == row.id:
             del self._open[identity, row.connector]
         ended_at = row.ended_at or at
+        if row.told:
+            return row  # our answer was lost
         await self._tell(
             row, lambda point: self._book.transaction_ended(point, _begun(row), ended_at, row.end_wh, late)
+        )
+        await self._storage.write(
+            lambda connection: connection.execute("UPDATE ocpp_transaction SET told = 1 WHERE id = ?", (row.id,))
         )
         return row
 
@@ -220,7 +226,7 @@ def card_hash(digests: Digests, token: str) -> str:
 
 
 def _begun(row: Row) -> Begun:
-    return Begun(row.began_at, row.begin_wh, row.user)
+    return Begun(row.began_at, row.begin_wh, row.user, f"ocpp-{row.id}")
 
 
 def _row(found: sqlite3.Row) -> Row:
@@ -235,6 +241,7 @@ def _row(found: sqlite3.Row) -> Row:
         found["token"],
         None if found["ended_at"] is None else datetime.fromisoformat(found["ended_at"]),
         found["end_wh"],
+        bool(found["told"]),
     )
 
 

@@ -37,6 +37,8 @@ class Begun:
     at: datetime
     meter_wh: float | None
     user: str | None
+    session: str = ""
+    """ID of the session that is this transaction alone; empty: any."""
 
 
 @frozen
@@ -133,7 +135,7 @@ class SessionBook:
             self._closed[charge_point] = told
             return [Step(told, at, closed=True, afterwards=True)]
         whole = ChargingSession(
-            id=secrets.token_hex(8),
+            id=begun.session or secrets.token_hex(8),
             charge_point=charge_point,
             user=begun.user or self._who(charge_point),
             started_at=begun.at,

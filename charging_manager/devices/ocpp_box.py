@@ -17,7 +17,7 @@ from twisted.logger import Logger
 from charging_manager.devices.condition import DeviceCondition
 from charging_manager.devices.driver import Driver
 from charging_manager.devices.ocpp_driver import LARGE, LARGE_A, LASTS_S, USUAL_A
-from charging_manager.devices.ocpp_orders import ProfileOrders
+from charging_manager.devices.ocpp_orders import LOOK_S, ProfileOrders
 from charging_manager.devices.ocpp_trial import try_charge_point
 from charging_manager.devices.station import SILENT_S, Station
 from charging_manager.devices.trial import Note, TestStep
@@ -32,9 +32,6 @@ SAMPLE_S = 5
 
 FRESH_S = 12.0
 """Older values are unknown ones."""
-
-LOOK_S = 60.0
-"""So often it is asked what it will obey."""
 
 RETRY_S = 15.0
 START_AFTER_S, START_AGAIN_S, MOST_STARTS = 5.0, 60.0, 3

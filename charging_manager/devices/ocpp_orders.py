@@ -27,6 +27,9 @@ from charging_manager.ocpp.values import Abilities, Course, Profile, Purpose
 AHEAD_S = 5
 """A profile begins so long ago: clocks differ a little."""
 
+LOOK_S, SOON_S = 60.0, 10.0
+"""So often it is asked what it will obey; sooner after it did not."""
+
 PAUSE_S, LONGEST_PAUSE_S = 10.0, 60.0
 """Nothing flows for so long before another number of phases."""
 
@@ -71,6 +74,8 @@ class ProfileOrders:
     _armed_a: float | None = None
     _no_own_profile: str | None = None
     _course: Course | None = None
+    _disobeyed_a: float | None = None
+    """What it showed when that was more than it was told: reserved until it shows that it obeys."""
 
     def forget(self) -> None:
         """It was away, or has restarted: nothing that we wrote is certain any more. What must be reserved stays."""
@@ -164,9 +169,10 @@ class ProfileOrders:
             self._no_own_profile = wanted.transaction
             await self._set(_Written(wanted.current_a, wanted.phases, Purpose.DEFAULT, None))
             return
-        self.confirmed_a, self.commanded_a = current_a, None
+        self.confirmed_a, self.commanded_a = max(current_a, self._disobeyed_a or 0.0), None
         self._written, self._wrote_s = wanted, now_s
-        self.trouble = None
+        if self._disobeyed_a is None:
+            self.trouble = None
 
     async def _send(self, profile: Profile, *, urgent: bool) -> None:
         dialect, _ = self.station.need_line()
@@ -192,9 +198,16 @@ class ProfileOrders:
         course = dialect.course(answer) if answer else None
         self._course = course if course is None or course.in_amperes else None
         shown_a = self._course.now_a if self._course is not None else None
-        if shown_a is not None and self.confirmed_a is not None and shown_a > self.confirmed_a + _SHOWN_WITHIN_A:
-            self.trouble = f"it was told {self.confirmed_a:g} A and shows {shown_a:g} A"
-            self.confirmed_a, self._written = shown_a, None
+        told_a = self._written.current_a if self._written is not None else None
+        if shown_a is None or told_a is None:
+            return
+        if shown_a > told_a + _SHOWN_WITHIN_A:
+            self.trouble = f"it was told {told_a:g} A and shows {shown_a:g} A"
+            self.confirmed_a = self._disobeyed_a = shown_a
+            self._written = None
+            self.looked_s -= LOOK_S - SOON_S
+        elif self._disobeyed_a is not None:
+            self.confirmed_a, self._disobeyed_a, self.trouble = told_a, None, None
 
     def legal(self, amps: float) -> float:
         """What it can be told: 0, or from 6 A in tenths, rounded down."""

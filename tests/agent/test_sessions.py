@@ -3,12 +3,13 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
+from twisted.trial.unittest import SynchronousTestCase
 
 from charging_manager.agent.api_sessions import moment
 from charging_manager.agent.config import Configuration
-from charging_manager.agent.sessions import SessionBook
+from charging_manager.agent.sessions import Begun, SessionBook, Step
 from charging_manager.http.routes import Problem
-from charging_manager.model.reading import Status
+from charging_manager.model.reading import Reading, Status
 from charging_manager.model.session import ChargingSession
 from tests.agent.values import START_AT, later, reading
 
@@ -130,3 +131,65 @@ def test_a_day_in_a_query_is_a_day_of_the_site(zone: str, first: str, after: str
     assert moment({"from": "2026-03-29T12:00:00Z"}, "from", False, config) == datetime(2026, 3, 29, 12, tzinfo=UTC)
     with pytest.raises(Problem):
         moment({"to": "9999-12-31"}, "to", True, config)
+
+
+class CaughtUpTests(SynchronousTestCase):
+    """Transactions of charge points that were alone for a while."""
+
+    def setUp(self) -> None:
+        self.book = SessionBook(lambda charge_point: None)
+
+    def see(self, status: Status, after_s: float, energy_wh: float | None = None) -> list[Step]:
+        return self.book.see(Reading("box", after_s, status=status, energy_wh=energy_wh), later(after_s))
+
+    def test_a_session_begins_with_its_transaction_though_we_see_it_later(self) -> None:
+        assert self.book.transaction_began("box", Begun(later(100), 1000.0, "anna")) == []
+        (step,) = self.see(Status.CHARGING, 400, 1500.0)
+        assert (step.session.started_at, step.session.start_wh, step.session.energy_wh) == (later(100), 1000.0, 500.0)
+        assert step.session.user == "anna"
+
+    def test_a_session_that_was_seen_first_is_dated_back(self) -> None:
+        self.see(Status.CHARGING, 400, 1500.0)
+        (step,) = self.book.transaction_began("box", Begun(later(100), 1000.0, "anna"))
+        assert (step.session.started_at, step.session.start_wh, step.session.energy_wh) == (later(100), 1000.0, 500.0)
+
+    def test_one_that_ended_while_we_were_away_ends_then(self) -> None:
+        begun = Begun(later(0), 1000.0, None)
+        self.see(Status.CHARGING, 1, 1000.0)
+        self.see(Status.CHARGING, 50, 1400.0)
+        (told,) = self.book.transaction_ended("box", begun, later(300), 2000.0, late=True)
+        assert told.session.energy_wh == 1000.0
+        (closed,) = self.see(Status.FREE, 900, None)
+        assert (closed.session.ended_at, closed.session.energy_wh) == (later(300), 1000.0)
+
+    def test_the_end_may_be_told_after_the_car_was_seen_gone(self) -> None:
+        begun = Begun(later(0), 1000.0, None)
+        self.see(Status.CHARGING, 1, 1000.0)
+        self.see(Status.CHARGING, 50, 1400.0)
+        (closed,) = self.see(Status.FREE, 900, None)
+        assert closed.session.ended_at == later(50)
+        (told,) = self.book.transaction_ended("box", begun, later(300), 2000.0, late=True)
+        assert (told.session.id, told.session.ended_at, told.session.energy_wh) == (
+            closed.session.id,
+            later(300),
+            1000.0,
+        )
+        assert told.afterwards
+
+    def test_one_that_began_and_ended_while_we_were_away_is_whole(self) -> None:
+        begun = Begun(later(100), 1000.0, "anna")
+        self.book.transaction_began("box", begun)
+        (step,) = self.book.transaction_ended("box", begun, later(500), 3000.0, late=True)
+        assert (step.session.started_at, step.session.ended_at) == (later(100), later(500))
+        assert (step.session.energy_wh, step.session.user, step.closed) == (2000.0, "anna", True)
+        assert self.see(Status.FREE, 900, 3000.0) == []
+
+    def test_the_next_car_has_a_session_of_its_own(self) -> None:
+        first, second = Begun(later(0), 1000.0, None), Begun(later(400), 2000.0, None)
+        self.see(Status.CHARGING, 1, 1000.0)
+        self.see(Status.CHARGING, 900, 2600.0)
+        self.book.transaction_ended("box", first, later(300), 2000.0, late=True)
+        (closed,) = self.book.transaction_began("box", second)
+        assert closed.session.ended_at == later(300)
+        (opened,) = self.see(Status.CHARGING, 901, 2600.0)
+        assert (opened.session.started_at, opened.session.energy_wh) == (later(400), 600.0)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
+import socket
 import ssl
 import sys
 from collections.abc import Iterator
@@ -17,6 +19,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from websockets import ConnectionClosed, InvalidStatus, Subprotocol
+from websockets.sync.client import ClientConnection, connect
 
 from tests.support.api import Browser
 from tests.support.processes import daemon, eventually, free_port, running
@@ -102,6 +106,15 @@ def test_a_charge_point_is_plugged_charged_throttled_paused_lost_and_back(tmp_pa
                 {"id": "cp1", "name": "One", "driver": "ocpp", "address": "ocpp:CP1", "circuit": "main"},
             )
             eventually(lambda: point(admin, "cp1")["status"] == "free")
+            tried = admin.post("/api/v1/devices/cp1/test", {})
+            assert [step["name"] for step in tried["steps"]][:5] == [
+                "connect",
+                "values",
+                "setpoint",
+                "pause",
+                "watchdog",
+            ]
+            assert all(step["ok"] for step in tried["steps"][:5]), tried
             box.do("plug", "CP1")
             eventually(lambda: 14 <= box("CP1")["current_a"] <= 16, 40)
             eventually(lambda: point(admin, "cp1")["status"] == "charging")
@@ -286,4 +299,70 @@ def test_fifty_charge_points_of_both_versions_share_what_there_is(tmp_path: Path
             for device in admin.get("/api/v1/devices")["devices"]:
                 assert device["condition"]["connected"], device
             assert all(len(one["errors"]) == 0 for one in box.door.get("/state").values())
+        assert "Traceback" not in agent.output, agent.output
+
+
+def test_bad_frames_strangers_and_floods_are_named_and_hurt_nobody_else(tmp_path: Path) -> None:
+    set_password(tmp_path / "data")
+    with daemon("cm-agent", tmp_path / "data") as (agent, port), contextlib.ExitStack() as stack:
+        admin = admin_of(port)
+        limit(admin, 60)
+        add(admin, "ocpp:GOOD", "ocpp:BAD")
+        at = switch_on(admin)
+        url = f"ws://127.0.0.1:{at}/ocpp"
+        plan = [{"identity": "GOOD", "version": "1.6", "url": url, "password": SECRET, "wants_a": 10}]
+        box = stack.enter_context(stations(tmp_path, plan))
+        eventually(lambda: box("GOOD")["booted"] == "Accepted")
+        box.do("plug", "GOOD")
+        mute = [stack.enter_context(socket.create_connection(("127.0.0.1", at))) for _ in range(20)]
+        mute[0].sendall(b"GET /ocpp/GOOD HTTP/1.1\r\nHost: x\r\n")
+
+        def call(identity: str, password: str = SECRET, protocol: str = "ocpp1.6") -> ClientConnection:
+            code = base64.b64encode(f"{identity}:{password}".encode()).decode()
+            made = connect(
+                f"{url}/{identity}",
+                subprotocols=[Subprotocol(protocol)],
+                additional_headers={"Authorization": f"Basic {code}"},
+                max_size=None,
+            )
+            return stack.enter_context(made)
+
+        def ends(link: ClientConnection, *frames: str) -> int:
+            """The code with which the connection is closed after these frames."""
+            with contextlib.suppress(ConnectionClosed, OSError):
+                for frame in frames:
+                    link.send(frame)
+                while True:
+                    link.recv(timeout=20)
+            return link.protocol.close_code or 0
+
+        with pytest.raises(InvalidStatus, match="400"):
+            call("BAD", protocol="ocpp2.1")
+        assert ends(call("BAD"), "x" * 10_000_000) in (1009, 1006)
+        assert ends(call("BAD"), *["{broken"] * 10) == 1008
+        assert "no JSON" in admin.get("/api/v1/devices/bad")["condition"]["text"] or "no JSON" in agent.output
+        flood = call("BAD")
+        for number in range(400):
+            flood.send(json.dumps([2, str(number), "Heartbeat", {}]))
+        answered = [flood.recv(timeout=20) for _ in range(150)]
+        assert len(answered) == 150
+        eventually(lambda: "slowed down: it sends too much" in agent.output)
+        older = call("BAD")
+        newer = call("BAD")
+        assert ends(older) == 1001
+        newer.send(json.dumps([2, "a", "Heartbeat", {}]))
+        assert "currentTime" in str(newer.recv(timeout=20))
+        refused = []
+        for _ in range(8):
+            with pytest.raises(InvalidStatus) as caught:
+                call("GOOD", "x" * 20)
+            refused.append(caught.value.response.status_code)
+        assert refused[0] == 401
+        assert refused[-1] == 429
+        assert "the password of GOOD is not right" in agent.output
+        eventually(lambda: all(not one.recv(100) for one in mute), 30)
+        assert box("GOOD")["connections"] == 1
+        eventually(lambda: 6 <= box("GOOD")["current_a"] <= 10, 60)
+        assert box("GOOD")["errors"] == []
+        assert SECRET not in agent.output
         assert "Traceback" not in agent.output, agent.output

@@ -111,7 +111,7 @@ export function Ocpp({ listener, onAdd, onChanged }) {
           <p class="help">${t("It adds its identity by itself, or else put it at the end.")}</p>`
         : html`<p>${t("No charge point can call: this is switched off.")}</p>`}
     ${listener.waiting.length
-      ? html`<${Table} caption=${t("Charge points waiting to be added")} class="stack" head=${[t("Identity"), t("Model"), t("From"), t("Actions")]}>
+      ? html`<h3>${t("Charge points waiting to be added")}</h3><${Table} caption=${t("Charge points waiting to be added")} class="stack" head=${[t("Identity"), t("Model"), t("From"), t("Actions")]}>
         ${listener.waiting.map(
           (one) => html`<tr key=${one.identity} data-waiting=${one.identity}>
             <th scope="row"><code>${one.identity}</code></th>
@@ -122,7 +122,7 @@ export function Ocpp({ listener, onAdd, onChanged }) {
       <//>`
       : null}
     ${listener.charge_points.length
-      ? html`<${Table} caption=${t("Charge points that are devices here")} class="stack" head=${[t("Identity"), t("Model"), t("Password"), t("Actions")]}>
+      ? html`<h3>${t("Charge points that are devices here")}</h3><${Table} caption=${t("Charge points that are devices here")} class="stack" head=${[t("Identity"), t("Model"), t("Password"), t("Actions")]}>
         ${listener.charge_points.map(
           (one) => html`<tr key=${one.identity} data-station=${one.identity}>
             <th scope="row"><code>${one.identity}</code>${" "}<span class=${`tag ${one.connected ? "good" : "bad"}`}>${one.connected ? t("connected") : t("not connected")}</span>

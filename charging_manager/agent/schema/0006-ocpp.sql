@@ -11,7 +11,8 @@ CREATE TABLE ocpp_transaction (
     token TEXT NOT NULL,       -- keyed hash of the card; empty: none was shown
     ended_at TEXT,             -- as the charge point says; NULL: it runs
     end_wh REAL,               -- total register then; NULL: it did not say, or it runs
-    reason TEXT                -- why it ended, in OCPP's word; NULL: it runs
+    reason TEXT,               -- why it ended, in OCPP's word; NULL: it runs
+    told INTEGER NOT NULL DEFAULT 0 -- 1: the session has all of it, its end too
 ) STRICT;
 CREATE INDEX ocpp_transaction_open ON ocpp_transaction (identity) WHERE ended_at IS NULL;
 CREATE INDEX ocpp_transaction_begun ON ocpp_transaction (identity, began_at);
