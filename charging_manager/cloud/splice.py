@@ -148,6 +148,7 @@ class Spliced(Protocol):
         if self._over:
             back.start(self).stopped()
             return
+        self.transport.bufferSize = bounds.WINDOW_BYTES  # as much as its stream may bring: fewer wake-ups
         self.transport.registerProducer(self, True)
         self._back = back.start(self)
 

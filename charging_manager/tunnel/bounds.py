@@ -33,6 +33,8 @@ ALONE_BATCH_BYTES = WINDOW_BYTES
 """The same while nothing else is going on: a whole window, so that both ends wake up less often."""
 PACE_S = 0.02
 """What is written at once should leave in this time: on a slow line less is written, so that answers need not wait."""
+QUICK_BYTES = WINDOW_BYTES // 2
+"""A line on which so much leaves in ``PACE_S`` is quick (50 Mbit/s): then the kernel may hold as much unsent."""
 STALLED_S = 55.0
 """A stream whose reader does not read is reset after this, looked at every ``STALL_LOOK_S``: within 60 s."""
 STALL_LOOK_S = 5.0

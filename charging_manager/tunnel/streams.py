@@ -207,7 +207,7 @@ class Streams:
         """One box of each in turn, written together: TLS and the kernel cost by the call."""
         batch: list[bytes | memoryview] = []
         batch_bytes = 0
-        alone = len(self._outgoing) == 1 and not self._incoming and self._out.alone()
+        alone = len(self._outgoing) == 1 and len(self._incoming) <= 1 and self._out.alone()
         chunk = bounds.ALONE_CHUNK if alone and self.pace_bytes > bounds.BATCH_BYTES else bounds.SHARED_CHUNK
         enough = bounds.ALONE_BATCH_BYTES if alone else bounds.BATCH_BYTES
         while self._ready and batch_bytes < min(enough, self.pace_bytes):

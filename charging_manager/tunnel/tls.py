@@ -17,7 +17,7 @@ from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
 from zope.interface import implementer
 
 from charging_manager.errors import ConfigError
-from charging_manager.tunnel.bounds import SHARE_BYTES
+from charging_manager.tunnel.bounds import QUICK_BYTES, SHARE_BYTES
 from charging_manager.tunnel.commands import ALPN
 from charging_manager.tunnel.reasons import trouble
 
@@ -188,7 +188,15 @@ def tune(transport: Any) -> None:
 
 
 def hold_back(transport: Any, size: int) -> None:
-    """Let no more than about so many bytes wait in the program for the kernel to take them (64 KiB by default)."""
+    """Let no more than about so many bytes wait in the program for the kernel to take them (64 KiB by default).
+
+    Where so much leaves quickly that nobody waits for it, the kernel may keep as much too: else each 16 KiB that have
+    left wake us up, and on a busy machine waking up takes longer than sending.
+    """
     plain: Any = getattr(transport, "transport", None)
     if hasattr(plain, "bufferSize"):
-        plain.bufferSize = min(size, 4 * SHARE_BYTES)
+        plain.bufferSize = size
+    own = getattr(transport, "socket", None)
+    if isinstance(own, socket.socket):
+        unsent = size if size >= QUICK_BYTES else SHARE_BYTES
+        own.setsockopt(socket.IPPROTO_TCP, _TCP_NOTSENT_LOWAT, unsent)
