@@ -95,6 +95,9 @@ def test_what_stands_in_the_way_is_named(tmp_path: Path) -> None:
     by_number = House(tmp_path / "a", "192.0.2.1:4443")
     by_number.uplink.come(Side())
     assert by_number.door.stand is Stand.NO_NAME
+    demo = House(tmp_path / "d", "127.0.0.1:4443")
+    demo.uplink.come(Side())
+    assert demo.door.url == f"https://{demo.door.label}.localhost:4443/"
     old = House(tmp_path / "b")
     old.uplink.come(Side(can_splice=False))
     assert old.door.stand is Stand.NOT_OFFERED
