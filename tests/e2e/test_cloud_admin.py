@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import http.client
 import json
 import os
@@ -192,3 +193,36 @@ def test_whatever_the_cloud_said_it_did_is_there_after_a_kill(tmp_path: Path) ->
         verify = [sys.executable, "-m", "charging_manager", "audit", "verify", "--data", str(tmp_path), "--head", head]
         done = subprocess.run(verify, capture_output=True, text=True, cwd=ROOT, timeout=60)
         assert done.returncode == 0, done.stderr
+
+
+def test_an_installation_that_comes_with_its_own_key_waits_until_it_is_approved(tmp_path: Path) -> None:
+    cloud_data, site_data = tmp_path / "cloud", tmp_path / "site"
+    for data in (cloud_data, site_data):
+        data.mkdir(mode=0o700)
+        AdminPassword(data / "admin").write(ADMIN)
+    root = "/api/v1/cloud/admin"
+    with daemon("cm-cloud", cloud_data, "--open-enrolment") as (_, port):
+        admin = Browser(port, secure=True)
+        admin.post(f"{root}/login", {"password": ADMIN})
+        admin.put(f"{root}/settings", {"enrolment_approval": True})
+        fingerprint = json.loads((cloud_data / f"run/{port}.json").read_text())["fingerprint"]
+        pin = base64.b64encode(bytes.fromhex(fingerprint)).decode()
+        settings = f'[agent]\ndefault_server = "localhost:{port}"\ncloud_pins = ["{pin}"]\n'
+        (site_data / "charging-manager.toml").write_text(settings)
+        with daemon("cm-agent", site_data) as (_, agent_port):
+            here = Browser(agent_port)
+            here.post("/api/v1/login", {"password": ADMIN})
+            service = {"enabled": True, "server": "", "cloud_id": "", "password": ""}
+            serial = here.put("/api/v1/config/cloud", service)["serial"]
+            eventually(lambda: here.get("/api/v1/config/cloud")["last_error"] == "not-approved")
+            waiting = admin.get(f"{root}/installations?state=waiting")["installations"]
+            assert [row["cloud_id"] for row in waiting] == [serial]
+            knocking = {"cloud_id": serial, "secret": ADMIN, "admin": True}
+            assert Browser(port, secure=True).call("POST", "/api/v1/cloud/login", knocking).status == 401
+            admin.put(f"{root}/installations/{serial}", {"approved": True})
+            here.put("/api/v1/config/cloud", {**service, "enabled": False})
+            here.put("/api/v1/config/cloud", service)
+            eventually(lambda: here.get("/api/v1/config/cloud")["state"] == "connected")
+            assert Browser(port, secure=True).call("POST", "/api/v1/cloud/login", knocking).status == 200
+            admin.put(f"{root}/installations/{serial}", {"disabled": True})
+            eventually(lambda: here.get("/api/v1/config/cloud")["last_error"] == "disabled")
