@@ -43,6 +43,7 @@ class PushedPages:
                 body=dict,
                 answer=dict,
                 body_limit=LONGEST_READING,
+                site_only=True,
             ),
             Route(
                 "GET",
@@ -51,6 +52,7 @@ class PushedPages:
                 self.setpoint,
                 "What such a device is to do. With its token, or as admin",
                 answer=dict,
+                site_only=True,
             ),
             Route(
                 "POST",

@@ -55,6 +55,8 @@ FOR_USERS = {
     ("GET", "/api/v1/sessions.csv"),
 }
 SITE_ONLY = {
+    ("PUT", "/api/v1/devices/{id}/reading"),
+    ("GET", "/api/v1/devices/{id}/setpoint"),
     ("PUT", "/api/v1/drivers/{name}"),
     ("DELETE", "/api/v1/drivers/{name}"),
     ("GET", "/api/v1/config/cloud/end-to-end"),
