@@ -287,11 +287,11 @@ class Device:
                 return
 
     async def _ask_once(self, registers: Iterable[Any], needed: bool = False) -> dict[str, Value]:
-        """These values, unknown where the device refuses them; ``needed``: unless it refuses us."""
+        """These values, unknown where the device refuses them; ``needed``: unless it refuses us or babbles."""
         known: dict[str, Value] = {}
         for request in plan_reads(self._driver, registers):
             bad = await self._ask(request, Priority.SLOW)
-            if needed and isinstance(bad, DeviceLocked):
+            if needed and isinstance(bad, DeviceLocked | DeviceNonsense):
                 raise bad
             known.update({name: self._values.get(name) for name in request.names})
         return known

@@ -164,8 +164,8 @@ def test_what_the_broker_kept_of_a_device_that_is_gone_proves_nothing(yard: Yard
 @pytest.mark.parametrize(
     ("topic", "payload", "times", "said"),
     [
-        ("emeter/0/power", b"x" * 10_000_000, 1, "1 MiB a second"),
         ("emeter/0/power", b"1" * 100_000, 1, "KiB long"),
+        ("emeter/0/power", b"x" * 10_000_000, 1, "1 MiB a second"),
         ("emeter/0/power", b"1", 5000, "more than 200 messages"),
     ],
 )
