@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import socket
 from collections import deque
+from collections.abc import Sequence
 from typing import Any
 
 from cryptography.x509.oid import NameOID
 from OpenSSL import SSL
+from OpenSSL.crypto import X509, X509Store, X509StoreContext, X509StoreContextError
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import IDelayedCall, IOpenSSLServerConnectionCreator, IPushProducer
@@ -145,11 +147,11 @@ class Wire(Protocol):
         """Whose certificate TLS has checked."""
         if not self._door.mutual:
             return None
-        found = self.transport.getPeerCertificate()
-        if found is None:
+        leaf = self.transport.getPeerCertificate()
+        if leaf is None:
             return None
-        names = found.to_cryptography().subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-        return str(names[0].value) if len(names) == 1 else None
+        chain = self.transport.getHandle().get_peer_cert_chain() or []
+        return certified(leaf, chain, self._door.central.settings.client_ca)
 
     # -- what comes and goes -----------------------------------------------------------------------------------------
 
@@ -230,32 +232,34 @@ class Wire(Protocol):
 
 @implementer(IOpenSSLServerConnectionCreator)
 class OcppTls:
-    """The agent's own certificate; with ``client_ca`` whoever comes must show one that this signed."""
+    """The agent's own certificate; ``mutual``: whoever comes must show one too, and prove that it has its key.
 
-    def __init__(self, tls: TlsDoor, client_ca: str) -> None:
-        self._tls = tls
-        self._known = read_client_ca(client_ca) if client_ca else []
-        self._trusting: SSL.Context | None = None
+    Who signed that one is looked at after the handshake (``certified``): the context is the web side's too, and a
+    signer that was added to it would be trusted for ever.
+    """
+
+    def __init__(self, tls: TlsDoor, mutual: bool) -> None:
+        self._tls, self._mutual = tls, mutual
 
     def serverConnectionForTLS(self, protocol: Any) -> SSL.Connection:
         """Called by Twisted for every connection."""
         connection = self._tls.serverConnectionForTLS(protocol)
-        if self._known:
-            context = connection.get_context()
-            if context is not self._trusting:  # a new pair has a new context
-                store = context.get_cert_store()
-                for each in self._known:
-                    if store is not None:
-                        store.add_cert(_as_x509(each))
-                self._trusting = context
-            connection.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, lambda *found: bool(found[-1]))
+        if self._mutual:
+            connection.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, lambda *found: True)
         return connection
 
 
-def _as_x509(certificate: Any) -> Any:
-    from OpenSSL.crypto import X509
-
-    return X509.from_cryptography(certificate)
+def certified(leaf: X509, chain: Sequence[X509], client_ca: str) -> str | None:
+    """The common name in a certificate that ``client_ca`` has signed and that holds now; None: there is none."""
+    store = X509Store()
+    for each in read_client_ca(client_ca):
+        store.add_cert(X509.from_cryptography(each))
+    try:
+        X509StoreContext(store, leaf, list(chain)).verify_certificate()
+    except X509StoreContextError:
+        return None
+    names = leaf.to_cryptography().subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    return str(names[0].value) if len(names) == 1 else None
 
 
 class OcppDoor(Service):
@@ -293,7 +297,7 @@ class OcppDoor(Service):
             factory: Any = _Wires(self)
             self.mutual = settings.profile == 3
             if settings.profile > 1:
-                creator = OcppTls(self._tls, settings.client_ca if self.mutual else "")
+                creator = OcppTls(self._tls, self.mutual)
                 factory = TLSMemoryBIOFactory(creator, False, factory)
             bound = _bound(settings)
         except ConfigError as error:

@@ -96,6 +96,9 @@ class OcppBox:
     async def apply(self, setpoint_a: float, phases: int | None = None) -> None:
         """From now on at most so much per phase; 0, or less than 6 A, pauses. Raises: DeviceError."""
         self.orders.asked_a, self.orders.asked_phases = self.orders.legal(setpoint_a), phases
+        if self._superseded:  # a newer device steers this connector: what we leave it at must not undo that
+            self.orders.confirmed_a, self.orders.commanded_a = self.orders.asked_a, None
+            return
         self._station.need_line()
         if self._prepared:
             await self._guarded(self._bring())
@@ -106,6 +109,11 @@ class OcppBox:
         await self.orders.bring(max(known) if known else None)
         if self.orders.trouble is None:
             self._last_error = None
+
+    @property
+    def _superseded(self) -> bool:
+        """The device was changed, and made anew over the same connection."""
+        return self._station.changed.get(self._connector) not in (None, self._transaction_changed)
 
     @property
     def _stage(self) -> tuple[int, int]:
@@ -126,7 +134,8 @@ class OcppBox:
     def close(self) -> None:
         """Write no more."""
         self._closed = True
-        self._station.changed.pop(self._connector, None)
+        if not self._superseded:
+            self._station.changed.pop(self._connector, None)
 
     def obedience(self, now_s: float) -> Obedience:
         """What is known of its obedience; nothing is promised that it did not show."""

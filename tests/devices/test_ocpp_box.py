@@ -214,3 +214,20 @@ class OcppBoxTests(SynchronousTestCase):
         rig.run(400)
         starts = [said for action, said in rig.asked if action == "RemoteStartTransaction"]
         assert starts == [{"connectorId": 1, "idTag": "CM-1"}] * 3
+
+    def test_a_device_that_is_made_anew_is_not_undone_by_the_old_one(self) -> None:
+        rig = Rig()
+        rig.run(2)
+        self.apply(rig, 16)
+        old, rig.box = rig.box, OcppBox("box", OCPP, rig.station, 1, (0,), rig.clock, 6.0)
+        rig.run(2)
+        self.apply(rig, 12)
+        count = len(rig.profiles())
+        self.successResultOf(Deferred.fromCoroutine(old.apply(6.0)))
+        assert old.obedience(rig.clock.seconds()).confirmed_a == 6.0
+        old.close()
+        assert len(rig.profiles()) == count
+        rig.say("StatusNotification", connectorId=1, errorCode="NoError", status="Charging")
+        rig.say("StartTransaction", connectorId=1, idTag="x", meterStart=5, timestamp=rig.now().isoformat())
+        rig.run(1)
+        assert rig.profiles()[-1] == ("TxProfile", 3, 12.0, LASTS_S + 5)

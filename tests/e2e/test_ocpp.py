@@ -206,6 +206,9 @@ def test_tls_with_a_password_and_with_certificates(tmp_path: Path) -> None:
             eventually(lambda: box("CP1")["booted"] == "Accepted")
             eventually(lambda: any("401" in error for error in box("CP2")["errors"]))
             assert box("CP2")["booted"] == ""
+        switch_on(admin, 3, client_ca=(tmp_path / "stranger.pem").read_text(), port=at)
+        with stations(tmp_path, [bare | own]) as box:  # whoever signed it is not trusted any more
+            eventually(lambda: any("401" in error for error in box("CP1")["errors"]))
         assert "Traceback" not in agent.output, agent.output
 
 
