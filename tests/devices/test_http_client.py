@@ -43,11 +43,15 @@ ENDLESS = HEAD % b"200 OK" + b"\r\n"
 class Server:
     """Answers one request with ``head``, then with ``piece`` again and again until the client hangs up."""
 
-    def __init__(self, head: bytes, piece: bytes, every_s: float, pieces: int | None = None) -> None:
+    def __init__(
+        self, head: bytes, piece: bytes, every_s: float, pieces: int | None = None, host: str = "127.0.0.1"
+    ) -> None:
         self.head, self.piece, self.every_s, self.pieces = head, piece, every_s, pieces
         self.hung_up = threading.Event()
-        self._listening = socket.create_server(("127.0.0.1", 0))
-        self.base = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self._listening = socket.create_server((host, 0), family=family)
+        shown = f"[{host}]" if ":" in host else host
+        self.base = f"http://{shown}:{self._listening.getsockname()[1]}"
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
@@ -75,8 +79,10 @@ class Server:
 
 
 @contextmanager
-def serving(head: bytes, piece: bytes, every_s: float, pieces: int | None = None) -> Iterator[Server]:
-    server = Server(head, piece, every_s, pieces)
+def serving(
+    head: bytes, piece: bytes, every_s: float, pieces: int | None = None, host: str = "127.0.0.1"
+) -> Iterator[Server]:
+    server = Server(head, piece, every_s, pieces, host)
     try:
         yield server
     finally:
@@ -130,3 +136,9 @@ def test_an_answer_that_ends_short_is_named() -> None:
 def test_what_is_no_http_is_named() -> None:
     with serving(b"\x00\x01\x02 hello\r\n\r\n", b"x", 0.0, 1) as server, asking("device", server.base) as heard:
         assert heard == "DeviceSilent the answer broke off or is no HTTP"
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_a_small_device_that_says_no_length_ends_by_hanging_up(host: str) -> None:
+    with serving(ENDLESS, b"x" * 10, 0.0, 3, host) as server, asking("device", server.base) as heard:
+        assert heard == "got 200 30"
