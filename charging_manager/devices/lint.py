@@ -17,7 +17,7 @@ from typing import Any
 from attrs import frozen
 
 from charging_manager.devices.doubts import Warned, doubts
-from charging_manager.devices.driver import Driver
+from charging_manager.devices.driver import Doubt, Driver
 from charging_manager.devices.loader import Problem, Unreadable, line_of, read_file, read_text
 from charging_manager.devices.reasons import UNKNOWN_WORD
 from charging_manager.devices.vocabulary import shipped_schema
@@ -117,9 +117,24 @@ def _error(problem: Problem) -> Finding:
 
 def _doubted(driver: Driver, text: str) -> Checked:
     accepted = {each.doubt for each in driver.accepted}
-    found = sorted(_warnings(driver, text), key=lambda finding: finding.line or 0)
-    shown = tuple(finding for finding in found if finding.name not in accepted)
-    return Checked(driver, shown, len(found) - len(shown))
+    found = list(_warnings(driver, text))
+    shown = [finding for finding in found if finding.name not in accepted]
+    vain = (_in_vain(doubt, text) for doubt in accepted - {finding.name for finding in found})
+    findings = tuple(sorted([*shown, *vain], key=lambda finding: finding.line or 0))
+    return Checked(driver, findings, len(found) - len(shown))
+
+
+def _in_vain(doubt: Doubt, text: str) -> Finding:
+    where = f"accepted.{doubt}"
+    return Finding(
+        "warning",
+        "accepted-in-vain",
+        line_of(text, where),
+        where,
+        "this is not so here, and there is nothing to accept",
+        "The driver's page names a shortcoming that the device does not have; if it came later, nobody would see it.",
+        "nothing: take this line out",
+    )
 
 
 def _warnings(driver: Driver, text: str) -> Iterator[Finding]:

@@ -21,7 +21,7 @@ from twisted.logger import Logger
 
 from charging_manager.devices.driver import Driver
 from charging_manager.devices.parse import NotADriver, parse_driver
-from charging_manager.devices.reasons import FILE, HOOK, SYNTAX, Reason
+from charging_manager.devices.reasons import FILE, HOOK, SYNTAX, Reason, misspelt
 
 LARGEST_FILE = 256 * 1024
 _TOO_LARGE = f"is larger than {LARGEST_FILE // 1024} KiB, which no driver is"
@@ -286,7 +286,8 @@ def _misspelt(path: Path, text: str, message: str) -> Problem:
     sentence, _, place = message.rpartition(" (at ")
     line, column = (re.findall(r"\d+", place) + [None, None])[:2]
     where = f"this is not TOML, at column {column}" if column else "this is not TOML, at its end"
-    return Problem(path.name, f"{where}: {sentence or message}", "", int(line or text.count("\n") + 1), SYNTAX)
+    reason = misspelt(text.split("\n")[int(line) - 1]) if line else SYNTAX
+    return Problem(path.name, f"{where}: {sentence or message}", "", int(line or text.count("\n") + 1), reason)
 
 
 def _parsed(data: Mapping[str, Any], name: str, path: Path, text: str, hooks: Mapping[str, type] | None) -> Driver:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from attrs import frozen
+import re
+
+from attrs import evolve, frozen
 
 
 @frozen
@@ -19,6 +21,23 @@ SYNTAX = Reason(
     "A file that cannot be read to its end is left out as a whole: half a driver would be worse.",
     'one "key = value" a line; texts in double quotes, tables in one line as { a = 1, b = 2 }',
 )
+_SLIPS = (
+    (
+        r"([\w-]+)\s*=\s*(-?\d+),\s*(\d+)",
+        r"a decimal point: \1 = \2.\3; or brackets around several numbers: \1 = [\2, \3]",
+    ),
+    (r"([\w-]+)\s*=\s*(?!(?:true|false|inf|nan)\b)([^\W\d](?:[\w ./-]*\w)?)", r'the text in double quotes: \1 = "\2"'),
+)
+
+
+def misspelt(line: str) -> Reason:
+    """SYNTAX, with the remedy for the two slips of those who write their first table."""
+    for slip, instead in _SLIPS:
+        if found := re.search(slip, line):
+            return evolve(SYNTAX, instead=found.expand(instead))
+    return SYNTAX
+
+
 FILE = Reason(
     "not-a-driver-file",
     "It is left out, and devices that need it do not run.",

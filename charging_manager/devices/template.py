@@ -8,7 +8,7 @@ vendor = "Acme"
 model = "Wall 11/22"
 kind = "charger" # or meter
 sources = ["Acme Wall Modbus manual, rev 1.0 (2026-01)"]
-quality = "manual" # field: proven on hardware; manual: the vendor's document; single-source: anything else
+quality = "manual" # field: on hardware; manual: the vendor's document, or two other sources; single-source: one other
 
 [tcp]
 port = 502

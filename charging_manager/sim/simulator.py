@@ -16,7 +16,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 
 from charging_manager.devices.codec import decode
-from charging_manager.devices.driver import Driver, Kind, Value
+from charging_manager.devices.driver import TEXTS, Driver, Kind, Value
 from charging_manager.errors import ConfigError, DeviceRefused
 from charging_manager.modbus.pdu import BUSY, ILLEGAL_VALUE, WRITES
 from charging_manager.modbus.server import EVERYBODY, Mute
@@ -265,8 +265,10 @@ class Simulator:
             return 0
         if value is not None:
             return value
-        example = self.driver.registers[name].example
-        return example if example is not None else self._identifying.get(name, "" if name == "rfid" else 0)
+        register = self.driver.registers[name]
+        if register.example is not None:
+            return register.example
+        return self._identifying.get(name, "" if name == "rfid" or register.type in TEXTS else 0)
 
     def _measured(self, channel: int) -> Measured:
         if self.flow is not None:

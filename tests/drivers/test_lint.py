@@ -105,6 +105,28 @@ def test_what_is_not_toml_is_found_at_its_line() -> None:
     assert finding.line and "at its end" in finding.what
 
 
+@pytest.mark.parametrize(
+    ("line", "instead"),
+    [
+        ("scale = 0,001", "scale = 0.001"),
+        ("when = { state = 3, 4 }", "state = [3, 4]"),
+        ("vendor = Hardy Barth", 'vendor = "Hardy Barth"'),
+        ('state = { type = "u16", group = live }', 'group = "live"'),
+        ("model = [ }", 'one "key = value" a line'),
+        ("fixed = true true", 'one "key = value" a line'),
+    ],
+)
+def test_the_slips_of_a_first_table_come_with_the_remedy(line: str, instead: str) -> None:
+    (finding,) = found(f'kind = "charger"\n{line}\n')
+    assert (finding.name, finding.line) == ("not-toml", 2) and instead in finding.instead
+
+
+def test_what_is_accepted_and_not_so_is_named() -> None:
+    (finding,) = found(CLEAN.replace("[accepted]\n", '[accepted]\nodd-current = "it is large"\n'))
+    assert (finding.level, finding.name, finding.where) == ("warning", "accepted-in-vain", "accepted.odd-current")
+    assert finding.line == CLEAN.splitlines().index("[accepted]") + 2
+
+
 WARNINGS = {
     Doubt.NO_WATCHDOG: (CLEAN, WATCHDOG, ""),
     Doubt.WATCHDOG_UNSEEN: (CLEAN, WATCHDOG, '[watchdog]\nfed_by = "any-request"\ntimeout_s = 30\n'),
