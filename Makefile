@@ -4,6 +4,7 @@ CLOUD_PORT ?= 4443
 SEED ?= 1
 PYTHON ?= python3
 ONLY ?=
+IN_TWO = -n 2 --dist loadfile --no-loadscope-reorder
 RUN = .venv/bin/python -m charging_manager
 
 .PHONY: demo test unit check bench soak docs lock clean dev
@@ -12,7 +13,7 @@ demo: .venv/ready  ## a simulated site, its agent and a cloud server, until Ctrl
 	@exec $(RUN) demo --seed $(SEED) --port $(PORT) --cloud-port $(CLOUD_PORT)
 
 test: .venv/ready  ## all tests; says at the end which were left out, and why
-	@.venv/bin/python -m pytest -q -n 2 --dist loadgroup
+	@.venv/bin/python -m pytest -q $(IN_TWO)
 
 unit: .venv/ready  ## the quick ones: no process, no port
 	@.venv/bin/python -m pytest -q -m "not e2e and not slow"
@@ -27,7 +28,7 @@ bench: .venv/ready  ## ratios against real peers, one line a figure; ONLY=name r
 	@.venv/bin/python -m bench $(ONLY)
 
 soak: .venv/ready  ## the long rehearsals; CI runs a tenth of them
-	@CM_LONG=1 .venv/bin/python -m pytest -q -n 2 --dist loadgroup
+	@CM_LONG=1 .venv/bin/python -m pytest -q $(IN_TWO)
 
 lock: .venv/ready  ## make requirements.txt anew
 	@.venv/bin/python -m pip install -q pip-tools

@@ -1,13 +1,15 @@
 """What every test may count on: ``needs`` leaves a test out, with the reason, where a program is missing.
 
-``make test`` runs in two processes. All end-to-end tests are in one of them, one after another, since each starts
-daemons of its own; those that look at the clock come last, when the other process has little left to do.
+``make test`` runs in two processes, each taking file after file: end-to-end tests first, which wait more than they
+reckon, then what reckons. Those that look at the clock (``tests/e2e/timed``) are all in one process and come last,
+when little else runs.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -23,6 +25,8 @@ PACKAGES = {
     "mosquitto": "mosquitto",
 }
 """Program to Debian package."""
+
+TIMED = "tests/e2e/timed/"
 
 settings.register_profile("quick", deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=100)
 settings.register_profile("long", deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=2000)
@@ -40,13 +44,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if missing and not os.environ.get("CM_LEAVE_OUT_NONE"):
             packages = " ".join(PACKAGES.get(program, program) for program in missing)
             item.add_marker(pytest.mark.skipif(True, reason=f"apt-get install {packages}"))
-        beside = "e2e" if item.get_closest_marker("e2e") else item.nodeid.split("::")[0]
-        item.add_marker(pytest.mark.xdist_group(beside))
     items.sort(key=_when)
 
 
 def _when(item: pytest.Item) -> int:
-    """End-to-end tests first, for they are the longest row; of them those that look at the clock last."""
-    if item.get_closest_marker("e2e") is None:
-        return 2
-    return 1 if item.get_closest_marker("timed") else 0
+    if item.nodeid.startswith(TIMED):
+        return 3
+    ranks = {"e2e": 0, "slow": 1}
+    return next((rank for marker, rank in ranks.items() if item.get_closest_marker(marker)), 2)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Whole files, in the order in which they were collected, and ``TIMED`` as if it were one file."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Files(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return TIMED if nodeid.startswith(TIMED) else nodeid.split("::", 1)[0]
+
+    return Files(config, log)

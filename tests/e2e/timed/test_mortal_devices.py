@@ -12,7 +12,7 @@ from tests.support.processes import daemon, eventually, free_port, running
 from tests.support.sites import admin_of, furnish, set_password, simulated_site
 from tests.support.strategies import LONG
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timed]
+pytestmark = pytest.mark.e2e
 LIVES = 200 if LONG else 30
 OWN_PERIOD_S = 1.0
 SHOWN_WITHIN_S = 1.0

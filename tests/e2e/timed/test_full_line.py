@@ -20,7 +20,7 @@ from tests.support.api import Browser
 from tests.support.processes import daemon, eventually, running
 from tests.support.sites import Simulated, admin_of, furnish, set_password, simulated_site
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timed]
+pytestmark = pytest.mark.e2e
 BOXES = [f"box-{number}" for number in range(1, 17)]
 METERS = ["grid", "east", "west"]
 DEAD = "box-7"

@@ -26,7 +26,7 @@ from tests.support.api import Browser
 from tests.support.processes import daemon, eventually, throughout
 from tests.support.sites import Simulated, admin_of, set_password, simulated_site
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timed]
+pytestmark = pytest.mark.e2e
 
 TRIALS, PROCESSES = 100, 4
 QUICK = ("cfos-power-brain", "abb-terra-ac")

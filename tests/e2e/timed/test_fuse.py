@@ -18,7 +18,7 @@ from tests.support.api import Browser
 from tests.support.processes import daemon, eventually
 from tests.support.sites import Simulated, admin_of, furnish, set_password, simulated_site
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timed]
+pytestmark = pytest.mark.e2e
 LIMIT_A = 32.0
 PAUSE_S = 5
 BOXES = """

@@ -22,7 +22,7 @@ from tests.support.api import Browser
 from tests.support.processes import Running, daemon, eventually, free_port, throughout
 from tests.support.sites import Simulated, admin_of, furnish, set_password, simulated_site
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timed]
+pytestmark = pytest.mark.e2e
 
 TRIALS = int(os.environ.get("CM_TRIALS", "3"))
 OBEYED_S = 5.0
