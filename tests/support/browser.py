@@ -152,7 +152,7 @@ class Browser:
         script = (
             "const all = [...document.querySelectorAll(arguments[1] + ' :is(button, a)')];"
             "return all.filter((one) => window.plainText(one) === arguments[0])"
-            ".filter((one) => one.offsetParent && !one.disabled).pop()"
+            ".filter((one) => one.checkVisibility() && !one.disabled).pop()"
         )
         button = eventually(lambda: self.js(script, words, within))
         assert isinstance(button, WebElement)
