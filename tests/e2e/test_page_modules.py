@@ -151,7 +151,7 @@ def test_numbers_read_as_the_language_writes_them(
 PLURALS = """
 const { loadWords, t, tn } = await load("common/words.js");
 await loadWords();
-const of = (n) => tn("{n} installation", "{n} installations", n);
+const of = (n) => tn("{n} device found", "{n} devices found", n);
 return [of(0), of(1), of(2), t("Cloud ID"), t("A sentence that nobody translated {x}", { x: 3 })];
 """
 
@@ -159,9 +159,9 @@ return [of(0), of(1), of(2), t("Cloud ID"), t("A sentence that nobody translated
 @pytest.mark.parametrize(
     ("language", "expected"),
     [
-        ("en", ["0 installations", "1 installation", "2 installations", "Cloud ID"]),
-        ("de", ["0 Anlagen", "1 Anlage", "2 Anlagen", "Cloud-ID"]),
-        ("fr", ["0 installation", "1 installation", "2 installations", "ID cloud"]),
+        ("en", ["0 devices found", "1 device found", "2 devices found", "Cloud ID"]),
+        ("de", ["0 Geräte gefunden", "1 Gerät gefunden", "2 Geräte gefunden", "Cloud-ID"]),
+        ("fr", ["0 appareil trouvé", "1 appareil trouvé", "2 appareils trouvés", "ID cloud"]),
     ],
 )
 def test_plurals_follow_the_language(chromium: Browser, base: str, language: str, expected: list[str]) -> None:
