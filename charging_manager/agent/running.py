@@ -46,7 +46,7 @@ from charging_manager.devices.driver import Driver
 from charging_manager.devices.loader import DriverShelf
 from charging_manager.devices.ocpp_driver import OCPP
 from charging_manager.errors import ChargingManagerError
-from charging_manager.model.plan import Plan, SiteImage
+from charging_manager.model.plan import Budget, Plan, SiteImage
 from charging_manager.model.reading import Reading
 from charging_manager.model.site import ChargePoint
 
@@ -180,18 +180,24 @@ class RunningSite:
 
     def may_try(self, charge_point: str) -> bool:
         """Whether its least current may flow now without anybody else giving way."""
-        cycle = self.steering.last
-        box = self._site.charge_points.get(charge_point)
-        if cycle is None or box is None:
-            return False
-        if self._has_current(cycle, box):
-            return True
-        budgets = [cycle.plan.budgets.get(circuit.id) for circuit in self._site.path_to_root(box.circuit)]
-        free = all(budget and min(budget.free_a[phase] for phase in box.phases) >= box.min_a for budget in budgets)
-        return free and self.outside.view().dimming is None
+
+        def has_room(budget: Budget, box: ChargePoint) -> bool:
+            return min(budget.free_a[phase] for phase in box.phases) >= box.min_a
+
+        return self._may_draw(charge_point, has_room)
 
     def may_go_on(self, charge_point: str, had_current: bool) -> bool:
         """Whether a test that draws its least current may go on. ``had_current``: control let it, when it began."""
+
+        def bears_it(budget: Budget, box: ChargePoint) -> bool:
+            return all(budget.used_a[phase] <= budget.limit_a[phase] + 0.05 for phase in box.phases)
+
+        return self._may_draw(charge_point, bears_it, unless=had_current)
+
+    def _may_draw(
+        self, charge_point: str, fits: Callable[[Budget, ChargePoint], bool], *, unless: bool = False
+    ) -> bool:
+        """Control lets it, or it fits every circuit above it and nobody dims; ``unless``: then control alone counts."""
         cycle = self.steering.last
         box = self._site.charge_points.get(charge_point)
         if cycle is None or box is None:
@@ -199,8 +205,8 @@ class RunningSite:
         if self._has_current(cycle, box):
             return True
         budgets = [cycle.plan.budgets.get(circuit.id) for circuit in self._site.path_to_root(box.circuit)]
-        bearable = all(b and all(b.used_a[p] <= b.limit_a[p] + 0.05 for p in box.phases) for b in budgets)
-        return bearable and not had_current and self.outside.view().dimming is None
+        fit = all(budget is not None and fits(budget, box) for budget in budgets)
+        return fit and not unless and self.outside.view().dimming is None
 
     def _has_current(self, cycle: Cycle, box: ChargePoint) -> bool:
         setpoint = cycle.plan.setpoints.get(box.id)
