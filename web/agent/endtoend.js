@@ -1,9 +1,9 @@
 // End-to-end mode: whose key ends a browser's encryption, at which address, and how a person can tell.
-import { get, post, problemFrom, put, remove } from "../common/api.js";
+import { post, put, remove } from "../common/api.js";
 import { moment } from "../common/format.js";
-import { announce, Button, Copyable, DoneBox, Field, ProblemBox, Question, useTask } from "../common/parts.js";
+import { announce, Button, Copyable, DoneBox, Field, ProblemBox, Question, useAsked, useTask } from "../common/parts.js";
 import { QrCode } from "../common/qrcode.js";
-import { html, useEffect, useState } from "../common/ui.js";
+import { html, useState } from "../common/ui.js";
 import { t } from "../common/words.js";
 
 /** @typedef {{enabled: boolean, state: string, state_text: string, url: string|null, qr: string[]|null,
@@ -99,27 +99,7 @@ export function EndToEndMode({ onSwitch }) {
     setProblem(null);
     onSwitch(fresh.enabled && fresh.check.result !== "other-key");
   };
-  useEffect(() => {
-    let stopped = false;
-    /** @type {ReturnType<typeof setTimeout>|undefined} */
-    let timer;
-    const ask = async () => {
-      try {
-        if (!document.hidden) {
-          const fresh = await get(AT);
-          if (!stopped) take(fresh);
-        }
-      } catch (error) {
-        if (!stopped) setProblem(problemFrom(error));
-      }
-      if (!stopped) timer = setTimeout(() => void ask(), ASK_MS);
-    };
-    void ask();
-    return () => {
-      stopped = true;
-      clearTimeout(timer);
-    };
-  }, []);
+  useAsked(AT, ASK_MS, take, setProblem);
   /** @param {boolean} enabled */
   const turn = (enabled) =>
     void task.run(async () => {

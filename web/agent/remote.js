@@ -1,9 +1,9 @@
 // The cloud service, in the reference document's own words: empty fields mean the default server and the serial number.
-import { get, problemFrom, put } from "../common/api.js";
+import { get, put } from "../common/api.js";
 import { moment, number } from "../common/format.js";
 import { me, start } from "../common/frame.js";
 import { cloudStateName } from "../common/modes.js";
-import { announce, Button, Copyable, DoneBox, ProblemBox, TextField, TickField, useTask } from "../common/parts.js";
+import { announce, Button, Copyable, DoneBox, ProblemBox, TextField, TickField, useAsked, useTask } from "../common/parts.js";
 import { html, useEffect, useRef, useState } from "../common/ui.js";
 import { t } from "../common/words.js";
 import { EndToEndMode } from "./endtoend.js";
@@ -114,27 +114,7 @@ function Remote() {
     setAskedMs(performance.now());
     setProblem(null);
   };
-  useEffect(() => {
-    let stopped = false;
-    /** @type {ReturnType<typeof setTimeout>|undefined} */
-    let timer;
-    const ask = async () => {
-      try {
-        if (!document.hidden) {
-          const fresh = await get("/config/cloud");
-          if (!stopped) take(fresh);
-        }
-      } catch (error) {
-        if (!stopped) setProblem(problemFrom(error));
-      }
-      if (!stopped) timer = setTimeout(() => void ask(), ASK_MS);
-    };
-    void ask();
-    return () => {
-      stopped = true;
-      clearTimeout(timer);
-    };
-  }, []);
+  useAsked("/config/cloud", ASK_MS, take, setProblem);
   if (!settings) return problem ? html`<${ProblemBox} problem=${problem} />` : html`<p class="loading">${t("Loading …")}</p>`;
   return html`<${Settings} settings=${settings} isPrivate=${isPrivate} onSaved=${take} />
     <${ProblemBox} problem=${problem} />

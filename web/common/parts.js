@@ -1,5 +1,5 @@
 // Small parts that every page uses: fields, buttons that say that they are busy, errors, questions.
-import { problemFrom } from "./api.js";
+import { get, problemFrom } from "./api.js";
 import { Component, html, signal, useEffect, useId, useRef, useState } from "./ui.js";
 import { t } from "./words.js";
 
@@ -105,6 +105,35 @@ export function useTask() {
       }
     },
   };
+}
+
+/**
+ * Asks again and again, so long after each answer and not while nobody looks, until its component is gone.
+ * @template T
+ * @param {string} path @param {number} everyMs @param {(fresh: T) => void} take @param {(problem: Problem) => void} fail
+ */
+export function useAsked(path, everyMs, take, fail) {
+  useEffect(() => {
+    let stopped = false;
+    /** @type {ReturnType<typeof setTimeout>|undefined} */
+    let timer;
+    const ask = async () => {
+      try {
+        if (!document.hidden) {
+          const fresh = await get(path);
+          if (!stopped) take(fresh);
+        }
+      } catch (error) {
+        if (!stopped) fail(problemFrom(error));
+      }
+      if (!stopped) timer = setTimeout(() => void ask(), everyMs);
+    };
+    void ask();
+    return () => {
+      stopped = true;
+      clearTimeout(timer);
+    };
+  }, []);
 }
 
 /** @param {any} props  busy, and any attribute of a button */
