@@ -54,7 +54,7 @@ def _interfaces(asking: socket.socket) -> Iterator[Interface]:
 def spoken_to() -> frozenset[tuple[IPv4Address, int]]:
     """Address and port of whatever this machine has a TCP connection to: a device that is in use already."""
     found = set()
-    for path in (Path("/proc/net/tcp"), Path("/proc/net/tcp6")):
+    for path in (Path("/proc/self/net/tcp"), Path("/proc/self/net/tcp6")):
         try:
             rows = path.read_text("ascii").splitlines()[1:]
         except OSError:
