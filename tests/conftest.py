@@ -23,6 +23,8 @@ PACKAGES = {
     "openssl": "openssl",
     "ip": "iproute2",
     "mosquitto": "mosquitto",
+    "haproxy": "haproxy",
+    "nginx": "nginx-light libnginx-mod-stream",
 }
 """Program to Debian package."""
 

@@ -65,6 +65,7 @@ from charging_manager.http.guard import DeviceCookies, LoginGuard
 from charging_manager.http.listener import Listener
 from charging_manager.http.pages import Pages
 from charging_manager.http.passwords import AdminPassword
+from charging_manager.http.proxy_header import Proxies
 from charging_manager.http.second_factor import SecondFactor
 from charging_manager.http.sessions import LoginSession, LoginSessions
 from charging_manager.http.table import RouteTable
@@ -261,7 +262,9 @@ class Parts:
         self.private_sites = private_sites(reactor, self.people, self.table, pages, self.private)
         self.private.serve(*self.private_sites)
         web: Any = self.web_site  # a Factory to everybody but the stubs
-        self.listener = Listener(reactor, options["port"], web, None, self.tls, options["allow-http"])
+        self.listener = Listener(
+            reactor, options["port"], web, None, self.tls, options["allow-http"], proxies=Proxies(options["proxy-from"])
+        )
 
     def _open_road(self, address: Address, driver: Driver, access: Access) -> Any:
         if isinstance(address, OcppAddress) and self.site.ocpp is not None:

@@ -13,7 +13,7 @@ from charging_manager.daemon.options import log_level, port_number
 USAGE = (
     "charging_manager run PORT [-cloud_server] [-allow_http] [loglevel 1..4] [--data DIR]\n"
     "       [--drivers DIR] [--config FILE] [--modbus-port PORT] [--modbus-allow NETWORK]\n"
-    "       [--modbus-bind ADDRESS] [--open-enrolment]"
+    "       [--modbus-bind ADDRESS] [--open-enrolment] [--proxy-from NETWORKS]"
 )
 
 HELP = """\
@@ -28,6 +28,8 @@ Run the agent, or the cloud server, on PORT until it is told to end.
   --modbus-port PORT, --modbus-allow NETWORK, --modbus-bind ADDRESS
                     serve Modbus clients, as a grid operator's control box (agent)
   --open-enrolment  admit installations by their serial number (cloud server)
+  --proxy-from NETWORKS
+                    proxies (haproxy, nginx) that send the PROXY protocol, like 10.0.0.5,10.1.0.0/24
 
 Options stand in any order, with one dash or two."""
 
@@ -45,7 +47,7 @@ class RunRequest:
         return ["twistd", "-n", plugin, "--port", str(self.port), *self.rest]
 
 
-_VALUES = ("data", "drivers", "config", "modbus-port", "modbus-bind", "modbus-allow")
+_VALUES = ("data", "drivers", "config", "modbus-port", "modbus-bind", "modbus-allow", "proxy-from")
 
 
 def read_words(words: Sequence[str]) -> RunRequest:

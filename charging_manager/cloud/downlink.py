@@ -16,6 +16,7 @@ from charging_manager import VERSION
 from charging_manager.cloud.splice import Switchboard
 from charging_manager.cloud.turnstile import Turnstile
 from charging_manager.errors import TunnelError
+from charging_manager.http.facts import peer_of
 from charging_manager.http.guard import source_network
 from charging_manager.tunnel import bounds, commands
 from charging_manager.tunnel.cloud_side import Link
@@ -104,11 +105,12 @@ class TunnelFactory(Factory):
         self._turnstile = Turnstile()
 
     def buildProtocol(self, addr: Any) -> Link | None:
-        source = source_network(str(getattr(addr, "host", "")))
-        if self._draining or not self._has_room_for(source):
+        peer = peer_of(addr)
+        network = source_network(peer.source)
+        if self._draining or not self._has_room_for(network):
             return None
-        link = Link(self._clock, self)
-        self._strangers[link] = source
+        link = Link(self._clock, self, peer.source)
+        self._strangers[link] = network
         return link
 
     def _has_room_for(self, source: str) -> bool:

@@ -46,6 +46,7 @@ from charging_manager.http.guard import DeviceCookies, LoginGuard
 from charging_manager.http.listener import Listener
 from charging_manager.http.pages import Pages
 from charging_manager.http.passwords import AdminPassword
+from charging_manager.http.proxy_header import Proxies
 from charging_manager.http.second_factor import SecondFactor
 from charging_manager.http.sessions import LoginSessions
 from charging_manager.http.table import RouteTable
@@ -113,6 +114,7 @@ class Cloud(Service):
         self._data: Path = make_private(options["data"])
         self._port: int = options["port"]
         self._allow_http: bool = options["allow-http"]
+        self._proxies = Proxies(options["proxy-from"])
         self._open_enrolment = bool(options["open-enrolment"])
         self._switchboard = Switchboard(options["zone"])
         self._web = shared("web")
@@ -230,7 +232,14 @@ class Cloud(Service):
         )
         sessions.on_end(lambda session: site.close_streams_of(session.handle))
         listener = Listener(
-            reactor, self._port, site, tunnels, tls, self._allow_http, passed_on=self._switchboard.passed_on
+            reactor,
+            self._port,
+            site,
+            tunnels,
+            tls,
+            self._allow_http,
+            passed_on=self._switchboard.passed_on,
+            proxies=self._proxies,
         )
 
         sites.startService()

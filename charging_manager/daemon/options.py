@@ -40,18 +40,20 @@ class DaemonOptions(usage.Options):
     """Base of cm-agent's and cm-cloud's options. What the command line leaves open comes from the settings file.
 
     After parsing, ``self["data"]`` is the state directory's Path, ``self["port"]`` and ``self["loglevel"]`` are ints,
-    ``self["allow-http"]`` is a bool; wrong usage ends the program with one line and status 2.
+    ``self["allow-http"]`` is a bool, ``self["proxy-from"]`` a list of texts; wrong usage ends the program with
+    one line and status 2.
     """
 
     daemon = "agent"
     tapname = "cm-agent"
     default_port = 8080
-    known: Known = {"port": int, "allow_http": bool, "loglevel": int}
+    known: Known = {"port": int, "allow_http": bool, "loglevel": int, "proxy_from": list}
     optParameters: list[Sequence[Any]] = [
         ["data", "d", None, "State directory."],
         ["port", "p", None, "Port for browsers (and agents, at the cloud); 0: any free one.", port_number],
         ["loglevel", None, None, "1 errors, 2 warnings, 3 information (default), 4 data.", log_level],
         ["config", None, None, "Settings file (TOML); read only."],
+        ["proxy-from", None, None, "Networks, with commas between, of proxies that send the PROXY protocol."],
     ]
     optFlags: list[Sequence[Any]] = [
         ["allow-http", None, "Answer plain HTTP on the same port as well."],
@@ -79,12 +81,15 @@ class DaemonOptions(usage.Options):
     def postOptions(self) -> None:
         """No pid file unless asked for, our log, and the settings file under the command line."""
         self["data"] = state_folder(self["data"], self.daemon)
+        if self["proxy-from"] is not None:
+            self["proxy-from"] = self["proxy-from"].split(",")
         settings = read_settings(find_settings(self["config"], Path(self["data"])), self.daemon, self.known)
         for key, value in settings.items():
             option = key.replace("_", "-")
             if not self.get(option):
                 self[option] = value
         self["allow-http"] = bool(self["allow-http"])
+        self["proxy-from"] = self["proxy-from"] or []
         if self["port"] is None:
             self["port"] = self.default_port
         if self["loglevel"] is None:

@@ -42,7 +42,7 @@ class WebRequest(HardenedRequest):
         self.notifyFinish().addErrback(self._lost)
         head = self.head
         self.secure = self.channel.isSecure()
-        self.facts = facts = read_facts(head, self.channel.source, self.secure, self.site.cookies)
+        self.facts = facts = read_facts(head, self.channel.peer, self.secure, self.site.cookies)
         self.path_only, _, _ = head.target.partition("?")
         try:
             self._dispatch(head, facts)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from ipaddress import IPv6Address, ip_address
+from typing import Any
 
 from attrs import field, frozen
+from twisted.internet.interfaces import IAddress
+from zope.interface import implementer
 
 from charging_manager.http.browsers import kind_of
 from charging_manager.http.cookies import CookieNames, read_cookie
@@ -17,6 +20,34 @@ _LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 _SAFE_METHODS = ("GET", "HEAD")
 
 
+@implementer(IAddress)
+@frozen
+class Forwarded:
+    """The address of a client whom a proxy forwards (``proxy_header``)."""
+
+    host: str
+    port: int
+
+
+@frozen
+class Peer:
+    """Who is at the other end of a connection."""
+
+    source: str
+    """Its address, un-mapped."""
+    forwarded: bool = False
+    """A proxy says so. Then it is never this machine itself, wherever the proxy runs and whatever it says."""
+
+    @property
+    def loopback(self) -> bool:
+        return not self.forwarded and is_loopback(self.source)
+
+
+def peer_of(address: Any) -> Peer:
+    """Of the address that a factory is given."""
+    return Peer(unmapped(getattr(address, "host", "")), isinstance(address, Forwarded))
+
+
 @frozen
 class RequestFacts:
     """``login`` and ``device`` are the raw values of our two cookies, the ones that count on this connection."""
@@ -25,7 +56,7 @@ class RequestFacts:
     """Peer's address, un-mapped."""
     secure: bool
     loopback: bool
-    """By CONTRACT: the peer is loopback, Host says so, and nobody forwarded it."""
+    """By CONTRACT: the peer is loopback, Host says so, and nobody forwarded it, no proxy either."""
     host: str
     accept_language: str = ""
     login: str | None = field(default=None, repr=False)
@@ -58,14 +89,14 @@ def is_loopback(source: str) -> bool:
         return False
 
 
-def read_facts(head: Head, source: str, secure: bool, cookies: CookieNames) -> RequestFacts:
+def read_facts(head: Head, peer: Peer, secure: bool, cookies: CookieNames) -> RequestFacts:
     """Facts of a checked head."""
     forwarded = any(name == "forwarded" or name.startswith("x-forwarded-") for name in head.headers)
     cookie = head.headers.get("cookie", "")
     return RequestFacts(
-        source=source,
+        source=peer.source,
         secure=secure,
-        loopback=is_loopback(source) and _host_name(head.host) in _LOOPBACK_HOSTS and not forwarded,
+        loopback=peer.loopback and _host_name(head.host) in _LOOPBACK_HOSTS and not forwarded,
         host=head.host,
         accept_language=head.headers.get("accept-language", "")[:200],
         login=read_cookie(cookie, cookies.login(secure)),

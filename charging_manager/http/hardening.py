@@ -20,6 +20,7 @@ from twisted.python.failure import Failure
 from twisted.web import http
 
 from charging_manager.http.crowd import Crowd
+from charging_manager.http.facts import Peer
 from charging_manager.http.guard import source_network
 from charging_manager.http.heads import Head, Refused, find_head, read_head
 
@@ -38,7 +39,7 @@ class Policy(Protocol):
     clock: IReactorTime
     crowd: Crowd
 
-    def body_limit(self, head: Head, source: str, secure: bool) -> int: ...
+    def body_limit(self, head: Head, peer: Peer, secure: bool) -> int: ...
 
     def refusal(self, refused: Refused, secure: bool) -> bytes: ...
 
@@ -81,10 +82,10 @@ class HardenedChannel(http.HTTPChannel):
     site: Any
     _networkProducer: Any
 
-    def __init__(self, policy: Policy, source: str) -> None:
+    def __init__(self, policy: Policy, peer: Peer) -> None:
         super().__init__()
         self._policy = policy
-        self.source = source
+        self.peer = peer
         self._pending = bytearray()
         self._phase = _Phase.HEAD
         self._feeding = False
@@ -96,7 +97,7 @@ class HardenedChannel(http.HTTPChannel):
     def connectionMade(self) -> None:
         super().connectionMade()
         self._arm(HEAD_S, self._too_slow)
-        if not self._policy.crowd.enter(self, source_network(self.source)):
+        if not self._policy.crowd.enter(self, source_network(self.peer.source)):
             self.send_away()
 
     def dataReceived(self, data: bytes) -> None:
@@ -141,7 +142,7 @@ class HardenedChannel(http.HTTPChannel):
         del self._pending[:size]
         self._known = 0
         head = read_head(data)
-        self.limit = self._policy.body_limit(head, self.source, self.isSecure())
+        self.limit = self._policy.body_limit(head, self.peer, self.isSecure())
         if head.length is not None and head.length > self.limit:
             raise Refused(413, "the request's body is too large")
         self.head = head

@@ -1,7 +1,8 @@
 """One port for everything: the first byte tells TLS from plain HTTP, ALPN tells a tunnel from a browser, and at the
 cloud the name in the ClientHello tells whose TLS does not end here.
 
-Until that is known a connection is a stranger: it has 10 s, and strangers are few enough to fit into memory.
+Until that is known a connection is a stranger: it has 10 s, and strangers are few enough to fit into memory. What comes
+from a proxy says first whom it forwards (proxy_header); all that follows goes by that address.
 """
 
 from __future__ import annotations
@@ -24,14 +25,18 @@ from zope.interface import implementer
 from charging_manager.errors import ConfigError
 from charging_manager.http.clienthello import HelloReader, Malformed, TooLong
 from charging_manager.http.crowd import Crowd
-from charging_manager.http.facts import unmapped
+from charging_manager.http.facts import Forwarded, unmapped
 from charging_manager.http.guard import source_network
+from charging_manager.http.proxy_header import HeaderReader, NoHeader, Proxies
 from charging_manager.http.tls import HTTP, TlsDoor
 
 TUNNEL = b"cm-tunnel/1"
 PATIENCE_S = 10.0
 HELLO_WITHIN_S = 2.0
 """So long after its first byte a ClientHello must be whole, where its name is read."""
+PROXY_WITHIN_S = 5.0
+"""So long after connecting a proxy must have said whom it forwards."""
+_LOG_GAP_S = 60.0
 BACKLOG = 4096
 MOST_STRANGERS = 4096
 _TLS_HANDSHAKE = 0x16
@@ -51,6 +56,8 @@ class Listener(Service):
 
     ``passed_on`` is asked for each TLS connection, by the name in its ClientHello and its source: a protocol gets the
     connection still encrypted, None leaves it to us.
+
+    Connections from ``proxies`` must begin with a header of the PROXY protocol; all others must not.
     """
 
     _log = Logger()
@@ -64,10 +71,15 @@ class Listener(Service):
         tls: TlsDoor,
         allow_http: bool,
         passed_on: Callable[[str, str], Any] | None = None,
+        proxies: Proxies | None = None,
     ) -> None:
         self.port = port
         self.web, self.tls = web, tls
         self.passed_on = passed_on
+        self.proxies = proxies if proxies is not None else Proxies()
+        self.door = _Door(self)
+        """Makes the protocol of each connection that comes in."""
+        self._told_s = -_LOG_GAP_S
         self.refuses_plain = tunnel is not None and not allow_http
         self.reactor = reactor
         self.strangers = Crowd(MOST_STRANGERS, MOST_STRANGERS)
@@ -90,7 +102,7 @@ class Listener(Service):
         bound = bind(self.port)
         try:
             self.port = bound.getsockname()[1]
-            self._listening = self.reactor.adoptStreamPort(bound.fileno(), bound.family, _Door(self))
+            self._listening = self.reactor.adoptStreamPort(bound.fileno(), bound.family, self.door)
         finally:
             bound.close()
 
@@ -109,6 +121,18 @@ class Listener(Service):
             return result
 
         return stopped.addBoth(close_browsers)
+
+    def without_header(self, proxy: str, reason: str) -> None:
+        """A proxy's connection did not begin as it must: told at most once a minute."""
+        now_s = self.reactor.seconds()
+        if now_s - self._told_s >= _LOG_GAP_S:
+            self._told_s = now_s
+            self._log.warn(
+                "a connection from {proxy}, a network of --proxy-from, was closed: no header of the PROXY protocol "
+                "({reason}); let the proxy send it",
+                proxy=proxy,
+                reason=reason,
+            )
 
     def _renew(self) -> None:
         with self._log.failuresHandled("the certificate could not be renewed; the next try is tomorrow"):
@@ -160,24 +184,29 @@ class _Door(Factory):
         return "listener"
 
     def buildProtocol(self, addr: Any) -> Protocol:
-        return _Stranger(self._listener)
+        if unmapped(addr.host) in self._listener.proxies:
+            return _FromProxy(self._listener, addr)
+        return _Stranger(self._listener, addr)
 
 
 class _Stranger(Protocol):
     """A connection that has not said anything yet."""
 
     transport: Any
+    patience_s = PATIENCE_S
 
-    def __init__(self, listener: Listener) -> None:
+    def __init__(self, listener: Listener, peer: Any) -> None:
         self._listener = listener
+        self._peer = peer
         self._deadline: IDelayedCall | None = None
         self._hello: HelloReader | None = None
+        self.gone = False
 
     def connectionMade(self) -> None:
         self.transport.setTcpNoDelay(True)
         self.transport.setTcpKeepAlive(True)
-        self._deadline = self._listener.reactor.callLater(PATIENCE_S, self.send_away)
-        if not self._listener.strangers.enter(self, source_network(unmapped(self.transport.getPeer().host))):
+        self._deadline = self._listener.reactor.callLater(self.patience_s, self.send_away)
+        if not self._listener.strangers.enter(self, source_network(unmapped(self._peer.host))):
             self.send_away()
 
     def dataReceived(self, data: bytes) -> None:
@@ -185,11 +214,11 @@ class _Stranger(Protocol):
         if self._hello is not None or (listener.passed_on is not None and data[0] == _TLS_HANDSHAKE):
             self._read_hello(data)
         elif data[0] == _TLS_HANDSHAKE:
-            self._become(listener.over_tls.buildProtocol(self.transport.getPeer()), data)
+            self._become(listener.over_tls.buildProtocol(self._peer), data)
         elif listener.refuses_plain:
             self._become(_Refusal(listener.reactor), data)
         else:
-            self._become(listener.web.buildProtocol(self.transport.getPeer()), data)
+            self._become(listener.web.buildProtocol(self._peer), data)
 
     def _read_hello(self, data: bytes) -> None:
         """Collect the ClientHello; what names nobody else, or is none, is OpenSSL's to deal with."""
@@ -208,7 +237,7 @@ class _Stranger(Protocol):
             if hello is None:
                 return
             name = hello.name
-        peer = self.transport.getPeer()
+        peer = self._peer
         other = listener.passed_on(name, unmapped(peer.host)) if name is not None and listener.passed_on else None
         self._become(listener.over_tls.buildProtocol(peer) if other is None else other, reader.taken)
 
@@ -216,6 +245,7 @@ class _Stranger(Protocol):
         self._over()
 
     def send_away(self) -> None:
+        self.gone = True
         self._over()
         self.transport.abortConnection()
 
@@ -233,6 +263,33 @@ class _Stranger(Protocol):
         if self._deadline is not None and self._deadline.active():
             self._deadline.cancel()
         self._listener.strangers.leave(self)
+
+
+class _FromProxy(_Stranger):
+    """A proxy's connection, which becomes a stranger's once the proxy has said whom it forwards."""
+
+    patience_s = PROXY_WITHIN_S
+
+    def __init__(self, listener: Listener, peer: Any) -> None:
+        super().__init__(listener, peer)
+        self._header = HeaderReader()
+
+    def dataReceived(self, data: bytes) -> None:
+        try:
+            header = self._header.feed(data)
+        except NoHeader as error:
+            self._listener.without_header(unmapped(self._peer.host), str(error))
+            self.send_away()
+            return
+        if header is None:
+            return
+        self._over()
+        client = Forwarded(header.source or self._peer.host, header.port if header.source else self._peer.port)
+        stranger: Any = _Stranger(self._listener, client)
+        self.transport.protocol = stranger
+        stranger.makeConnection(self.transport)
+        if self._header.rest and not stranger.gone:
+            stranger.dataReceived(self._header.rest)
 
 
 class _Refusal(Protocol):

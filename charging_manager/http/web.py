@@ -19,7 +19,7 @@ from twisted.web.server import Site
 from charging_manager.http.cookies import CookieNames
 from charging_manager.http.crowd import Crowd
 from charging_manager.http.exchange import WebRequest
-from charging_manager.http.facts import RequestFacts, read_facts, unmapped
+from charging_manager.http.facts import Peer, RequestFacts, peer_of, read_facts
 from charging_manager.http.hardening import HardenedChannel
 from charging_manager.http.headers import page_headers
 from charging_manager.http.heads import Head, Refused
@@ -84,7 +84,7 @@ class WebSite(Site):
         self._streams: dict[str, set[BrowserSink]] = {}
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
-        channel: Any = HardenedChannel(self, unmapped(getattr(addr, "host", "")))
+        channel: Any = HardenedChannel(self, peer_of(addr))
         channel.factory = channel.site = self
         channel.requestFactory = self.requestFactory
         channel.callLater = self.clock.callLater
@@ -99,7 +99,7 @@ class WebSite(Site):
         path = request.uri.partition(b"?")[0].decode("ascii", "replace")
         self._log.debug("{method} {path} {status}", method=request.method.decode(), path=path, status=request.code)
 
-    def body_limit(self, head: Head, source: str, secure: bool) -> int:
+    def body_limit(self, head: Head, peer: Peer, secure: bool) -> int:
         """A large body is kept only for somebody who has logged in, or is on this machine."""
         path = head.target.partition("?")[0]
         if not path.startswith("/api/"):
@@ -107,7 +107,7 @@ class WebSite(Site):
         limit = self.front.body_limit(head.method, path)
         if limit <= STRANGERS_BODY:
             return limit
-        facts = read_facts(head, source, secure, self.cookies)
+        facts = read_facts(head, peer, secure, self.cookies)
         known = facts.loopback or self.front.caller_of(facts).role is not Role.NOBODY
         return limit if known else STRANGERS_BODY
 

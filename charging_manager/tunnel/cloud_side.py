@@ -65,7 +65,7 @@ class Link(Wire):
 
     log = Logger()
 
-    def __init__(self, clock: IReactorTime, door: Door) -> None:
+    def __init__(self, clock: IReactorTime, door: Door, source: str) -> None:
         super().__init__(clock, agent=False)
         self._door = door
         self._deadline: IDelayedCall | None = None
@@ -80,7 +80,8 @@ class Link(Wire):
         self.program = ""
         """The agent's version."""
         self.agent_can: frozenset[str] = frozenset()
-        self.source = ""
+        self.source = source
+        """The agent's address, as the listener knows it."""
         self.connected_at: datetime | None = None
         self.farewell: str | None = None
         self._verbs = verbs((commands.Enter, self._enter))
@@ -89,8 +90,6 @@ class Link(Wire):
 
     def connectionMade(self) -> None:
         super().connectionMade()
-        peer = self.transport.getPeer()
-        self.source = getattr(peer, "host", "").removeprefix("::ffff:")
         self._deadline = self.clock.callLater(bounds.LOGIN_WITHIN_S, self.hang_up, "timeout", now=True)
 
     def name(self) -> str:

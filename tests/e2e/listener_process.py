@@ -1,7 +1,7 @@
 """A small web process for test_listener.py: the real listener, TLS and site around a handful of routes.
 
-Usage: python -m tests.e2e.listener_process FOLDER [cloud] [allow-http]; prints one line of JSON once it listens.
-A line ``CERT KEY`` on its standard input loads that pair.
+Usage: python -m tests.e2e.listener_process FOLDER [cloud] [allow-http] [from=NETWORK];
+prints one line of JSON once it listens. A line ``CERT KEY`` on its standard input loads that pair.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from charging_manager.http.cookies import CookieNames
 from charging_manager.http.facts import RequestFacts
 from charging_manager.http.listener import Listener
 from charging_manager.http.pages import Pages
+from charging_manager.http.proxy_header import Proxies
 from charging_manager.http.routes import Answer, Call, Caller, Right, Role, Route, Sink, Stream
 from charging_manager.http.table import RawRequest, RouteTable
 from charging_manager.http.tls import TlsDoor
@@ -178,7 +179,8 @@ def main() -> None:
     )
     tunnel = Factory.forProtocol(Echo) if "cloud" in words else None
     port = int(next((word for word in words if word.isdigit()), 0))
-    listener = Listener(reactor, port, site, tunnel, tls, "allow-http" in words)
+    proxies = Proxies(word.removeprefix("from=") for word in words if word.startswith("from="))
+    listener = Listener(reactor, port, site, tunnel, tls, "allow-http" in words, proxies=proxies)
     try:
         listener.startService()
     except ConfigError as error:
