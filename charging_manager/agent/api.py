@@ -32,6 +32,7 @@ from charging_manager.agent.end_to_end import EndToEnd
 from charging_manager.agent.people import People
 from charging_manager.agent.running import RunningSite
 from charging_manager.daemon.logs import DaemonLog
+from charging_manager.http.health import Health
 from charging_manager.http.routes import Call, Right, Route
 from charging_manager.http.table import RouteTable
 
@@ -44,6 +45,7 @@ def build_table(
     daemon_log: DaemonLog,
     token: str,
     in_thread: InThread = maybeDeferred,
+    health: Health | None = None,
 ) -> RouteTable:
     """All routes of the agent."""
 
@@ -53,6 +55,7 @@ def build_table(
     table = RouteTable(
         [
             *SystemPages(site, people, daemon_log, token).routes(),
+            *(health.routes() if health is not None else ()),
             *login_routes(site, people),
             *LivePages(site, people).routes(),
             *CloudPages(site, people, uplink).routes(),

@@ -6,6 +6,7 @@ from attrs import evolve, frozen
 
 from charging_manager.agent.people import People
 from charging_manager.http.facts import RequestFacts
+from charging_manager.http.health import PATHS as HEALTH
 from charging_manager.http.problems import problem_answer
 from charging_manager.http.routes import Answer, Caller, Problem, Role, Stream
 from charging_manager.http.table import RawRequest, RouteTable
@@ -46,7 +47,7 @@ class AgentFront(Front):
 
     async def answer(self, request: RawRequest, caller: Caller, facts: RequestFacts) -> Answer | Stream:
         """Never raises."""
-        closed = self.closed_to(facts)
+        closed = None if request.path in HEALTH else self.closed_to(facts)
         if closed is not None:
             return problem_answer(closed, caller.language)
         return await self.table.answer(request, caller)

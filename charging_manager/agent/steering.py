@@ -18,6 +18,7 @@ from charging_manager.model.site import Site
 from charging_manager.model.wish import Wish
 
 _FAILURES_BEFORE_FALLBACK = 3
+_NOT_LONG_AGO_S = 10.0
 
 HASTE_EVERY_S = 0.1
 """So long at least lies between two decisions, however much haste there is,"""
@@ -98,6 +99,12 @@ class Steering:
     def failing(self) -> bool:
         """Deciding failed so often that the fallback holds."""
         return self._failures >= _FAILURES_BEFORE_FALLBACK
+
+    @property
+    def deciding(self) -> bool:
+        """A cycle was decided not long ago."""
+        last = self.last
+        return last is not None and self._clock.seconds() - last.image.now_s <= _NOT_LONG_AGO_S + self._every_s
 
     def start(self) -> None:
         """Begin; the first cycle runs at once."""

@@ -62,6 +62,7 @@ from charging_manager.finding.interfaces import own_interfaces, resolved, serial
 from charging_manager.finding.search import Search
 from charging_manager.http.cookies import CookieNames
 from charging_manager.http.guard import DeviceCookies, LoginGuard
+from charging_manager.http.health import Health
 from charging_manager.http.listener import Listener
 from charging_manager.http.pages import Pages
 from charging_manager.http.passwords import AdminPassword
@@ -248,7 +249,14 @@ class Parts:
         self.site.life = LifeSign.of_environment(os.environ)
         self.site.cloud = shown = ShownUplink(self.uplink, self.private)
         token = self.runtime.token
-        self.table = build_table(self.site, self.people, shown, self.private, the_log, token, deferToThread)
+        self.health = Health(
+            reactor,
+            lambda: self.database.read(lambda connection: connection.execute("SELECT 1").fetchone()),
+            lambda: None if self.site.steering.deciding else "not-deciding",
+        )
+        self.table = build_table(
+            self.site, self.people, shown, self.private, the_log, token, deferToThread, health=self.health
+        )
         end.end = TunnelEnd(self.people, self.table, lambda: self.private.enabled)
         pages = Pages([self.web / "agent", self.web / "common"], self.web)
         self.web_site = build_site(
@@ -400,6 +408,7 @@ class AgentService(Service):
     async def _stop(self) -> None:
         if self._started:
             self._parts.site.life.stopping()
+            self._parts.health.draining = True
         for stop in reversed(self._started):
             try:
                 await maybeDeferred(stop)

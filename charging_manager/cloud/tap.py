@@ -43,6 +43,7 @@ from charging_manager.daemon.runtime import RuntimeFile, remove_runtime, write_r
 from charging_manager.errors import ConfigError
 from charging_manager.http.cookies import CookieNames
 from charging_manager.http.guard import DeviceCookies, LoginGuard
+from charging_manager.http.health import Health
 from charging_manager.http.listener import Listener
 from charging_manager.http.pages import Pages
 from charging_manager.http.passwords import AdminPassword
@@ -121,6 +122,7 @@ class Cloud(Service):
         self._folder = make_private(self._data / "cloud")
         self._secret = load_key(self._folder / "secret")
         self._tls = TlsDoor(self._folder / "tls")
+        self._health: Health | None = None
         self._stops: list[Callable[[], object]] = []
         self._starting: Deferred[None] = succeed(None)
 
@@ -133,6 +135,8 @@ class Cloud(Service):
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
+        if self._health is not None:
+            self._health.draining = True
         await self._starting
         while self._stops:
             with log.failuresHandled("a part did not stop in order; the others do"):
@@ -206,8 +210,14 @@ class Cloud(Service):
                 "webhook_lost": webhook.given_up + alarms.dropped,
             }
 
+        self._health = Health(
+            reactor,
+            lambda: database.read(lambda connection: connection.execute("SELECT 1").fetchone()),
+            lambda: "not-set-up" if password.state == "unset" else None,
+        )
         table = RouteTable(
             [
+                *self._health.routes(),
                 *House(
                     the_log, ledger, lambda: password.state == "unset", lambda: table.openapi(), lambda: factor.on
                 ).routes(),

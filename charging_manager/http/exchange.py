@@ -18,6 +18,7 @@ from charging_manager.http.facts import RequestFacts, changes_something, is_fore
 from charging_manager.http.hardening import HardenedRequest
 from charging_manager.http.headers import data_headers, download_as, page_headers
 from charging_manager.http.heads import Head
+from charging_manager.http.health import PATHS as HEALTH
 from charging_manager.http.pages import File, bare_page
 from charging_manager.http.problems import bug, problem_answer
 from charging_manager.http.routes import Answer, Caller, Problem, Role, Stream
@@ -54,8 +55,9 @@ class WebRequest(HardenedRequest):
         if not self.secure and not self.site.allow_http and not facts.loopback:
             self._redirect(f"https://{head.host}{head.target}", 308)
             return
-        closed = self.site.front.closed_to(facts)
-        is_data = self.path_only.startswith("/api/") or self.path_only == "/metrics"
+        is_health = self.path_only in HEALTH
+        closed = None if is_health else self.site.front.closed_to(facts)
+        is_data = is_health or self.path_only.startswith("/api/") or self.path_only == "/metrics"
         if closed is not None:
             if is_data:
                 self._send_problem(closed)

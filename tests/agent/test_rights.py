@@ -22,6 +22,8 @@ OPEN = {
     ("POST", "/api/v1/logout"),
     ("GET", "/api/v1/openapi.json"),
     ("GET", "/metrics"),
+    ("GET", "/healthz"),
+    ("GET", "/readyz"),
     ("PUT", "/api/v1/inputs/{id}"),
     ("PUT", "/api/v1/grid-operator/dimming"),
     ("PUT", "/api/v1/devices/{id}/reading"),

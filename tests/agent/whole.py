@@ -45,6 +45,7 @@ from charging_manager.finding.found import Found
 from charging_manager.finding.ground import Interface
 from charging_manager.finding.search import Wish
 from charging_manager.http.guard import DeviceCookies, LoginGuard
+from charging_manager.http.health import Health
 from charging_manager.http.passwords import AdminPassword
 from charging_manager.http.routes import Answer, Caller, Role, Stream
 from charging_manager.http.second_factor import SecondFactor
@@ -216,7 +217,14 @@ class WholeAgent:
         shown = ShownUplink(self.uplink, self.private)
         self.site.cloud = shown
         self.daemon_log = DaemonLog()
-        self.table = build_table(self.site, self.people, shown, self.private, self.daemon_log, "metrics-token")
+        self.health = Health(
+            self.clock,
+            lambda: self.database.read(lambda connection: connection.execute("SELECT 1").fetchone()),
+            lambda: None if self.site.steering.deciding else "not-deciding",
+        )
+        self.table = build_table(
+            self.site, self.people, shown, self.private, self.daemon_log, "metrics-token", health=self.health
+        )
         self.end = TunnelEnd(self.people, self.table, lambda: self.private.enabled)
         result_of(self.site.start())
         self.clock.advance(1)

@@ -20,6 +20,9 @@ from tests.support.proxies import haproxy, nginx
 
 pytestmark = [pytest.mark.e2e, pytest.mark.needs("curl", "haproxy", "nginx")]
 PROXY = "127.0.0.2"
+CHECKED = "haproxy-2"
+CHECK = " check check-ssl verify none check-send-proxy inter 200ms fall 2 rise 1 on-marked-down shutdown-sessions"
+ASKS = "  option httpchk\n  http-check send meth GET uri /readyz ver HTTP/1.1 hdr Host cloud\n"
 
 
 @frozen
@@ -49,7 +52,8 @@ def street(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Street]:
     with daemon("cm-cloud", data) as (_, cloud_port):
         sections = "".join(
             f"listen {way}\n  bind 127.0.0.1:{ports[way]}\n"
-            f"  server cloud 127.0.0.1:{cloud_port} source {PROXY} {word}\n"
+            f"  server cloud 127.0.0.1:{cloud_port} source {PROXY} {word}{CHECK if way == CHECKED else ''}\n"
+            + (ASKS if way == CHECKED else "")
             for way, word in (("haproxy-1", "send-proxy"), ("haproxy-2", "send-proxy-v2"))
         )
         server = (
@@ -145,3 +149,20 @@ def test_an_agent_comes_in_through_a_proxy_and_is_seen_where_it_is(street: Stree
         assert remote("GET", "/api/v1/state").status == 200
         sessions = json.loads(site("GET", "/api/v1/logins").body)["logins"]
         assert "127.0.1.20" in {one["source"] for one in sessions}, sessions
+
+
+def test_haproxy_sends_nobody_to_a_server_that_is_not_ready(tmp_path: Path) -> None:
+    """A server without an admin password says so in its health check, and is used as soon as it has one."""
+    data = tmp_path / "cloud"
+    data.mkdir(mode=0o700)
+    port = free_port()
+    with daemon("cm-cloud", data, "--proxy-from", PROXY) as (_, cloud_port):
+        server = f"  server cloud 127.0.0.1:{cloud_port} source {PROXY} send-proxy-v2{CHECK}\n"
+        with haproxy(tmp_path, f"listen way\n  bind 127.0.0.1:{port}\n{ASKS}{server}", port) as proxy:
+            proxy.wait_line("is DOWN")
+            assert "code: 503" in proxy.output, proxy.output
+            passwd(data, CLOUD_ADMIN)
+            proxy.wait_line("is UP")
+            browser = Browser(f"https://localhost:{port}", tmp_path / "jar")
+            eventually(lambda: browser("GET", "/readyz").body == b"ready\n")
+            assert browser("GET", "/healthz").body == b"ok\n"
