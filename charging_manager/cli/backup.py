@@ -13,6 +13,7 @@ from charging_manager import VERSION
 from charging_manager.cli.table import DATA, Option
 from charging_manager.clocks import utc_now
 from charging_manager.cloud.chain import ChainBroken, chain_key, verify
+from charging_manager.cloud.stores import refuse_shared
 from charging_manager.http.userids import load_key
 from charging_manager.paths import give_to_owner_of, state_folder
 from charging_manager.storage.backup import Backup, check_backup, make_backup, restore_backup
@@ -31,6 +32,7 @@ RESTORE_OPTIONS = (
 def backup(arguments: argparse.Namespace) -> int:
     """Works while the daemon runs; the file is read again before it is called done. Raises: ConfigError."""
     data, target = _data(arguments), Path(arguments.file).absolute()
+    refuse_shared(data)
     make_backup(data, target, f"charging-manager {VERSION}", utc_now())
     look = _Look()
     made = check_backup(target, look)

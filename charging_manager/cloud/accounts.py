@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable
 
 from attrs import field, frozen
@@ -12,7 +11,7 @@ from charging_manager.clocks import UtcNow
 from charging_manager.cloud.installation import COLUMNS, Installation, read_row
 from charging_manager.cloud.listing import Page, Wish, counts_of, page_of
 from charging_manager.http.routes import Problem
-from charging_manager.storage.database import Database
+from charging_manager.storage.store import Connection, Store
 from charging_manager.tunnel.scram import ScramVerifier
 
 MOST_ENROLLED = 10_000
@@ -55,7 +54,7 @@ class Change:
 class Accounts:
     """The installations in the database. Every change is on disk when its Deferred fires."""
 
-    def __init__(self, database: Database, now: UtcNow) -> None:
+    def __init__(self, database: Store, now: UtcNow) -> None:
         self._database = database
         self._now = now
 
@@ -66,7 +65,7 @@ class Accounts:
     def enrol(self, serial: str, approved: bool = True) -> Deferred[Installation]:
         """The installation that proved to own this serial number, new or known. Fails with Problem when full."""
 
-        def find_or_insert(db: sqlite3.Connection) -> Installation:
+        def find_or_insert(db: Connection) -> Installation:
             known = _find(db, serial)
             if known is not None:
                 return known
@@ -80,7 +79,7 @@ class Accounts:
     def approve(self, serial: str) -> Deferred[Installation]:
         """This serial number may come in, whether it has asked yet or not."""
 
-        def approved(db: sqlite3.Connection) -> Installation:
+        def approved(db: Connection) -> Installation:
             if _find(db, serial) is None:
                 return _insert(db, serial, "enrolled", None, self._stamp(), True)
             db.execute("UPDATE installations SET approved = 1 WHERE cloud_id = ?", (serial,))
@@ -95,7 +94,7 @@ class Accounts:
     def verifiers(self, cloud_id: str) -> Deferred[Verifiers | None]:
         """What a password is checked against; None if there is no such installation, or it has no password."""
 
-        def look(db: sqlite3.Connection) -> Verifiers | None:
+        def look(db: Connection) -> Verifiers | None:
             row = db.execute(
                 "SELECT verifier, next_verifier FROM installations WHERE cloud_id = ?", (cloud_id,)
             ).fetchone()
@@ -110,7 +109,7 @@ class Accounts:
         """An agent came in with this one. If it was the new one, the old one ends; True if so."""
         text = verifier.to_text()
 
-        def promote(db: sqlite3.Connection) -> bool:
+        def promote(db: Connection) -> bool:
             done = db.execute(
                 "UPDATE installations SET verifier = next_verifier, next_verifier = NULL"
                 " WHERE cloud_id = ? AND next_verifier = ?",
@@ -123,7 +122,7 @@ class Accounts:
     def change(self, cloud_id: str, change: Change) -> Deferred[Installation | None]:
         """None if there is no such installation. Fails with Problem where a password makes no sense."""
 
-        def apply(db: sqlite3.Connection) -> Installation | None:
+        def apply(db: Connection) -> Installation | None:
             known = _find(db, cloud_id)
             if known is None:
                 return None
@@ -155,7 +154,7 @@ class Accounts:
     def listing(self) -> Deferred[list[Installation]]:
         """All of them, by Cloud ID."""
 
-        def look(db: sqlite3.Connection) -> list[Installation]:
+        def look(db: Connection) -> list[Installation]:
             rows = db.execute(f"SELECT {COLUMNS} FROM installations ORDER BY cloud_id")  # noqa: S608
             return [read_row(row) for row in rows]
 
@@ -172,7 +171,7 @@ class Accounts:
     def delete(self, cloud_id: str) -> Deferred[Installation | None]:
         """Gone with its login sessions and its history; None if there was none."""
 
-        def remove(db: sqlite3.Connection) -> Installation | None:
+        def remove(db: Connection) -> Installation | None:
             known = _find(db, cloud_id)
             if known is not None:
                 db.execute("DELETE FROM installations WHERE number = ?", (known.number,))
@@ -184,7 +183,7 @@ class Accounts:
         """What became of the tunnels since the last time."""
         rows = [(s.at, s.version, s.online, s.received_bytes, s.sent_bytes, s.number) for s in sightings]
 
-        def note(db: sqlite3.Connection) -> None:
+        def note(db: Connection) -> None:
             db.executemany(
                 "UPDATE installations SET last_seen_at = ?, version = coalesce(?, version), online = ?,"
                 " received_bytes = received_bytes + ?, sent_bytes = sent_bytes + ? WHERE number = ?",
@@ -196,8 +195,8 @@ class Accounts:
     def nobody_is_here(self) -> Deferred[None]:
         """The server has just started: no tunnel is up."""
 
-        def forget(db: sqlite3.Connection) -> None:
-            db.execute("UPDATE installations SET online = 0 WHERE online")
+        def forget(db: Connection) -> None:
+            db.execute("UPDATE installations SET online = 0 WHERE online <> 0")
 
         return self._database.write(forget)
 
@@ -209,19 +208,19 @@ def _stored_tags(tags: tuple[str, ...]) -> str:
     return "".join(f" {tag}" for tag in sorted(set(tags))) + " " if tags else ""
 
 
-def _find(db: sqlite3.Connection, cloud_id: str) -> Installation | None:
+def _find(db: Connection, cloud_id: str) -> Installation | None:
     row = db.execute(f"SELECT {COLUMNS} FROM installations WHERE cloud_id = ?", (cloud_id,)).fetchone()  # noqa: S608
     return read_row(row) if row else None
 
 
-def _must_find(db: sqlite3.Connection, cloud_id: str) -> Installation:
+def _must_find(db: Connection, cloud_id: str) -> Installation:
     found = _find(db, cloud_id)
     assert found is not None  # noqa: S101 - it was there a statement ago, in this transaction
     return found
 
 
 def _insert(
-    db: sqlite3.Connection, cloud_id: str, source: str, verifier: ScramVerifier | None, stamp: str, approved: bool
+    db: Connection, cloud_id: str, source: str, verifier: ScramVerifier | None, stamp: str, approved: bool
 ) -> Installation:
     if _find(db, cloud_id) is not None:
         raise Problem(409, "cloud-id-exists", "There is already an installation with this Cloud ID.", "cloud_id")

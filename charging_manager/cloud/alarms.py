@@ -6,7 +6,6 @@ everybody gets the whole time anew to come back, and what was never here raises 
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
 from datetime import timedelta
 
@@ -20,7 +19,7 @@ from twisted.logger import Logger
 from charging_manager.clocks import UtcNow
 from charging_manager.cloud.settings import SettingsStore
 from charging_manager.cloud.webhook import enqueue
-from charging_manager.storage.database import Database
+from charging_manager.storage.store import Connection, Store
 
 log = Logger()
 
@@ -41,7 +40,7 @@ class Change:
 class Alarms(Service):
     """Looks every few seconds who is missing."""
 
-    def __init__(self, database: Database, settings: SettingsStore, clock: IReactorTime, now: UtcNow) -> None:
+    def __init__(self, database: Store, settings: SettingsStore, clock: IReactorTime, now: UtcNow) -> None:
         self._database, self._settings, self._now = database, settings, now
         self._started_at = now()
         self._loop = LoopingCall(self._look_guarded)
@@ -69,9 +68,10 @@ class Alarms(Service):
         stamp, limit = (at.isoformat(timespec="seconds") for at in (moment, moment - waited))
         raises = settings.alarm_after_s > 0 and moment - self._started_at >= waited
 
-        def note(db: sqlite3.Connection) -> tuple[list[Change], int]:
+        def note(db: Connection) -> tuple[list[Change], int]:
             ended = db.execute(
-                "UPDATE installations SET alarm_at = NULL WHERE alarm_at IS NOT NULL AND (? OR state = 'connected')"
+                "UPDATE installations SET alarm_at = NULL"
+                " WHERE alarm_at IS NOT NULL AND (? <> 0 OR state = 'connected')"
                 " RETURNING cloud_id, last_seen_at, state",
                 (settings.alarm_after_s == 0,),
             ).fetchall()

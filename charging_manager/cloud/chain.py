@@ -11,11 +11,11 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-import sqlite3
 
 from attrs import frozen
 
 from charging_manager.errors import ChargingManagerError
+from charging_manager.storage.store import Connection
 
 CHAINED = "chain-begun"
 """The entry that says that a chain was laid over what stood there before."""
@@ -51,7 +51,7 @@ def chain_key(secret: bytes) -> bytes:
     return hmac.digest(secret, b"audit chain", hashlib.sha256)
 
 
-def append(db: sqlite3.Connection, key: bytes, entry: tuple[str, str, str, str, str], kept: int) -> Head:
+def append(db: Connection, key: bytes, entry: tuple[str, str, str, str, str], kept: int) -> Head:
     """One more entry (at, who, source, action, subject); at most ``kept`` stay. To be called in a transaction."""
     if db.execute("SELECT 1 FROM audit_chain").fetchone() is None:
         _begin(db, key, entry[0])
@@ -70,16 +70,16 @@ def append(db: sqlite3.Connection, key: bytes, entry: tuple[str, str, str, str, 
     return Head(number, code)
 
 
-def head_of(db: sqlite3.Connection) -> Head:
+def head_of(db: Connection) -> Head:
     """Where the chain ends now."""
     row = db.execute("SELECT last, head FROM audit_chain").fetchone()
     return Head(row["last"], row["head"]) if row else Head(0, "")
 
 
-def verify(db: sqlite3.Connection, key: bytes, known: Head | None = None) -> Whole:
+def verify(db: Connection, key: bytes, known: Head | None = None) -> Whole:
     """Raises: ChainBroken. ``known`` is a head that was noted elsewhere, which must be part of the chain.
 
-    The connection's rows must be ``sqlite3.Row``.
+    The connection's rows must be read by name too.
     """
     chain = db.execute("SELECT first, before, last, head, seal FROM audit_chain").fetchone()
     if chain is None:
@@ -109,7 +109,7 @@ def verify(db: sqlite3.Connection, key: bytes, known: Head | None = None) -> Who
     return Whole(last - first + 1, first, Head(last, previous))
 
 
-def _begin(db: sqlite3.Connection, key: bytes, at: str) -> None:
+def _begin(db: Connection, key: bytes, at: str) -> None:
     """Lay the chain over what stands there already, and say so in an entry: it was not protected until now."""
     rows = db.execute("SELECT number, at, who, source, action, subject FROM audit ORDER BY number").fetchall()
     first, previous = (rows[0]["number"] if rows else 1), ""
@@ -130,9 +130,11 @@ def _begin(db: sqlite3.Connection, key: bytes, at: str) -> None:
     _seal(db, key, first, "", number, code)
 
 
-def _seal(db: sqlite3.Connection, key: bytes, first: int, before: str, last: int, head: str) -> None:
+def _seal(db: Connection, key: bytes, first: int, before: str, last: int, head: str) -> None:
     db.execute(
-        "INSERT OR REPLACE INTO audit_chain (one, first, before, last, head, seal) VALUES (1, ?, ?, ?, ?, ?)",
+        "INSERT INTO audit_chain (one, first, before, last, head, seal) VALUES (1, ?, ?, ?, ?, ?)"
+        " ON CONFLICT (one) DO UPDATE SET first = excluded.first, before = excluded.before, last = excluded.last,"
+        " head = excluded.head, seal = excluded.seal",
         (first, before, last, head, _seal_of(key, first, before, last, head)),
     )
 

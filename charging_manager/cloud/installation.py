@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sqlite3
+from typing import Any
 
 from attrs import frozen
 
@@ -40,7 +40,7 @@ COLUMNS = (
 )
 
 
-def read_row(row: sqlite3.Row) -> Installation:
+def read_row(row: Any) -> Installation:
     """Of ``COLUMNS``."""
     values = list(row)
     values[8] = tuple(values[8].split())

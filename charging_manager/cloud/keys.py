@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-import sqlite3
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from typing import Any
 
 from attrs import define, frozen
 from twisted.internet.defer import Deferred
@@ -15,7 +15,7 @@ from twisted.logger import Logger
 
 from charging_manager.clocks import UtcNow
 from charging_manager.http.routes import Problem
-from charging_manager.storage.database import Database
+from charging_manager.storage.store import Connection, Store
 
 log = Logger()
 
@@ -47,7 +47,7 @@ class _Live:
 class ApiKeys:
     """All keys; finding one is synchronous and cheap."""
 
-    def __init__(self, database: Database, clock: IReactorTime, now: UtcNow) -> None:
+    def __init__(self, database: Store, clock: IReactorTime, now: UtcNow) -> None:
         self._database, self._clock, self._now = database, clock, now
         self._live: dict[bytes, _Live] = {}
 
@@ -68,15 +68,18 @@ class ApiKeys:
         expires = (moment + timedelta(days=days)).isoformat(timespec="seconds") if days is not None else None
         values = (name, " ".join(sorted(scopes)), _digest(text), moment.isoformat(timespec="seconds"), expires)
 
-        def insert(db: sqlite3.Connection) -> ApiKey:
+        def insert(db: Connection) -> ApiKey:
             if db.execute("SELECT count(*) FROM api_key").fetchone()[0] >= MOST_KEYS:
                 raise Problem(
                     409, "too-many-keys", "There are {most} keys already; revoke unused ones.", most=MOST_KEYS
                 )
-            number = db.execute(
-                "INSERT INTO api_key (name, scopes, hash, created_at, expires_at) VALUES (?, ?, ?, ?, ?)", values
-            ).lastrowid
-            return _read(db.execute("SELECT * FROM api_key WHERE number = ?", (number,)).fetchone())
+            return _read(
+                db.execute(
+                    "INSERT INTO api_key (name, scopes, hash, created_at, expires_at) VALUES (?, ?, ?, ?, ?)"
+                    " RETURNING *",
+                    values,
+                ).fetchone()
+            )
 
         made = await self._database.write(insert)
         self._live[_digest(text)] = _Live(made, float("-inf"))
@@ -123,7 +126,7 @@ def _digest(text: str) -> bytes:
     return hashlib.sha256(text.encode("utf-8", "replace")).digest()
 
 
-def _read(row: sqlite3.Row) -> ApiKey:
+def _read(row: Any) -> ApiKey:
     return ApiKey(
         row["number"],
         row["name"],

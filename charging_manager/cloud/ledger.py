@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from typing import Any
 
 from attrs import frozen
@@ -13,7 +12,7 @@ from charging_manager.clocks import UtcNow
 from charging_manager.cloud import chain
 from charging_manager.cloud.chain import Head
 from charging_manager.http.routes import Caller
-from charging_manager.storage.database import Database
+from charging_manager.storage.store import Connection, Store
 
 log = Logger()
 
@@ -48,7 +47,7 @@ class Ledger:
     ``key`` makes the audit log a chain (``chain.chain_key``).
     """
 
-    def __init__(self, database: Database, now: UtcNow, key: bytes) -> None:
+    def __init__(self, database: Store, now: UtcNow, key: bytes) -> None:
         self._database = database
         self._now = now
         self._key = key
@@ -81,7 +80,7 @@ class Ledger:
     def login_failed(self, door: str, installation: int | None, source: str, cause: str) -> Deferred[None]:
         """Somebody was refused. ``cause`` is for the cloud's admin alone; outside all causes look the same."""
 
-        def note(db: sqlite3.Connection) -> None:
+        def note(db: Connection) -> None:
             db.execute(
                 "INSERT INTO failed_logins (at, door, installation, source, cause)"
                 " SELECT ?, ?, ?, ?, ? WHERE ? IS NULL OR EXISTS (SELECT 1 FROM installations WHERE number = ?)",
@@ -97,7 +96,7 @@ class Ledger:
     def passed(self, passages: list[Passage]) -> Deferred[None]:
         """Tunnels came and went; passages of installations that are gone by now are dropped."""
 
-        def note(db: sqlite3.Connection) -> None:
+        def note(db: Connection) -> None:
             db.executemany(
                 "INSERT INTO connections (installation, event, at, source, detail)"
                 " SELECT ?, ?, ?, ?, ? WHERE EXISTS (SELECT 1 FROM installations WHERE number = ?)",
@@ -139,7 +138,7 @@ class Ledger:
         )
 
     def _newest(self, query: str, *values: int | None) -> Deferred[list[dict[str, Any]]]:
-        def look(db: sqlite3.Connection) -> list[dict[str, Any]]:
+        def look(db: Connection) -> list[dict[str, Any]]:
             cursor = db.execute(query, values)
             names = [column[0] for column in cursor.description]
             return [dict(zip(names, row, strict=True)) for row in cursor]

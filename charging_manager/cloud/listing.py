@@ -5,13 +5,13 @@ Every order has its index (``schema/0002-administration.sql``), so that a page o
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator, Mapping
 
 from attrs import frozen
 
 from charging_manager.cloud.installation import COLUMNS, Installation, read_row
 from charging_manager.http.routes import Problem
+from charging_manager.storage.store import Connection
 
 PARAMETERS = ("search", "state", "tag", "sort", "limit", "offset", "after")
 MOST_ROWS = 10_000
@@ -80,7 +80,7 @@ class Page:
     counts: dict[str, int]
 
 
-def page_of(db: sqlite3.Connection, wish: Wish) -> Page:
+def page_of(db: Connection, wish: Wish) -> Page:
     """What the wish asks for."""
     statement, values = statement_of(db, wish)
     where, wanted = _where(wish)
@@ -88,7 +88,7 @@ def page_of(db: sqlite3.Connection, wish: Wish) -> Page:
     return Page([read_row(row) for row in db.execute(statement, values)], total, counts_of(db))
 
 
-def counts_of(db: sqlite3.Connection) -> dict[str, int]:
+def counts_of(db: Connection) -> dict[str, int]:
     """How many there are in each state, and with an alarm."""
     counts = dict.fromkeys(STATES, 0)
     counts.update(tuple(row) for row in db.execute("SELECT state, count(*) FROM installations GROUP BY state"))
@@ -96,7 +96,7 @@ def counts_of(db: sqlite3.Connection) -> dict[str, int]:
     return counts
 
 
-def statement_of(db: sqlite3.Connection, wish: Wish) -> tuple[str, list[object]]:
+def statement_of(db: Connection, wish: Wish) -> tuple[str, list[object]]:
     """SQL for one page, and its values. An unknown ``after`` leaves nothing."""
     where, values = _where(wish)
     column, way = SORTS[wish.sort], "DESC" if wish.downwards else "ASC"
@@ -105,7 +105,7 @@ def statement_of(db: sqlite3.Connection, wish: Wish) -> tuple[str, list[object]]
             f"SELECT {column}, cloud_id FROM installations WHERE cloud_id = ?",  # noqa: S608 - our own columns
             (wish.after,),
         ).fetchone()
-        further = f"({column}, cloud_id) {'<' if wish.downwards else '>'} (?, ?)" if last else "0"
+        further = f"({column}, cloud_id) {'<' if wish.downwards else '>'} (?, ?)" if last else "0 = 1"
         where += f"{' AND' if where else ' WHERE'} {further}"
         values += list(last) if last else []
     order = f"cloud_id {way}" if wish.sort == "cloud_id" else f"{column} {way}, cloud_id {way}"
@@ -121,12 +121,16 @@ def _where(wish: Wish) -> tuple[str, list[object]]:
 
 def _conditions(wish: Wish) -> Iterator[tuple[str, list[object]]]:
     if wish.search:
-        escaped = wish.search.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-        fields = [f"{name} LIKE ? ESCAPE '\\'" for name in ("cloud_id", "note", "tags")]
-        yield f"({' OR '.join(fields)})", [f"%{escaped}%"] * 3
+        fields = [f"lower({name}) LIKE lower(?) ESCAPE '\\'" for name in ("cloud_id", "note", "tags")]
+        yield f"({' OR '.join(fields)})", [f"%{_escaped(wish.search)}%"] * 3
     if wish.state == "alarm":
         yield "alarm_at IS NOT NULL", []
     elif wish.state:
         yield "state = ?", [wish.state]
     if wish.tag:
-        yield "instr(lower(tags), lower(?)) > 0", [f" {wish.tag} "]
+        yield "lower(tags) LIKE lower(?) ESCAPE '\\'", [f"% {_escaped(wish.tag)} %"]
+
+
+def _escaped(text: str) -> str:
+    """Found as it is by LIKE."""
+    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")

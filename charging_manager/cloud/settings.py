@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
@@ -12,12 +11,13 @@ from twisted.logger import Logger
 
 from charging_manager.http.fields import between, length
 from charging_manager.http.routes import Problem
-from charging_manager.storage.database import Database
+from charging_manager.storage.store import Connection, Store
 
 log = Logger()
 
 _NAME = "server"
 _DAY_S = 86_400
+_KEEP = "INSERT INTO setting (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
 
 
 @frozen
@@ -37,14 +37,14 @@ class CloudSettings:
 class SettingsStore:
     """The settings in the database."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Store) -> None:
         self._database = database
         self.current = CloudSettings()
 
     async def load(self) -> None:
         """Raises: StorageError. What cannot be read (of a newer version) is as it is by default, and said."""
 
-        def look(db: sqlite3.Connection) -> str | None:
+        def look(db: Connection) -> str | None:
             row = db.execute("SELECT value FROM setting WHERE name = ?", (_NAME,)).fetchone()
             return row["value"] if row else None
 
@@ -59,9 +59,7 @@ class SettingsStore:
     async def change(self, settings: CloudSettings) -> None:
         """On disk when this returns."""
         text = orjson.dumps(asdict(settings)).decode()
-        await self._database.write(
-            lambda db: db.execute("INSERT OR REPLACE INTO setting (name, value) VALUES (?, ?)", (_NAME, text))
-        )
+        await self._database.write(lambda db: db.execute(_KEEP, (_NAME, text)))
         self.current = settings
 
 

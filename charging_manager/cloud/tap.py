@@ -5,7 +5,6 @@ from __future__ import annotations
 import hmac
 import secrets
 from collections.abc import Callable, Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -35,6 +34,7 @@ from charging_manager.cloud.machine import Machine
 from charging_manager.cloud.settings import SettingsStore
 from charging_manager.cloud.sites import Sites
 from charging_manager.cloud.splice import Switchboard
+from charging_manager.cloud.stores import open_store
 from charging_manager.cloud.webhook import Webhook, poster
 from charging_manager.daemon.ending import or_give_up, refuse
 from charging_manager.daemon.logs import the_log
@@ -55,7 +55,6 @@ from charging_manager.http.tls import TlsDoor
 from charging_manager.http.userids import load_key
 from charging_manager.http.web import build_site
 from charging_manager.paths import make_private, runtime_folder, shared
-from charging_manager.storage.database import Database
 from charging_manager.tunnel.dial import parse_server
 
 log = Logger()
@@ -70,9 +69,10 @@ class Options(DaemonOptions):
     daemon = "cloud"
     tapname = PROGRAM
     default_port = 4443
-    known = {**DaemonOptions.known, "open_enrolment": bool, "zone": str}
+    known = {**DaemonOptions.known, "open_enrolment": bool, "zone": str, "database": str}
     optParameters: list[Sequence[Any]] = [
         ["zone", None, None, "Name under which installations are reached in end-to-end mode, with a port if need be."],
+        ["database", None, None, "A PostgreSQL database for several servers: postgresql://user@host/name."],
     ]
     optFlags: list[Sequence[Any]] = [
         ["open-enrolment", None, "Admit installations by serial number, which their own key proves."],
@@ -118,6 +118,7 @@ class Cloud(Service):
         self._proxies = Proxies(options["proxy-from"])
         self._open_enrolment = bool(options["open-enrolment"])
         self._switchboard = Switchboard(options["zone"])
+        self._database_url: str = options.get("database") or ""
         self._web = shared("web")
         self._folder = make_private(self._data / "cloud")
         self._secret = load_key(self._folder / "secret")
@@ -148,8 +149,7 @@ class Cloud(Service):
     async def _start(self) -> None:
         reactor, stops = self._reactor, self._stops
         tls = self._tls
-        schema = files("charging_manager.cloud.schema")
-        database = await Database.open(self._folder / "cloud.sqlite", schema, reactor=reactor)
+        database = await open_store(self._database_url, self._folder, reactor)
         stops.append(database.close)
         password = AdminPassword(self._data / "admin", self._in_thread)
 

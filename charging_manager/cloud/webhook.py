@@ -10,7 +10,6 @@ import hashlib
 import hmac
 import io
 import random
-import sqlite3
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -25,7 +24,7 @@ from twisted.web.http_headers import Headers
 
 from charging_manager import VERSION
 from charging_manager.cloud.settings import SettingsStore
-from charging_manager.storage.database import Database
+from charging_manager.storage.store import Connection, Store
 
 log = Logger()
 
@@ -40,7 +39,7 @@ Post = Callable[[str, bytes, dict[str, str]], Awaitable[int]]
 """URL, body, headers to the status. Raises: Exception if there was no answer."""
 
 
-def enqueue(db: sqlite3.Connection, at: str, body: str) -> int:
+def enqueue(db: Connection, at: str, body: str) -> int:
     """Keep this call, in the transaction that it belongs to; the oldest go when there are too many: how many."""
     db.execute("INSERT INTO webhook_call (at, body) VALUES (?, ?)", (at, body))
     gone = db.execute(
@@ -56,7 +55,7 @@ class Webhook(Service):
 
     def __init__(
         self,
-        database: Database,
+        database: Store,
         settings: SettingsStore,
         post: Post,
         clock: IReactorTime,

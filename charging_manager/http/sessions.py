@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-import sqlite3
 from collections.abc import Callable, Hashable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -22,7 +21,7 @@ from twisted.logger import Logger
 
 from charging_manager.clocks import UtcNow, utc_now
 from charging_manager.http.routes import Role
-from charging_manager.storage.database import Database
+from charging_manager.storage.store import Connection, Store
 
 IDLE_S = 14 * 86_400.0
 ABSOLUTE_S = 90 * 86_400.0
@@ -70,7 +69,7 @@ class LoginSessions:
 
     def __init__(
         self,
-        database: Database,
+        database: Store,
         clock: IReactorTime,
         now: UtcNow = utc_now,
         idle_s: float = IDLE_S,
@@ -234,10 +233,10 @@ def _digest(token: str) -> bytes:
     return hashlib.sha256(token.encode("utf-8", "replace")).digest()
 
 
-def _insert(connection: sqlite3.Connection, key: bytes, session: LoginSession) -> None:
+def _insert(connection: Connection, key: bytes, session: LoginSession) -> None:
     connection.execute(
         "INSERT INTO login_session"
-        " (token_hash, handle, role, user, remote, language, source, about, created_at, seen_at)"
+        ' (token_hash, handle, role, "user", remote, language, source, about, created_at, seen_at)'
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             key,
@@ -254,7 +253,7 @@ def _insert(connection: sqlite3.Connection, key: bytes, session: LoginSession) -
     )
 
 
-def _from_row(row: sqlite3.Row) -> LoginSession:
+def _from_row(row: Any) -> LoginSession:
     return LoginSession(
         row["handle"],
         Role(row["role"]),

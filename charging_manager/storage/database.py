@@ -13,16 +13,15 @@ from collections.abc import Callable
 from contextlib import closing
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from threading import Thread
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
-from twisted.internet.defer import Deferred, execute
-from twisted.internet.threads import deferToThreadPool
-from twisted.python.threadpool import ThreadPool
+from twisted.internet.defer import Deferred
 
 from charging_manager.errors import ChargingManagerError, ConfigError
 from charging_manager.paths import give_to_owner_of, make_private
 from charging_manager.storage.schema import bring_up, read_upgrades, refuse_newer, version_of
+from charging_manager.storage.store import Connection
+from charging_manager.storage.workers import Here, OwnThread, Worker
 
 T = TypeVar("T")
 
@@ -45,51 +44,16 @@ class StorageError(ChargingManagerError):
         self.sentence = sentence
 
 
-class _Worker(Protocol):
-    def run(self, function: Callable[[], T]) -> Deferred[T]: ...
-
-    def stop(self) -> None: ...
-
-
-class _Daemon(Thread):
-    def __init__(self, *args: Any, **kw: Any) -> None:
-        super().__init__(*args, **kw, daemon=True)
-
-
-class _Thread:
-    """One thread of its own, one call after the other."""
-
-    def __init__(self, reactor: Any, name: str) -> None:
-        self._reactor = reactor
-        self._pool = ThreadPool(1, 1, name)
-        # A thread that nobody stopped must not keep a failed program from ending.
-        self._pool.threadFactory = _Daemon
-        self._pool.start()
-        self._running = True
-
-    def run(self, function: Callable[[], T]) -> Deferred[T]:
-        return deferToThreadPool(self._reactor, self._pool, function)
-
-    def stop(self) -> None:
-        if self._running:
-            self._running = False
-            self._pool.stop()
-
-
-class _Here:
-    """The calling thread: for commands and for tests."""
-
-    def run(self, function: Callable[[], T]) -> Deferred[T]:
-        return execute(function)
-
-    def stop(self) -> None:
-        pass
-
-
 class Database:
-    """An open database. Functions handed in get the connection, on another thread: they touch nothing else."""
+    """An open database. Functions handed in get the connection, on another thread: they touch nothing else.
 
-    def __init__(self, path: Path, writer: _Worker, reader: _Worker) -> None:
+    No other process has it open (``store.Store``): there is nobody to tell, and nothing to hear.
+    """
+
+    is_shared = False
+    leads = True
+
+    def __init__(self, path: Path, writer: Worker, reader: Worker) -> None:
         self.path = path
         self._writer, self._reader = writer, reader
         self._write_to: sqlite3.Connection | None = None
@@ -102,7 +66,7 @@ class Database:
 
         Raises: ConfigError if it is damaged, newer than the program, or in use; then nothing was touched.
         """
-        database = cls(path, _Thread(reactor, "database"), _Thread(reactor, "database reader"))
+        database = cls(path, OwnThread(reactor, "database"), OwnThread(reactor, "database reader"))
 
         def failed(reason: Any) -> Any:
             database._release()
@@ -114,7 +78,7 @@ class Database:
     @classmethod
     def open_here(cls, path: Path, schema: Traversable) -> Database:
         """The same without threads: every Deferred has already fired. For commands and tests."""
-        database = cls(path, _Here(), _Here())
+        database = cls(path, Here(), Here())
         try:
             database._open(schema)
         except BaseException:
@@ -129,6 +93,12 @@ class Database:
     def read(self, function: Callable[[sqlite3.Connection], T]) -> Deferred[T]:
         """Run ``function`` on a connection that cannot write; it sees all acknowledged writes. Raises: StorageError."""
         return self._reader.run(lambda: self._look(function))
+
+    def tell(self, db: Connection, topic: str, detail: str = "") -> None:
+        """There is nobody to tell."""
+
+    def listen(self, topic: str, heard: Callable[[str | None], object]) -> None:
+        """There is nothing to hear."""
 
     def close(self) -> Deferred[None]:
         """Finish what was asked, then close; later calls fail with StorageError."""

@@ -46,7 +46,7 @@ def version_of(connection: sqlite3.Connection) -> int:
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
 
-def refuse_newer(path: Path, version: int, upgrades: Sequence[Upgrade]) -> None:
+def refuse_newer(path: object, version: int, upgrades: Sequence[Upgrade]) -> None:
     """Raises: ConfigError for a database that a newer program has upgraded."""
     if version > len(upgrades):
         raise ConfigError(

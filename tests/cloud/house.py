@@ -15,6 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from charging_manager.cloud.accounts import Accounts
 from charging_manager.cloud.ledger import Ledger
 from charging_manager.storage.database import Database
+from charging_manager.storage.store import Store
 from charging_manager.tunnel.scram import ScramVerifier
 from tests.support.folders import temporary_path
 
@@ -31,10 +32,19 @@ class CloudTestCase(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.clock = Clock()
-        self.database = Database.open_here(Path(self.mktemp()) / "cloud.sqlite", files("charging_manager.cloud.schema"))
+        self.database = self.open_database()
         self.addCleanup(self.database.close)
         self.accounts = Accounts(self.database, self.now)
         self.ledger = Ledger(self.database, self.now, b"key of the chain")
+
+    def open_database(self) -> Store:
+        """Empty; ``test_on_postgres`` has another."""
+        return Database.open_here(Path(self.mktemp()) / "cloud.sqlite", files("charging_manager.cloud.schema"))
+
+    def kept(self) -> bytes:
+        """Everything that the database has written."""
+        assert isinstance(self.database, Database)
+        return b"".join(path.read_bytes() for path in self.database.path.parent.iterdir())
 
     def now(self) -> datetime:
         return START_AT + timedelta(seconds=self.clock.seconds())

@@ -225,8 +225,7 @@ class DoorTests(CloudTestCase):
         assert isinstance(answer, Answer)
         assert answer.login is not None
         written = "\n".join(formatEvent(event) + repr(event) for event in logged)
-        for path in self.database.path.parent.iterdir():
-            written += path.read_bytes().decode("latin-1")
+        written += self.kept().decode("latin-1")
         for secret in (
             ADMIN_PASSWORD,
             "a-wrong-secret",
