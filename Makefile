@@ -4,10 +4,14 @@ CLOUD_PORT ?= 4443
 SEED ?= 1
 PYTHON ?= python3
 ONLY ?=
+ARCH ?= $(shell dpkg --print-architecture 2>/dev/null || echo amd64)
 IN_TWO = -n 2 --dist loadfile --no-loadscope-reorder
 RUN = .venv/bin/python -m charging_manager
+LOCKED = -q --generate-hashes --allow-unsafe --strip-extras --no-header --no-emit-index-url --no-emit-trusted-host --no-emit-find-links
+MACHINE_amd64 = x86_64
+MACHINE_arm64 = aarch64
 
-.PHONY: demo test unit check bench soak docs lock clean dev
+.PHONY: demo test unit check bench soak lock wheelhouse deb dev clean
 
 demo: .venv/ready  ## a simulated site, its agent and a cloud server, until Ctrl-C
 	@exec $(RUN) demo --seed $(SEED) --port $(PORT) --cloud-port $(CLOUD_PORT)
@@ -30,15 +34,21 @@ bench: .venv/ready  ## ratios against real peers, one line a figure; ONLY=name r
 soak: .venv/ready  ## the long rehearsals; CI runs a tenth of them
 	@CM_LONG=1 .venv/bin/python -m pytest -q $(IN_TWO)
 
-lock: .venv/ready  ## make requirements.txt anew
+lock: .venv/ready  ## make the three requirements files anew
 	@.venv/bin/python -m pip install -q pip-tools
-	@.venv/bin/pip-compile -q --generate-hashes --allow-unsafe --strip-extras --no-header --no-emit-index-url \
-	  --no-emit-trusted-host --no-emit-find-links -o requirements.txt requirements.in
+	@.venv/bin/pip-compile $(LOCKED) -o requirements.txt requirements.in
+	@.venv/bin/pip-compile $(LOCKED) -c requirements.txt -o requirements-run.txt requirements-run.in
+	@.venv/bin/pip-compile $(LOCKED) -c requirements.txt -o requirements-build.txt requirements-build.in
+
+wheelhouse: wheelhouse/$(ARCH)/ready  ## all that the Debian packages take in, checked against the lock; ARCH=arm64 for another
+
+deb: wheelhouse  ## the three Debian packages, in build/deb
+	@debian/build build/deb
 
 dev: .venv/ready
 
 clean:
-	@rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	@rm -rf .venv build wheelhouse *.egg-info .pytest_cache .mypy_cache .ruff_cache
 
 .venv/ready: requirements.txt setup.cfg pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
@@ -50,3 +60,15 @@ clean:
 	@.venv/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements.txt
 	@.venv/bin/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch .venv/ready
+
+# For the Python of Debian 12, whatever Python fetches them.
+wheelhouse/$(ARCH)/ready: requirements-run.txt requirements-build.txt
+	@test -n "$(MACHINE_$(ARCH))" || { echo "there are packages for ARCH=amd64 and ARCH=arm64, not $(ARCH)"; exit 1; }
+	@$(PYTHON) -m venv build/fetcher || { echo "Python cannot make virtual environments here: apt-get install python3-venv"; exit 1; }
+	@rm -rf wheelhouse/$(ARCH)
+	@echo "fetching what requirements-run.txt and requirements-build.txt list into wheelhouse/$(ARCH)"
+	@build/fetcher/bin/python -m pip download -q --disable-pip-version-check --require-hashes --no-deps --only-binary :all: \
+	  --implementation cp --python-version 3.11 --abi cp311 --abi abi3 --abi none \
+	  $(foreach glibc,2014 _2_17 _2_28 _2_34,--platform manylinux$(glibc)_$(MACHINE_$(ARCH))) \
+	  -d wheelhouse/$(ARCH) -r requirements-run.txt -r requirements-build.txt
+	@touch $@

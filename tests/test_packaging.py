@@ -8,6 +8,11 @@ import subprocess
 from fnmatch import fnmatch
 from pathlib import Path
 
+from charging_manager import VERSION
+from charging_manager.agent.tap import Options as AgentOptions
+from charging_manager.cloud.tap import Options as CloudOptions
+from charging_manager.daemon.settings import read_settings
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -59,3 +64,40 @@ def test_the_lock_file_pins_by_hash_everything_that_setup_cfg_asks_for() -> None
     assert {"setuptools", "wheel"} <= pinned
     assert len(re.findall(r"--hash=sha256:", lock)) >= len(pinned)
     assert "://" not in lock, "the lock file names no host"
+
+
+def pins(name: str) -> dict[str, set[str]]:
+    """``NAME==VERSION`` to its hashes."""
+    found: dict[str, set[str]] = {}
+    for line in (ROOT / name).read_text("utf-8").splitlines():
+        if match := re.match(r"^([a-z0-9_.-]+==\S+)", line):
+            last = found.setdefault(match[1], set())
+        elif match := re.match(r"^ +--hash=(\S+)", line):
+            last.add(match[1])
+    return found
+
+
+def test_packages_take_in_what_the_tests_ran_with() -> None:
+    tested, run, build = map(pins, ("requirements.txt", "requirements-run.txt", "requirements-build.txt"))
+    assert run.items() <= tested.items()
+    assert build.items() <= tested.items()
+    names = {pin.split("==")[0] for pin in run}
+    asked = {re.split(r"[<>=! ]", line)[0] for line in config()["options"]["install_requires"].splitlines()}
+    assert {name for name in asked if name and name != "#"} <= names
+    assert not names & {"pytest", "setuptools", "wheel", "ruff", "mypy"}
+
+
+def test_the_packages_have_the_version_of_the_program() -> None:
+    first = (ROOT / "debian/changelog").read_text("utf-8").splitlines()[0]
+    assert first.startswith(f"charging-manager ({VERSION}) ")
+
+
+def test_the_example_settings_say_what_holds_without_them(tmp_path: Path) -> None:
+    shipped = (ROOT / "debian/charging-manager.toml").read_text("utf-8")
+    assert all(not line or line.startswith("#") for line in shipped.splitlines())
+    opened = tmp_path / "opened.toml"
+    opened.write_text(re.sub(r"^#(?=[\[a-z])", "", shipped, flags=re.MULTILINE))
+    for daemon, options in (("agent", AgentOptions), ("cloud", CloudOptions)):
+        settings = read_settings(opened, daemon, options.known)
+        assert settings["port"] == options.default_port
+        assert (settings["allow_http"], settings["loglevel"]) == (False, 3)
