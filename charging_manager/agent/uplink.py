@@ -26,8 +26,11 @@ from charging_manager.tunnel.dial import ServerName, connect, parse_server, reso
 from charging_manager.tunnel.identity import AgentKey
 from charging_manager.tunnel.link import AgentEnd, SpliceEnd
 from charging_manager.tunnel.reasons import sentence, trouble
+from charging_manager.tunnel.scram import Stretched
 from charging_manager.tunnel.tls import ClientTls, Trust
 
+LEAST_GAP_S = 2.1
+"""Between two tries, whatever ended the first and whoever asks for the second: never more often than once in 2 s."""
 _LOGIN_WITHIN_S = 15.0
 _GOOD_AFTER_S = 60.0
 _DISPLACED_S = 300.0
@@ -54,8 +57,8 @@ _S = UplinkState
 _RESTS = frozenset({_S.REFUSED, _S.DISPLACED, _S.WAITING})
 _STOPS = frozenset({_S.OFF, _S.NO_SERVER})
 MOVES: Final[dict[UplinkState, frozenset[UplinkState]]] = {
-    _S.OFF: frozenset({_S.RESOLVING, _S.NO_SERVER}),
-    _S.NO_SERVER: frozenset({_S.RESOLVING, _S.OFF}),
+    _S.OFF: frozenset({_S.RESOLVING, _S.NO_SERVER, _S.WAITING}),
+    _S.NO_SERVER: frozenset({_S.RESOLVING, _S.OFF, _S.WAITING}),
     _S.RESOLVING: _RESTS | _STOPS | {_S.CONNECTING},
     _S.CONNECTING: _RESTS | _STOPS | {_S.AUTHENTICATING},
     _S.AUTHENTICATING: _RESTS | _STOPS | {_S.CONNECTED},
@@ -128,7 +131,9 @@ class Uplink(Service):
         chance: random.Random | None = None,
         in_thread: InThread | None = None,
         program: str = f"charging-manager {VERSION}",
+        stretched: Stretched | None = None,
     ) -> None:
+        self._stretched = stretched or Stretched()
         self._reactor = reactor
         self._settings = settings
         self._end = end
@@ -145,6 +150,7 @@ class Uplink(Service):
         self._next_try_at_s: float | None = None
         self._failures = 0
         self._refusals = 0
+        self._tried: tuple[ServerName | None, float] = None, 0.0
         self._last_line_s = -_LOG_GAP_S
         self._last_line = ""
         self.state = UplinkState.OFF
@@ -248,6 +254,7 @@ class Uplink(Service):
     async def _live(self, target: ServerName) -> None:
         while True:
             try:
+                await self._keep_distance(target)
                 code = await self._once(target)
             except CancelledError:
                 raise
@@ -261,10 +268,24 @@ class Uplink(Service):
             wait_s = self._pause(code)
             self._next_try_at_s = self._reactor.seconds() + wait_s
             self._rest(code)
-            try:
-                await deferLater(self._reactor, wait_s)
-            finally:
-                self._next_try_at_s = None
+            await self._until_next_try()
+
+    async def _keep_distance(self, target: ServerName) -> None:
+        """Settings that change again and again, or a button that is pressed again, are no reason to hurry."""
+        tried, tried_s = self._tried
+        at_s = tried_s + LEAST_GAP_S
+        if tried == target and at_s > self._reactor.seconds():
+            self._next_try_at_s = at_s
+            if self.state is not UplinkState.WAITING:
+                self._move(UplinkState.WAITING)
+            await self._until_next_try()
+        self._tried = target, self._reactor.seconds()
+
+    async def _until_next_try(self) -> None:
+        try:
+            await deferLater(self._reactor, max(0.0, (self._next_try_at_s or 0.0) - self._reactor.seconds()))
+        finally:
+            self._next_try_at_s = None
 
     async def _once(self, target: ServerName) -> str:
         """One connection from beginning to end; the code says why it ended."""
@@ -274,7 +295,9 @@ class Uplink(Service):
         if credentials.own_key and not trust.given:
             trust = Trust(ca="system")
         tls = ClientTls(target.host, trust)
-        side = AgentSide(self._reactor, self._end, credentials, self._program, self._in_thread, self._splices)
+        side = AgentSide(
+            self._reactor, self._end, credentials, self._program, self._in_thread, self._splices, self._stretched
+        )
         side.shaken = lambda: self._move(UplinkState.AUTHENTICATING)
         try:
             addresses = await resolve(self._reactor, target)
@@ -288,6 +311,8 @@ class Uplink(Service):
                     too_late.cancel()
             return await self._stay(side)
         finally:
+            if side.put_off_s is not None:
+                self._come_back_s = side.put_off_s
             side.hang_up("stopping", now=True)
 
     async def _stay(self, side: AgentSide) -> str:
@@ -318,8 +343,10 @@ class Uplink(Service):
             return slow_s * self._chance.uniform(1, 1.25)
         come_back_s, self._come_back_s = self._come_back_s, 0.0
         if code == "restart" and come_back_s:
-            return come_back_s
-        wait_s = 2.0 + self._chance.uniform(0, min(88.0, 2.0 ** min(self._failures, 16)))
+            return max(LEAST_GAP_S, come_back_s)
+        if code == "busy" and come_back_s:
+            return max(LEAST_GAP_S, come_back_s * self._chance.uniform(1, 1.1) + self._chance.uniform(0, 1))
+        wait_s = LEAST_GAP_S + self._chance.uniform(0, min(88.0, 4.0 * 2.0 ** min(self._failures, 16)))
         self._failures += 1
         return wait_s
 

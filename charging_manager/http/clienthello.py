@@ -1,4 +1,6 @@
-"""The server name that a TLS client asks for, read from its first message (RFC 8446, 4.1.2; RFC 6066, 3). No I/O.
+"""The server name and the protocols that a TLS client asks for, read from its first message. No I/O.
+
+Sources: RFC 8446, 4.1.2; RFC 6066, 3 (server name); RFC 7301, 3.1 (ALPN).
 
 Theory of operation. A ClientHello comes in one or more records, cut anywhere; records and message are put together as
 they come, never more than ``LARGEST`` bytes, and nothing is scanned twice. Whatever stands not exactly as the standard
@@ -7,12 +9,15 @@ has it is ``Malformed``: then no name was read, and the bytes are left to OpenSS
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from attrs import frozen
 
 LARGEST = 16_384
 _HANDSHAKE, _CLIENT_HELLO = 22, 1
 _LARGEST_RECORD = 16_384
 _SERVER_NAME, _HOST_NAME = 0, 0
+_ALPN = 16
 _LONGEST_NAME = 255
 
 
@@ -26,9 +31,13 @@ class TooLong(Malformed):
 
 @frozen
 class Hello:
-    """A whole ClientHello. ``name`` is in lower case; None: the client named no server."""
+    """A whole ClientHello. ``name`` is in lower case; None: the client named no server.
+
+    ``protocols`` are the ALPN names that it offers, the one it likes best first.
+    """
 
     name: str | None
+    protocols: tuple[bytes, ...] = ()
 
 
 class HelloReader:
@@ -69,7 +78,7 @@ class HelloReader:
         self._record_at = at
         if not self._wanted or len(self._message) < self._wanted:
             return None
-        return Hello(_server_name(_Reader(bytes(self._message[4 : self._wanted]))))
+        return _read(_Reader(bytes(self._message[4 : self._wanted])))
 
 
 class _Reader:
@@ -96,7 +105,7 @@ class _Reader:
         return piece
 
 
-def _server_name(hello: _Reader) -> str | None:
+def _read(hello: _Reader) -> Hello:
     hello.take(2 + 32)  # version, random
     if len(hello.vector(1)) > 32:  # session
         raise Malformed
@@ -104,12 +113,13 @@ def _server_name(hello: _Reader) -> str | None:
         raise Malformed
     hello.vector(1, 1)  # compression
     if not hello:
-        return None
+        return Hello(None)
     extensions = _Reader(hello.vector(2))
     if hello:
         raise Malformed
     seen: set[int] = set()
-    name = None
+    name: str | None = None
+    protocols: tuple[bytes, ...] = ()
     while extensions:
         kind, content = int.from_bytes(extensions.take(2), "big"), extensions.vector(2)
         if kind in seen:
@@ -117,7 +127,9 @@ def _server_name(hello: _Reader) -> str | None:
         seen.add(kind)
         if kind == _SERVER_NAME:
             name = _host_name(_Reader(content))
-    return name
+        elif kind == _ALPN:
+            protocols = tuple(_protocols(_Reader(content)))
+    return Hello(name, protocols)
 
 
 def _host_name(content: _Reader) -> str:
@@ -128,3 +140,11 @@ def _host_name(content: _Reader) -> str:
     if names or len(name) > _LONGEST_NAME or not all(0x20 < byte < 0x7F for byte in name):
         raise Malformed
     return name.decode("ascii").lower()
+
+
+def _protocols(content: _Reader) -> Iterator[bytes]:
+    names = _Reader(content.vector(2, 2))
+    if content:
+        raise Malformed
+    while names:
+        yield names.vector(1, 1)

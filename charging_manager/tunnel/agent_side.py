@@ -30,7 +30,7 @@ from charging_manager.tunnel.link import (
     SpliceEnd,
 )
 from charging_manager.tunnel.reasons import Refusal, Violation, trouble
-from charging_manager.tunnel.scram import ScramLogin
+from charging_manager.tunnel.scram import ScramLogin, Stretched
 from charging_manager.tunnel.tls import Channel, ClientTls, TlsChannel
 from charging_manager.tunnel.wire import Wire, verbs
 
@@ -72,8 +72,10 @@ class AgentSide(Wire):
         program: str,
         in_thread: InThread,
         splices: SpliceEnd | None = None,
+        stretched: Stretched | None = None,
     ) -> None:
         super().__init__(clock, agent=True)
+        self._stretched = stretched
         self._end = end
         self._splices = splices
         self._cloud_can: frozenset[str] = frozenset()
@@ -81,6 +83,8 @@ class AgentSide(Wire):
         self._program = program
         self._in_thread = in_thread
         self.farewell: tuple[str, float] | None = None
+        self.put_off_s: float | None = None
+        """The cloud was busy and said when to come back, before any login."""
         self.entered: Deferred[str] = Deferred(lambda _: self.hang_up("stopping", now=True))
         self.gone: Deferred[str] = Deferred()
         self.tls: ClientTls | None = None
@@ -99,6 +103,11 @@ class AgentSide(Wire):
             return
         self.begin(TlsChannel(self.transport, client=True))
 
+    def put_off(self, come_back_s: int) -> None:
+        """The cloud has no time for our login now. Nobody vouches for this: it only ever makes us wait a little."""
+        self.put_off_s = float(min(max(come_back_s, 1), bounds.PUT_OFF_MOST_S))
+        self._not_entered(trouble("busy"))
+
     def begin(self, channel: Channel) -> None:
         """Log in on this connection."""
         self.shaken()
@@ -111,7 +120,7 @@ class AgentSide(Wire):
         return await self._prove_password(channel)
 
     async def _prove_password(self, channel: Channel) -> str:
-        login = ScramLogin(self._credentials.cloud_id, self._credentials.password, channel.binding())
+        login = ScramLogin(self._credentials.cloud_id, self._credentials.password, channel.binding(), self._stretched)
         answer = await self._step(commands.SCRAM, login.first())
         login.challenged(answer["message"])
         answer = await self._step(commands.SCRAM, await self._in_thread(login.final))

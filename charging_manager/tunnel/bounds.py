@@ -54,6 +54,8 @@ SPLICE_TIMEOUT_S = 10.0
 REQUEST_TIMEOUT_S = 30.0
 LOGOUT_TIMEOUT_S = 5.0
 GOODBYE_TIMEOUT_S = 2.0
+PUT_OFF_MOST_S = 300
+"""An agent that the cloud has no time for comes back within this, whatever it was told."""
 
 MIN_ITERATIONS = 100_000
 MAX_ITERATIONS = 1_000_000

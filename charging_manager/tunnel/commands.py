@@ -7,6 +7,8 @@ whose description is a code of ``reasons``.
 
 from __future__ import annotations
 
+import re
+
 from twisted.protocols import amp
 
 from charging_manager.tunnel.reasons import Refusal
@@ -17,8 +19,21 @@ VERSIONS = (1,)
 SCRAM = "SCRAM-SHA-256-PLUS"
 OWN_KEY = "CM-ED25519-EXPORTER"
 
+_PUT_OFF = re.compile(rb"cm-busy ([1-9][0-9]{0,3})\r\n")
+
 SPLICE = "splice"
 """The capability of carrying connections whose TLS ends at the agent (``Claim``, ``Splice``)."""
+
+
+def put_off(come_back_s: int) -> bytes:
+    """What a cloud that has no time for a login writes instead of its part of TLS, before it closes."""
+    return b"cm-busy %d\r\n" % come_back_s
+
+
+def read_put_off(data: bytes) -> int | None:
+    """The seconds after which to come back, if these first bytes of a cloud say so; None: they do not."""
+    found = _PUT_OFF.fullmatch(data)
+    return int(found[1]) if found else None
 
 
 class Enter(amp.Command):

@@ -12,11 +12,12 @@ from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint
 from twisted.internet.error import ConnectError
 from twisted.internet.interfaces import IResolutionReceiver
 from twisted.internet.protocol import Factory, Protocol
-from twisted.protocols.tls import TLSMemoryBIOFactory
+from twisted.protocols.tls import BufferingTLSTransport, TLSMemoryBIOFactory
 from zope.interface import implementer
 
 from charging_manager.errors import ConfigError
 from charging_manager.tunnel.agent_side import AgentSide
+from charging_manager.tunnel.commands import read_put_off
 from charging_manager.tunnel.reasons import trouble
 from charging_manager.tunnel.tls import AnyServer, ClientTls
 
@@ -83,7 +84,7 @@ async def resolve(reactor: Any, server: ServerName) -> list[IPv4Address | IPv6Ad
 async def connect(reactor: Any, addresses: list[IPv4Address | IPv6Address], tls: ClientTls, side: AgentSide) -> None:
     """Connect ``side`` to the first address that answers. Raises: TunnelError when none does."""
     side.tls = tls
-    await connect_any(reactor, addresses, tls, side)
+    await connect_any(reactor, addresses, tls, side, _MayBePutOff)
 
 
 async def connect_to_label(reactor: Any, server: ServerName, protocol: Protocol, *protocols: bytes) -> None:
@@ -98,13 +99,18 @@ async def connect_to_label(reactor: Any, server: ServerName, protocol: Protocol,
 
 
 async def connect_any(
-    reactor: Any, addresses: list[IPv4Address | IPv6Address], tls: ClientTls | AnyServer, protocol: Protocol
+    reactor: Any,
+    addresses: list[IPv4Address | IPv6Address],
+    tls: ClientTls | AnyServer,
+    protocol: Protocol,
+    transport: type[BufferingTLSTransport] = BufferingTLSTransport,
 ) -> None:
     """Connect this protocol to the first address that answers. Raises: TunnelError when none does."""
     code = "unreachable"
     for address in addresses:
         endpoint = TCP6ClientEndpoint if isinstance(address, IPv6Address) else TCP4ClientEndpoint
         factory = TLSMemoryBIOFactory(tls, True, _OneSide(protocol), reactor)
+        factory.protocol = transport
         try:
             await endpoint(reactor, address.host, address.port, timeout=_CONNECT_WITHIN_S).connect(factory)
         except ConnectError as error:
@@ -112,6 +118,25 @@ async def connect_any(
         else:
             return
     raise trouble(code)
+
+
+class _MayBePutOff(BufferingTLSTransport):
+    """The tunnel's TLS. A cloud that has no time for a login says so before TLS begins (``commands.put_off``)."""
+
+    wrappedProtocol: Any
+    dataReceived: Any
+
+    def makeConnection(self, transport: Any) -> None:
+        self.dataReceived = self._first_bytes
+        super().makeConnection(transport)  # type: ignore[no-untyped-call]
+
+    def _first_bytes(self, data: bytes) -> None:
+        del self.dataReceived
+        seconds = read_put_off(data)
+        if seconds is None:
+            self.dataReceived(data)
+        else:
+            self.wrappedProtocol.put_off(seconds)
 
 
 class _OneSide(Factory):

@@ -1,4 +1,4 @@
-"""The ClientHello: names of real clients in any pieces, and whatever else comes is refused, never believed."""
+"""The ClientHello: names and protocols of real clients in any pieces; all else is refused, never believed."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from charging_manager.clocks import utc_now
 from charging_manager.http.certificates import self_signed
 from charging_manager.http.clienthello import LARGEST, Hello, HelloReader, Malformed, TooLong
 
+OFFERED = (b"h2", b"http/1.1")
 NAMES = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,20}[a-z0-9])?(\.[a-z]{2,10}){1,3}", fullmatch=True)
 
 
@@ -68,25 +69,38 @@ def test_a_real_clients_name_is_read_however_records_and_segments_are_cut(
 ) -> None:
     data = in_records(message_of(hello(name)), records)
     found = read(cut(data, segments))
-    assert found == Hello(name)
+    assert found == Hello(name, OFFERED)
 
 
 def test_byte_by_byte_and_in_records_of_one_byte() -> None:
     data = hello("cm-abcdefghabcdefgh.cloud.example")
-    assert read([bytes((byte,)) for byte in data]) == Hello("cm-abcdefghabcdefgh.cloud.example")
+    assert read([bytes((byte,)) for byte in data]) == Hello("cm-abcdefghabcdefgh.cloud.example", OFFERED)
     message = message_of(data)
-    assert read([in_records(message, list(range(len(message))))]) == Hello("cm-abcdefghabcdefgh.cloud.example")
+    assert read([in_records(message, list(range(len(message))))]) == Hello("cm-abcdefghabcdefgh.cloud.example", OFFERED)
+
+
+def test_the_protocols_that_a_client_offers_are_read() -> None:
+    assert read([hello("cloud.example", ("cm-tunnel/1",))]) == Hello("cloud.example", (b"cm-tunnel/1",))
+    assert read([hello("cloud.example", ())]) == Hello("cloud.example", ())
+
+
+@pytest.mark.parametrize("damage", [(b"\x00\x0c\x02h2", b"\x00\x0b\x02h2"), (b"\x02h2\x08", b"\x02h2\x09")])
+def test_protocols_that_are_cut_off_are_none(damage: tuple[bytes, bytes]) -> None:
+    data = hello("cloud.example")
+    assert damage[0] in data
+    with pytest.raises(Malformed):
+        read([data.replace(*damage)])
 
 
 def test_no_name_and_capitals() -> None:
-    assert read([hello(None)]) == Hello(None)
-    assert read([hello("Cloud.Example")]) == Hello("cloud.example")
+    assert read([hello(None)]) == Hello(None, OFFERED)
+    assert read([hello("Cloud.Example")]) == Hello("cloud.example", OFFERED)
 
 
 def test_what_comes_behind_a_whole_hello_is_kept_for_whoever_gets_it() -> None:
     reader = HelloReader()
     data = hello("cloud.example") + b"early data" * 5000
-    assert reader.feed(data) == Hello("cloud.example")
+    assert reader.feed(data) == Hello("cloud.example", OFFERED)
     assert reader.taken == data
 
 
@@ -162,16 +176,25 @@ def server_context() -> SSL.Context:
     context.set_tlsext_servername_callback(
         lambda connection: READ.append((connection.get_servername() or b"").decode("ascii", "replace").lower() or None)
     )
+
+    def choose(_: SSL.Connection, offered: list[bytes]) -> object:
+        SEEN.append(tuple(offered))
+        return SSL.NO_OVERLAPPING_PROTOCOLS
+
+    context.set_alpn_select_callback(choose)
     return context
 
 
 READ: list[str | None] = []
 """What OpenSSL's servers were asked for."""
+SEEN: list[tuple[bytes, ...]] = []
+"""And which protocols they were offered."""
 
 
 def openssl_reads(data: bytes) -> tuple[bool, str | None]:
     """Whether OpenSSL goes on with this hello, and the name that it has read."""
     READ.clear()
+    SEEN.clear()
     server = SSL.Connection(server_context(), None)
     server.set_accept_state()
     server.bio_write(data)
@@ -205,6 +228,7 @@ def test_what_openssl_reads_from_a_damaged_hello_we_read_too_or_nothing(seed: in
     accepted, theirs = openssl_reads(bytes(data))
     if ours is not None and accepted:
         assert ours.name == theirs
+        assert [ours.protocols] == (SEEN or [()])
 
 
 @given(st.binary(max_size=600))

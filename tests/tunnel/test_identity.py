@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import stat
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 from cryptography import x509
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from scramp import ScramClient
 
 from charging_manager.errors import ConfigError, TunnelError
+from charging_manager.tunnel.commands import SCRAM
 from charging_manager.tunnel.dial import ServerName, parse_server
 from charging_manager.tunnel.identity import (
     check_cloud_id,
@@ -21,9 +25,11 @@ from charging_manager.tunnel.identity import (
     serial_of,
 )
 from charging_manager.tunnel.reasons import SENTENCES, Refusal, sentence
-from charging_manager.tunnel.scram import ScramCheck, ScramLogin, ScramVerifier, fake_verifier, make_verifier
+from charging_manager.tunnel.scram import ScramCheck, ScramLogin, ScramVerifier, Stretched, fake_verifier, make_verifier
 from charging_manager.tunnel.tls import end_point_binding, pin_of
 from tests.tunnel.support import PASSWORD, certificate, new_key, verifier_of
+
+BOUND = ("tls-server-end-point", b"binding")
 
 
 def test_a_serial_number_is_80_bits_of_the_keys_hash_in_crockford_base32() -> None:
@@ -116,6 +122,49 @@ def test_a_challenge_for_another_nonce_is_not_answered() -> None:
     with pytest.raises(TunnelError) as caught:
         login.challenged(b"r=foreign,s=AAAAAAAAAAAAAAAAAAAAAA==,i=100000")
     assert caught.value.code == "server-not-genuine"
+
+
+@given(st.from_regex(r"[A-Za-z0-9._-]{3,20}", fullmatch=True), st.text("abcåß,= XYZ", min_size=1, max_size=20))
+@settings(max_examples=20)
+def test_an_agent_says_what_any_client_of_the_standard_says(cloud_id: str, password: str) -> None:
+    """Compared with scramp's own client, for the same nonces."""
+    check = ScramCheck(cloud_id, [make_verifier(password, iterations=100_000)], b"binding")
+    login = ScramLogin(cloud_id, password, b"binding")
+    first = login.first()
+    nonce = first.rpartition(b"r=")[2].decode()
+    other = ScramClient([SCRAM], cloud_id, password, channel_binding=BOUND, c_nonce=nonce)
+    assert other.get_client_first().encode() == first
+    challenge = check.challenge(first)
+    login.challenged(challenge)
+    other.set_server_first(challenge.decode())
+    final = login.final()
+    assert other.get_client_final().encode() == final
+    reply, _ = check.verify(final)
+    login.verified(reply)
+    other.set_server_final(reply.decode())
+
+
+def test_a_cloud_that_proves_nothing_is_not_genuine() -> None:
+    for false in (b"", b"v=", b"e=other-error", b"v=" + b"A" * 43 + b"=", b"\xff"):
+        login = ScramLogin("garage", PASSWORD, b"binding")
+        login.challenged(ScramCheck("garage", [verifier_of()], b"binding").challenge(login.first()))
+        login.final()
+        with pytest.raises(TunnelError) as caught:
+            login.verified(false)
+        assert caught.value.code == "server-not-genuine"
+    with pytest.raises(TunnelError):
+        ScramLogin("garage", PASSWORD, b"binding").verified(b"v=")
+
+
+def test_a_password_is_stretched_once_for_one_salt_and_cost() -> None:
+    kept, plain = Stretched(), hashlib.pbkdf2_hmac
+    with patch.object(hashlib, "pbkdf2_hmac", wraps=plain) as stretching:
+        keys = [kept.key(b"a", b"salt", 1000), kept.key(b"a", b"salt", 1000)]
+        assert stretching.call_count == 1 and keys[0] == keys[1] == plain("sha256", b"a", b"salt", 1000)
+        for asked in ((b"b", b"salt", 1000), (b"b", b"tlas", 1000), (b"b", b"tlas", 1001)):
+            assert kept.key(*asked) == plain("sha256", *asked)
+        assert stretching.call_count == 4
+    assert b"a" not in repr(kept).encode() or "object at" in repr(kept)
 
 
 def test_no_password_fits_a_fake_verifier() -> None:

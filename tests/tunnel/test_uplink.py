@@ -139,6 +139,7 @@ class States(Serving):
         self.changed(uplink)
         self.assertIs(self.net.factory.links.get("garage"), link)
         self.net.cloud.verifiers["house"] = self.net.cloud.verifiers["garage"]
+        self.net.after(3)
         self.changed(uplink, cloud_id="house")
         self.assertEqual(uplink.state, UplinkState.CONNECTED)
         self.assertIsNone(self.net.factory.links.get("garage"))
@@ -181,13 +182,42 @@ class Waiting(Serving):
             uplink = self.uplink()
             self.assertEqual((uplink.state, uplink.last_error), (UplinkState.WAITING, code))
             assert uplink.next_try_s is not None
-            self.assertTrue(1.9 <= uplink.next_try_s <= 3.0)
+            self.assertTrue(2 <= uplink.next_try_s <= 6.2)
             self.net.after(1800)
             gaps = self.gaps_s()
             self.assertTrue(all(2 <= gap <= 91 for gap in gaps), gaps)
             self.assertGreater(max(gaps), 20)
             self.successResultOf(uplink.stopService())
             self.net.dialled.clear()
+
+    def test_no_two_tries_are_closer_than_two_seconds_whoever_asks(self) -> None:
+        uplink = self.uplink()
+        for turn in range(40):
+            self.net.broken = (None, "unreachable")[turn % 2]
+            uplink.try_now()
+            self.changed(uplink, cloud_id=("garage", "house")[turn % 2])
+            self.net.after(0.3)
+        gaps = self.gaps_s()
+        self.assertGreater(len(gaps), 5)
+        self.assertGreaterEqual(min(gaps), 2.0)
+        self.changed(uplink, server="other.example")  # another server has not been asked yet
+        self.assertLess(self.gaps_s()[-1], 2.0)
+
+    def test_a_cloud_that_is_busy_is_asked_again_when_it_said_and_a_little_later(self) -> None:
+        async def busy(_reactor: Any, _addresses: Any, _tls: Any, side: AgentSide) -> None:
+            side.put_off(said)
+
+        self.patch(module, "connect", busy)
+        waits, said = set(), 0
+        for seconds, least, most in ((40, 40, 45), (1, 2, 2.2), (9999, 300, 331)):
+            said = seconds
+            uplink = self.uplink()
+            self.assertEqual((uplink.state, uplink.last_error), (UplinkState.WAITING, "busy"))
+            assert uplink.next_try_s is not None
+            self.assertTrue(least - 0.1 <= uplink.next_try_s <= most, uplink.next_try_s)
+            waits.add(uplink.next_try_s % 1)
+            self.successResultOf(uplink.stopService())
+        self.assertGreater(len(waits), 1)
 
     def test_a_cloud_that_was_killed_is_back_within_two_minutes(self) -> None:
         uplink = self.uplink()
@@ -308,6 +338,7 @@ class Hurry(Serving):
         second = Deferred.fromCoroutine(uplink.change(UplinkSettings(**fields, cloud_id="house")))
         self.net.after(0.1)
         self.assertNoResult(first)  # a question under way is answered first
+        self.net.after(3)
         held.callback(RemoteAnswer(204))
         self.net.after(1)
         self.successResultOf(first)
