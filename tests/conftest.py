@@ -15,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 PACKAGES = {
+    "age": "age",
     "chromium": "chromium",
     "chromedriver": "chromium-driver",
     "mbpoll": "mbpoll",

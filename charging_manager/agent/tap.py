@@ -76,6 +76,7 @@ from charging_manager.http.web import build_site
 from charging_manager.modbus.address import Address, OcppAddress
 from charging_manager.paths import driver_folders, make_private, shared
 from charging_manager.storage.database import Database
+from charging_manager.storage.restore import finish
 from charging_manager.tariffs.plugins import PluginShelf
 from charging_manager.tunnel.dial import parse_server
 from charging_manager.tunnel.identity import AgentKey, load_or_make_key
@@ -151,6 +152,7 @@ class Parts:
         self.reactor, self.options = reactor, options
         data: Path = options["data"]
         self.data = make_private(data)
+        self.restored = finish(data)
         self.folder = make_private(data / "agent")
         self.drivers = driver_folders(options["drivers"])
         self.uploads = make_private(data / "drivers")
@@ -171,6 +173,8 @@ class Parts:
         self.config = await ConfigStore.load(self.database)
         self.roads = Roads(reactor)
         self.records = Records(self.database, reactor)
+        if self.restored is not None:
+            self.records.audit("agent", "", "restored", self.restored.program, self.restored.created_at)
         self.hub = EventHub(reactor, int(utc_now().timestamp()) * 1000)
         rules = Rules() if options.get("pause-s") is None else Rules(pause_s=float(options["pause-s"]))
         self.site = RunningSite(

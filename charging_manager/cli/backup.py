@@ -3,60 +3,112 @@
 from __future__ import annotations
 
 import argparse
+import getpass
 import sqlite3
 import sys
+import tempfile
 from contextlib import closing
 from importlib.resources import files
 from pathlib import Path
 
 from charging_manager import VERSION
+from charging_manager.agent.kept import AGENT
 from charging_manager.cli.table import DATA, Option
 from charging_manager.clocks import utc_now
 from charging_manager.cloud.chain import ChainBroken, chain_key, verify
+from charging_manager.cloud.kept import CLOUD
 from charging_manager.cloud.stores import refuse_shared
+from charging_manager.errors import ConfigError
 from charging_manager.http.userids import load_key
-from charging_manager.paths import give_to_owner_of, state_folder
-from charging_manager.storage.backup import Backup, check_backup, make_backup, restore_backup
+from charging_manager.paths import state_folder
+from charging_manager.storage.backup import Backup, is_encrypted, make_backup, unpack
+from charging_manager.storage.files import workplace
+from charging_manager.storage.passphrase import check_passphrase, read_passphrase
+from charging_manager.storage.restore import Restored, commit, discard, finish, nobody_runs, stage, staged
 from charging_manager.storage.schema import read_upgrades, refuse_newer, version_of
+from charging_manager.storage.summary import Summary, summarise
 
 _CLOUD = Option(("--cloud",), "that of the cloud server's default state directory", {"action": "store_true"})
-BACKUP_OPTIONS = (Option(("file",), "the file to write", {"metavar": "FILE"}), DATA, _CLOUD)
+_FILE = Option(
+    ("--passphrase-file",),
+    "its first line is the passphrase; - reads it from stdin",
+    {"metavar": "FILE", "dest": "passphrase_file"},
+)
+BACKUP_OPTIONS = (
+    Option(("file",), "the file to write", {"metavar": "FILE"}),
+    DATA,
+    _CLOUD,
+    Option(("--encrypt",), "under a passphrase, asked for at the terminal", {"action": "store_true"}),
+    _FILE,
+)
 RESTORE_OPTIONS = (
     Option(("file",), "a file that backup has written", {"metavar": "FILE"}),
     DATA,
     _CLOUD,
     Option(("--check",), "only say whether it is sound and what it holds", {"action": "store_true"}),
+    Option(("--yes",), "do not ask before it takes the place of what is there", {"action": "store_true"}),
+    _FILE,
 )
+_WORDS = {
+    "api-keys": "API keys",
+    "audit-entries": "audit log entries",
+    "charge-points": "charge points",
+    "other-devices": "meters and other devices",
+    "sessions": "charging sessions",
+}
 
 
 def backup(arguments: argparse.Namespace) -> int:
     """Works while the daemon runs; the file is read again before it is called done. Raises: ConfigError."""
     data, target = _data(arguments), Path(arguments.file).absolute()
     refuse_shared(data)
-    make_backup(data, target, f"charging-manager {VERSION}", utc_now())
-    look = _Look()
-    made = check_backup(target, look)
+    passphrase = _new_passphrase(arguments)
+    _finished(data, finish(data))
+    look = Look()
+    made = make_backup(data, target, f"charging-manager {VERSION}", utc_now(), passphrase=passphrase, checks=look)
     print(f"{target}: {_told(made)}; read again and sound.")
-    print("It holds passwords' hashes and private keys: keep it where nobody else reads it.")
+    if made.sealed:
+        print("It is encrypted; without its passphrase nobody can read it, and nobody can help.")
+    else:
+        print("It holds passwords' hashes and private keys: keep it where nobody else reads it.")
     return look.said()
 
 
 def restore(arguments: argparse.Namespace) -> int:
     """With the daemon stopped. What was there moves aside. Raises: ConfigError, and then nothing was changed."""
     source, data = Path(arguments.file).absolute(), _data(arguments)
-    look = _Look()
+    look = Look()
+    passphrase = _passphrase_for(arguments, source)
     if arguments.check:
-        print(f"{source}: sound; {_told(check_backup(source, look))}.")
+        with workplace(Path(tempfile.gettempdir()), ".cm-check-") as place:
+            held = unpack(source, place / "state", passphrase)
+            look(place / "state")
+            print(f"{source}: sound; {_told(held)}.")
+            for line in _changes(summarise(held, place / "state", data, (AGENT, CLOUD))):
+                print(line)
         return look.said()
-    restored, aside = restore_backup(source, data, look)
-    give_to_owner_of(data.parent, data, *data.rglob("*"))
-    print(f"{data}: restored; {_told(restored)}.")
-    if aside is not None:
-        print(f"What was there before is in {aside}; remove it when all is well.")
+    _finished(data, finish(data))
+    with nobody_runs(data):
+        pass  # before a large file is unpacked for nothing
+    held = stage(source, data, look, passphrase=passphrase)
+    confirmed = False
+    try:
+        state = staged(data)
+        assert state is not None  # noqa: S101
+        for line in _changes(summarise(held, state, data, (AGENT, CLOUD))):
+            print(line)
+        _confirm(arguments)
+        with nobody_runs(data):
+            commit(data, held, utc_now())
+        confirmed = True
+    finally:
+        if not confirmed:
+            discard(data)
+    _finished(data, finish(data))
     return look.said()
 
 
-class _Look:
+class Look:
     """What only we know of a state: no database may be of a newer program; of a tampered audit log is warned."""
 
     def __init__(self) -> None:
@@ -65,15 +117,15 @@ class _Look:
     def __call__(self, state: Path) -> None:
         """Raises: ConfigError."""
         for name, schema in (
-            ("cloud/cloud.sqlite", files("charging_manager.cloud.schema")),
-            ("agent/agent.db", files("charging_manager.agent") / "schema"),
+            (CLOUD.database, files("charging_manager.cloud.schema")),
+            (AGENT.database, files("charging_manager.agent") / "schema"),
         ):
             path = state / name
             if path.is_file():
                 with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro&immutable=1", uri=True)) as db:
                     db.row_factory = sqlite3.Row
                     refuse_newer(Path(name), version_of(db), read_upgrades(schema))
-                    if name.startswith("cloud/") and version_of(db) >= 2 and (state / "cloud/secret").is_file():
+                    if name == CLOUD.database and version_of(db) >= 2 and (state / "cloud/secret").is_file():
                         self._verify(db, state / "cloud/secret")
 
     def _verify(self, db: sqlite3.Connection, secret: Path) -> None:
@@ -91,6 +143,70 @@ class _Look:
 
 def _data(arguments: argparse.Namespace) -> Path:
     return state_folder(arguments.data, "cloud" if arguments.cloud else "agent")
+
+
+def _new_passphrase(arguments: argparse.Namespace) -> str | None:
+    if arguments.passphrase_file is not None:
+        return check_passphrase(_from_file(arguments.passphrase_file))
+    if not arguments.encrypt:
+        return None
+    if not sys.stdin.isatty():
+        return check_passphrase(_from_file("-"))
+    passphrase = check_passphrase(getpass.getpass("Passphrase for the backup: "))
+    if getpass.getpass("Once more: ") != passphrase:
+        raise ConfigError("", "these two differ; nothing was written")
+    return passphrase
+
+
+def _passphrase_for(arguments: argparse.Namespace, source: Path) -> str | None:
+    if arguments.passphrase_file is not None:
+        return _from_file(arguments.passphrase_file)
+    if is_encrypted(source) and sys.stdin.isatty():
+        return getpass.getpass(f"Passphrase of {source}: ")
+    return None
+
+
+def _from_file(name: str) -> str:
+    if name == "-":
+        return sys.stdin.readline().rstrip("\r\n")
+    return read_passphrase(Path(name))
+
+
+def _confirm(arguments: argparse.Namespace) -> None:
+    """Raises: ConfigError unless somebody wants it."""
+    if arguments.yes:
+        return
+    if not sys.stdin.isatty():
+        raise ConfigError("", "nothing was changed; without a terminal to ask at, add --yes to go on")
+    if input("Put this in the place of what is there? Type yes to go on: ").strip().lower() != "yes":
+        raise ConfigError("", "nothing was changed")
+
+
+def _changes(summary: Summary) -> list[str]:
+    """The summary for people, one line each."""
+    lines = [f"From {summary.program} to charging-manager {VERSION}, backup of {summary.created_at}."]
+    for name, then in summary.schema_then.items():
+        now = summary.schema_now.get(name)
+        lines.append(f"  {name}: schema {then}" + ("" if now is None else f", now {now}"))
+    if summary.unreadable:
+        lines.append("  What is there now cannot be read in full.")
+    for count in summary.counts:
+        shown = [str(number) if number is not None else "none" for number in (count.now, count.then)]
+        same = "" if count.now != count.then else " (the same number)"
+        lines.append(f"  {_WORDS.get(count.what, count.what)}: {shown[0]} -> {shown[1]}{same}")
+    if summary.newest_now or summary.newest_then:
+        lines.append(f"  last recorded: {summary.newest_now or 'never'} -> {summary.newest_then or 'never'}")
+    lines.append(f"  settings that differ: {', '.join(summary.settings) or 'none'}")
+    lines.append(f"  files that differ: {', '.join(summary.files) or 'none'}")
+    return lines
+
+
+def _finished(data: Path, done: Restored | None) -> None:
+    if done is None:
+        return
+    print(f"{data}: restored; {done.files} files, of {done.created_at} by {done.program}.")
+    if done.aside is not None:
+        print(f"What was there before is in {done.aside}; remove it when all is well.")
 
 
 def _told(one: Backup) -> str:

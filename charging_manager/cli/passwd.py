@@ -9,6 +9,7 @@ import sys
 from charging_manager.errors import ConfigError
 from charging_manager.http.passwords import AdminPassword
 from charging_manager.paths import make_private, state_folder
+from charging_manager.storage.restore import finish
 
 _SHORT = 8
 
@@ -16,6 +17,7 @@ _SHORT = 8
 def passwd(arguments: argparse.Namespace) -> int:
     """Set or empty it; a running daemon notices within a second. Raises: ConfigError."""
     data = make_private(state_folder(arguments.data, "cloud" if arguments.cloud else "agent"))
+    finish(data)  # of a restore that was cut short: this password is for the state that counts
     admin = AdminPassword(data / "admin")
     if arguments.empty:
         admin.write(None)

@@ -10,6 +10,7 @@ from charging_manager.cli.table import DATA, Option
 from charging_manager.errors import ConfigError
 from charging_manager.http.second_factor import SecondFactor
 from charging_manager.paths import state_folder
+from charging_manager.storage.restore import finish
 
 USAGE = "charging_manager second-factor status|off [--data DIR | --cloud]"
 OPTIONS = (
@@ -22,6 +23,7 @@ OPTIONS = (
 def second_factor(arguments: argparse.Namespace) -> int:
     """A running daemon notices within a second, and writes it into its audit log. Raises: ConfigError."""
     data = state_folder(arguments.data, "cloud" if arguments.cloud else "agent")
+    finish(data)
     if not data.is_dir():
         raise ConfigError(str(data), "there is no such state directory; name one with --data")
     factor = SecondFactor(data / "admin.totp", Clock())

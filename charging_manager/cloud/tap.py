@@ -55,6 +55,7 @@ from charging_manager.http.tls import TlsDoor
 from charging_manager.http.userids import load_key
 from charging_manager.http.web import build_site
 from charging_manager.paths import make_private, runtime_folder, shared
+from charging_manager.storage.restore import finish
 from charging_manager.tunnel.dial import parse_server
 
 log = Logger()
@@ -113,6 +114,7 @@ class Cloud(Service):
         """What needs no waiting. Raises: ConfigError."""
         self._reactor = reactor
         self._data: Path = make_private(options["data"])
+        self._restored = finish(self._data)
         self._port: int = options["port"]
         self._allow_http: bool = options["allow-http"]
         self._proxies = Proxies(options["proxy-from"])
@@ -158,6 +160,9 @@ class Cloud(Service):
         ledger = Ledger(database, utc_now, chain_key(self._secret))
         await accounts.nobody_is_here()
         await ledger.begin()
+        if self._restored is not None:
+            held = f"{self._restored.created_at} {self._restored.program}"
+            await ledger.did("machine", "", "restored", held)
         settings, keys = SettingsStore(database), ApiKeys(database, reactor, utc_now)
         await settings.load()
         await keys.load()

@@ -1,45 +1,54 @@
-"""A state directory in one file, and back: consistent while the daemon runs, checked before anything is replaced.
+"""A state directory in one file: consistent while the daemon runs, and read again before it is called done.
 
-The file is a gzipped tar whose first member, ``manifest.json``, names every other one with size and SHA-256. Databases
-are copied by SQLite itself, each as of one instant. What is only of this run (locks, the runtime file), or can be
-recorded again (readings and decisions of the last days), is left out.
+The file is a gzipped tar whose first member, ``manifest.json``, names every other one with size and SHA-256; with a
+passphrase all of it is sealed (sealed.py). Databases are copied by SQLite itself, each as of one instant. What is only
+of this run (locks, the runtime file), or can be recorded again (readings and decisions of the last days), is left out.
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
+import gzip
 import hashlib
 import io
 import json
 import os
-import secrets
 import shutil
 import sqlite3
 import tarfile
-import tempfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, cast
 
 from attrs import frozen
 
 from charging_manager.errors import ConfigError
-from charging_manager.paths import give_to_owner_of, make_private
-from charging_manager.storage.files import sync_folder
+from charging_manager.paths import give_to_owner_of
+from charging_manager.storage.files import sync_folder, workplace
+from charging_manager.storage.room import full_disk_named, is_full, need_room
+from charging_manager.storage.sealed import INTRO, Sealing, Unsealing, WrongPassphrase, is_sealed
 
 FORMAT = 1
 MANIFEST = "manifest.json"
-_NOT_KEPT = {"run", "recording", "why"}
+NOT_KEPT = {"run", "recording", "why", "backups", "backup-passphrase"}
+ASIDE = "before-restore-"
+"""What a state directory is called that a restore has put aside."""
 _LARGEST_MANIFEST = 16 * 1024 * 1024
 _MAGIC = b"SQLite format 3\0"
 _WAL = ("-wal", "-shm", "-journal")
+_PIECE = 1024 * 1024
 
 Check = Callable[[Path], None]
 """Looks at an unpacked state directory. Raises: ChargingManagerError with what is wrong with it."""
+Progress = Callable[[int, int], None]
+"""Told from time to time: bytes done, bytes in all. What it raises ends the work."""
+
+
+def nobody_asks(done: int, total: int) -> None:
+    """A Progress for those who do not look."""
 
 
 @frozen
@@ -49,63 +58,165 @@ class Backup:
     program: str
     created_at: str
     files: Mapping[str, tuple[int, str]]
+    sealed: bool = False
 
     @property
     def size(self) -> int:
         return sum(size for size, _ in self.files.values())
 
 
-def make_backup(data: Path, target: Path, program: str, at: datetime) -> Backup:
-    """Write ``target``, whole or not at all, 0600. Raises: ConfigError."""
+def make_backup(
+    data: Path,
+    target: Path,
+    program: str,
+    at: datetime,
+    *,
+    passphrase: str | None = None,
+    checks: Check | None = None,
+    progress: Progress = nobody_asks,
+) -> Backup:
+    """Write ``target``, whole or not at all, 0600, and read it again.
+
+    ``checks`` looks at the copies before they are packed. Raises: ConfigError, or what the functions given raise.
+    """
     if not data.is_dir():
         raise ConfigError(str(data), "there is no such state directory; name one with --data")
-    with tempfile.TemporaryDirectory(prefix=".backup-", dir=_folder_of(target)) as place:
-        copied = Path(place) / "state"
-        try:
-            files = {name: _copy(data / name, copied / name) for name in _names(data)}
-            if not files:
-                raise ConfigError(str(data), "there is nothing in it to be kept; name the state directory with --data")
-            backup = Backup(program, at.isoformat(timespec="seconds"), files)
-            packed = Path(place) / "packed"
-            _pack(copied, backup, packed)
+    folder = _folder_of(target)
+    names = list(_names(data))
+    if not names:
+        raise ConfigError(str(data), "there is nothing in it to be kept; name the state directory with --data")
+    size = sum(_size_now(data / name) for name in names)
+    need_room(folder, 2 * size)  # the copies, and at worst as much again packed
+    told = _Told(3 * size, progress)
+    try:
+        with full_disk_named(folder), workplace(folder, ".cm-backup-") as place:
+            copied = place / "state"
+            files = {name: _copy(data / name, copied / name, told) for name in names}
+            for name in files:
+                _check_database(copied / name, data)
+            if checks is not None:
+                checks(copied)
+            backup = Backup(program, at.isoformat(timespec="seconds"), files, passphrase is not None)
+            packed = place / "packed"
+            _pack(copied, backup, packed, passphrase, told)
+            with reading(packed, passphrase) as found:
+                for name, member in found.members():
+                    if _swallow(member, told) != files[name]:
+                        raise ConfigError(str(target), "what was written does not read back; check the disk")
+            give_to_owner_of(folder, packed)
             packed.replace(target)
-            sync_folder(target.parent)
-        except OSError as error:
-            raise ConfigError(str(target), f"cannot be written ({error.strerror})") from error
-    give_to_owner_of(target.parent, target)
+            sync_folder(folder)
+    except OSError as error:
+        raise ConfigError(str(target), "cannot be written ({reason})", reason=error.strerror) from error
     return backup
 
 
-def check_backup(source: Path, checks: Check) -> Backup:
-    """Unpack it somewhere else and look at everything. Raises: ConfigError, or what ``checks`` raises."""
-    with tempfile.TemporaryDirectory(prefix="cm-check-") as place:
-        return _unpack(source, Path(place) / "state", checks)
+def unpack(source: Path, place: Path, passphrase: str | None = None, progress: Progress = nobody_asks) -> Backup:
+    """Into ``place``, which is made; everything there is private and has reached the disk. Raises: ConfigError."""
+    with reading(source, passphrase) as found:
+        need_room(place.parent, found.backup.size)
+        with full_disk_named(place.parent):
+            place.mkdir(mode=0o700)
+            told = _Told(found.backup.size, progress)
+            for name, member in found.members():
+                found.confirm(name, _write(member, place / name, told))
+            for folder in (place, *(path for path in place.rglob("*") if path.is_dir())):
+                sync_folder(folder)
+        backup = found.backup
+    for name in backup.files:
+        _check_database(place / name, source)
+    return backup
 
 
-def restore_backup(source: Path, data: Path, checks: Check) -> tuple[Backup, Path | None]:
-    """Put its state in the place of ``data``, when all of it is sound; what was there moves aside: where to.
-
-    Raises: ConfigError; then nothing was changed.
-    """
-    make_private(data.parent)
-    place = Path(tempfile.mkdtemp(prefix=".restore-", dir=data.parent))
+def is_encrypted(source: Path) -> bool:
+    """Does it need a passphrase? What cannot be read does not: reading it will say why."""
     try:
-        backup = _unpack(source, place / "state", checks)
-        aside = None
-        with _nobody_runs(data):
-            try:
-                if data.exists() and any(data.iterdir()):
-                    aside = data.with_name(f"{data.name}.before-{secrets.token_hex(3)}")
-                    data.rename(aside)
-                elif data.exists():
-                    data.rmdir()
-                (place / "state").rename(data)
-                sync_folder(data.parent)
-            except OSError as error:
-                raise ConfigError(str(data), f"cannot be replaced ({error.strerror})") from error
-        return backup, aside
-    finally:
-        shutil.rmtree(place, ignore_errors=True)
+        with source.open("rb") as file:
+            return is_sealed(file.read(len(INTRO)))
+    except OSError:
+        return False
+
+
+class Reading:
+    """An open backup. All of its members must be taken, in order; what is amiss is a ConfigError."""
+
+    def __init__(self, source: Path, tar: tarfile.TarFile, sealed: bool) -> None:
+        self._source, self._tar = source, tar
+        self.backup = _read_manifest(tar, sealed)
+
+    def members(self) -> Iterator[tuple[str, IO[bytes]]]:
+        """Raises: ConfigError for one too many, one of another size, or one that is missing."""
+        left = dict(self.backup.files)
+        while (member := self._tar.next()) is not None:
+            expected = left.pop(member.name, None)
+            opened = self._tar.extractfile(member) if member.isreg() else None
+            if expected is None or opened is None:
+                raise ConfigError(
+                    str(self._source), "holds {name}, which its manifest does not name", name=repr(member.name[:80])
+                )
+            if member.size != expected[0]:
+                raise ConfigError(str(self._source), _damaged_sentence, name=member.name)
+            yield member.name, opened
+        if left:
+            raise ConfigError(str(self._source), "{name} is missing in it; use another backup", name=next(iter(left)))
+
+    def confirm(self, name: str, found: tuple[int, str]) -> None:
+        """Raises: ConfigError unless size and checksum are those of the manifest."""
+        if self.backup.files[name] != found:
+            raise ConfigError(str(self._source), _damaged_sentence, name=name)
+
+
+_damaged_sentence = "{name} in it is damaged; use another backup"
+
+
+@contextlib.contextmanager
+def reading(source: Path, passphrase: str | None) -> Iterator[Reading]:
+    """Read a backup from its beginning to its end, in bounded memory.
+
+    Raises: ConfigError, also for what is found while its members are taken, and for what stands behind the last one.
+    """
+    try:
+        with source.open("rb") as file:
+            clear = _opened(source, file, passphrase)
+            with gzip.GzipFile(fileobj=clear, mode="rb") as unzipped:
+                with tarfile.open(fileobj=unzipped, mode="r|") as tar:
+                    yield Reading(source, tar, clear is not file)
+                while unzipped.read(_PIECE):
+                    pass  # up to gzip's own checksum, and to the mark of the last chunk where it is sealed
+    except FileNotFoundError as error:
+        raise ConfigError(str(source), "there is no such file") from error
+    except PermissionError as error:
+        raise ConfigError(str(source), "may not be read by this user") from error
+    except (tarfile.TarError, EOFError, OSError, ValueError, TypeError, KeyError, zlib.error) as error:
+        if is_full(error):
+            raise
+        raise ConfigError(
+            str(source), "is damaged, cut off, or no backup of a Charging Manager; use another one"
+        ) from error
+
+
+def _opened(source: Path, file: IO[bytes], passphrase: str | None) -> IO[bytes]:
+    sealed = is_sealed(file.read(len(INTRO)))
+    file.seek(0)
+    if not sealed:
+        return file
+    if not passphrase:
+        raise ConfigError(str(source), "is encrypted: its passphrase is needed")
+    try:
+        return io.BufferedReader(Unsealing(file, passphrase), 65_536)
+    except WrongPassphrase as error:
+        raise ConfigError(str(source), "this is not the passphrase that it was encrypted with") from error
+
+
+class _Told:
+    """Counts bytes for a Progress."""
+
+    def __init__(self, total: int, progress: Progress) -> None:
+        self._done, self._total, self._progress = 0, total, progress
+
+    def add(self, size: int) -> None:
+        self._done += size
+        self._progress(min(self._done, self._total), self._total)
 
 
 def _folder_of(target: Path) -> Path:
@@ -117,14 +228,24 @@ def _folder_of(target: Path) -> Path:
 def _names(data: Path) -> Iterator[str]:
     """Every file to be kept, by its path inside; links are none of ours."""
     for folder, folders, files in os.walk(data):
-        folders[:] = sorted(name for name in folders if name not in _NOT_KEPT and not name.startswith("."))
+        folders[:] = sorted(name for name in folders if name not in NOT_KEPT and not name.startswith((".", ASIDE)))
         for name in sorted(files):
             path = Path(folder) / name
-            if not name.startswith(".") and not name.endswith((".lock", *_WAL)) and not path.is_symlink():
+            kept = name not in NOT_KEPT and not name.startswith(".") and not name.endswith((".lock", *_WAL))
+            if kept and not path.is_symlink():
                 yield path.relative_to(data).as_posix()
 
 
-def _copy(source: Path, target: Path) -> tuple[int, str]:
+def _size_now(path: Path) -> int:
+    """With what waits in a database's WAL; a file that has just gone counts nothing."""
+    total = 0
+    for one in (path, path.with_name(path.name + "-wal")):
+        with contextlib.suppress(FileNotFoundError):
+            total += one.stat().st_size
+    return total
+
+
+def _copy(source: Path, target: Path, told: _Told) -> tuple[int, str]:
     target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     with source.open("rb") as opened:
         is_database = opened.read(len(_MAGIC)) == _MAGIC
@@ -137,14 +258,16 @@ def _copy(source: Path, target: Path) -> tuple[int, str]:
                 old.backup(new)
                 new.execute("PRAGMA journal_mode = DELETE")
         except sqlite3.Error as error:
-            raise ConfigError(str(source), f"the database cannot be copied ({error})") from error
+            if is_full(error):
+                raise
+            raise ConfigError(str(source), "the database cannot be copied ({reason})", reason=error) from error
     else:
         shutil.copyfile(source, target)
     with target.open("rb") as opened:
-        return target.stat().st_size, hashlib.file_digest(opened, "sha256").hexdigest()
+        return _digest(opened, None, told)
 
 
-def _pack(copied: Path, backup: Backup, packed: Path) -> None:
+def _pack(copied: Path, backup: Backup, packed: Path, passphrase: str | None, told: _Told) -> None:
     manifest = {
         "format": FORMAT,
         "program": backup.program,
@@ -154,7 +277,9 @@ def _pack(copied: Path, backup: Backup, packed: Path) -> None:
     data = json.dumps(manifest, indent=1).encode()
     descriptor = os.open(packed, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "wb") as file:
-        with tarfile.open(fileobj=file, mode="w:gz") as tar:
+        sealing = None if passphrase is None else Sealing(file, passphrase)
+        sink = cast(IO[bytes], sealing or file)
+        with tarfile.open(fileobj=sink, mode="w:gz", compresslevel=6) as tar:
             head = tarfile.TarInfo(MANIFEST)
             head.size, head.mode = len(data), 0o600
             tar.addfile(head, io.BytesIO(data))
@@ -162,37 +287,26 @@ def _pack(copied: Path, backup: Backup, packed: Path) -> None:
                 info = tarfile.TarInfo(name)
                 info.size, info.mode = size, 0o600
                 with (copied / name).open("rb") as opened:
-                    tar.addfile(info, opened)
+                    tar.addfile(info, cast(IO[bytes], _Counted(opened, told)))
+        if sealing is not None:
+            sealing.finish()
         file.flush()
         os.fsync(file.fileno())
 
 
-def _unpack(source: Path, place: Path, checks: Check) -> Backup:
-    place.mkdir(mode=0o700)
-    try:
-        with tarfile.open(source, "r:gz") as tar:
-            backup = _read_manifest(tar)
-            left = dict(backup.files)
-            while (member := tar.next()) is not None:
-                expected = left.pop(member.name, None)
-                opened = tar.extractfile(member) if member.isreg() else None
-                if expected is None or opened is None:
-                    raise ConfigError(str(source), f"holds {member.name[:80]!r}, which its manifest does not name")
-                if _write(opened, place / member.name) != expected:
-                    raise ConfigError(str(source), f"{member.name} in it is damaged; use another backup")
-    except (tarfile.TarError, EOFError, OSError, ValueError, TypeError, KeyError, zlib.error) as error:
-        if isinstance(error, FileNotFoundError):
-            raise ConfigError(str(source), "there is no such file") from error
-        raise ConfigError(str(source), "is damaged, or no backup of a Charging Manager; use another one") from error
-    if left:
-        raise ConfigError(str(source), f"{next(iter(left))} is missing in it; use another backup")
-    for name in backup.files:
-        _check_database(place / name, source)
-    checks(place)
-    return backup
+class _Counted:
+    """A file that is read, and counted while it is."""
+
+    def __init__(self, file: IO[bytes], told: _Told) -> None:
+        self._file, self._told = file, told
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._file.read(size)
+        self._told.add(len(data))
+        return data
 
 
-def _read_manifest(tar: tarfile.TarFile) -> Backup:
+def _read_manifest(tar: tarfile.TarFile, sealed: bool) -> Backup:
     """Raises: ValueError for whatever is none; the names in it are safe to be written."""
     member = tar.next()
     opened = tar.extractfile(member) if member and member.isreg() and member.size <= _LARGEST_MANIFEST else None
@@ -207,20 +321,32 @@ def _read_manifest(tar: tarfile.TarFile) -> Backup:
         if not parts or name != "/".join(parts) or name.startswith("/") or ".." in parts or "\0" in name:
             raise ValueError("an unsafe name")
         files[name] = (int(said["size"]), str(said["sha256"]))
-    return Backup(str(held.get("program", "")), str(held.get("created_at", "")), files)
+    return Backup(str(held.get("program", "")), str(held.get("created_at", "")), files, sealed)
 
 
-def _write(opened: IO[bytes], target: Path) -> tuple[int, str]:
+def _write(opened: IO[bytes], target: Path, told: _Told) -> tuple[int, str]:
     target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    digest, size = hashlib.sha256(), 0
     descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     with os.fdopen(descriptor, "wb") as file:
-        while piece := opened.read(1024 * 1024):
-            digest.update(piece)
-            size += len(piece)
-            file.write(piece)
+        found = _digest(opened, file, told)
         file.flush()
         os.fsync(file.fileno())
+    return found
+
+
+def _swallow(opened: IO[bytes], told: _Told) -> tuple[int, str]:
+    return _digest(opened, None, told)
+
+
+def _digest(opened: IO[bytes], out: IO[bytes] | None, told: _Told) -> tuple[int, str]:
+    """Size and SHA-256 of what is read, which also goes ``out`` if that is given."""
+    digest, size = hashlib.sha256(), 0
+    while piece := opened.read(_PIECE):
+        digest.update(piece)
+        size += len(piece)
+        if out is not None:
+            out.write(piece)
+        told.add(len(piece))
     return size, digest.hexdigest()
 
 
@@ -234,22 +360,9 @@ def _check_database(path: Path, source: Path) -> None:
     except sqlite3.Error as error:
         found = str(error)
     if found != "ok":
-        raise ConfigError(str(source), f"the database {path.name} in it is damaged ({found}); use another backup")
-
-
-@contextlib.contextmanager
-def _nobody_runs(data: Path) -> Iterator[None]:
-    """Hold the locks of all databases there. Raises: ConfigError if a daemon has one."""
-    held = []
-    try:
-        for lock in sorted(data.glob("*/*.lock")):
-            descriptor = os.open(lock, os.O_RDWR | os.O_CLOEXEC)
-            held.append(descriptor)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                raise ConfigError(str(data), "is in use by a running program; stop that one first") from error
-        yield
-    finally:
-        for descriptor in held:
-            os.close(descriptor)
+        raise ConfigError(
+            str(source),
+            "the database {name} in it is damaged ({reason}); another backup is needed",
+            name=path.name,
+            reason=found,
+        )

@@ -256,26 +256,3 @@ def test_wrong_usage_is_said_in_our_words(words: str, said: str, capsys: pytest.
     assert status_of(*words.split()) == 2
     line = one_line(capsys)
     assert said in line and "argument" not in line and "invalid" not in line
-
-
-def test_a_backup_is_made_checked_and_restored_and_a_tampered_audit_log_is_none(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    data, file = tmp_path / "state", tmp_path / "backup.tar.gz"
-    head = audit_log(make_private(data), 3)
-    assert status_of("backup", str(file), "--data", str(data)) == 0
-    assert "read again and sound" in capsys.readouterr().out
-    assert status_of("restore", str(file), "--check") == 0
-    assert "2 files" in capsys.readouterr().out
-    assert status_of("restore", str(file), "--data", str(tmp_path / "new")) == 0
-    capsys.readouterr()
-    assert status_of("audit", "verify", "--data", str(tmp_path / "new"), "--head", head) == 0
-    with closing(sqlite3.connect(data / "cloud/cloud.sqlite")) as db, db:
-        db.execute("DELETE FROM audit WHERE number = 2")
-    capsys.readouterr()
-    assert status_of("backup", str(tmp_path / "other.tar.gz"), "--data", str(data)) == 1
-    assert "entry 2 of the audit log is missing" in one_line(capsys)
-    assert status_of("restore", str(tmp_path / "nothing"), "--data", str(data)) == 1
-    assert "no such file" in one_line(capsys)
-    assert status_of("backup", str(file), "--data", str(tmp_path / "nowhere")) == 1
-    assert "--data" in one_line(capsys)
