@@ -21,9 +21,12 @@ def forward(cloud_port: str, nginx_port: str, cloud_id: str, password: str, fold
     from charging_manager.clocks import use_monotonic
     from charging_manager.tunnel.identity import load_or_make_key
     from charging_manager.tunnel.labels import label_of
+    from charging_manager.tunnel.lane_ends import Lane
     from charging_manager.tunnel.link import RemoteStream
+    from charging_manager.tunnel.pump import Pumps
 
     use_monotonic(reactor)
+    pumps = Pumps(reactor)
 
     @implementer(IPushProducer)
     class Pipe(Protocol):
@@ -87,6 +90,12 @@ def forward(cloud_port: str, nginx_port: str, cloud_id: str, password: str, fold
                 return pipe
 
             return RemoteStream(start, "")
+
+        def carry(self, source: str, lane: Lane) -> None:
+            pump = pumps.make(lambda there, back: None)
+            endpoint = TCP4ClientEndpoint(reactor, "127.0.0.1", int(nginx_port))
+            reached = connectProtocol(endpoint, pump.far)
+            reached.addCallbacks(lambda _: lane.become(pump.near), lambda _: lane.give_up())
 
     end: Any = None  # nothing is asked by the cloud's own pages
     settings = UplinkSettings(

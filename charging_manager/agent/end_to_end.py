@@ -23,7 +23,7 @@ from twisted.logger import Logger
 from twisted.protocols.tls import TLSMemoryBIOFactory
 
 from charging_manager.agent.probe import key_at
-from charging_manager.agent.spliced import SplicedTransport
+from charging_manager.agent.spliced import SplicedTransport, peer_named
 from charging_manager.agent.uplink import Uplink, UplinkState
 from charging_manager.clocks import UtcNow, utc_now
 from charging_manager.errors import ConfigError, TunnelError
@@ -37,6 +37,7 @@ from charging_manager.tunnel import bounds
 from charging_manager.tunnel.agent_side import AgentSide
 from charging_manager.tunnel.dial import ServerName, parse_server
 from charging_manager.tunnel.labels import label_of, make_claim, make_code
+from charging_manager.tunnel.lane_ends import Lane
 from charging_manager.tunnel.link import RemoteStream
 
 OPEN = b"cm-open/1"
@@ -248,6 +249,12 @@ class EndToEnd:
         """The way back to a browser whose bytes come ``there``."""
         assert self._factory is not None  # noqa: S101 - asked only while open
         return SplicedTransport(self._factory, source, there, self._reactor).stream()
+
+    def carry(self, source: str, lane: Lane) -> None:
+        """The same on a connection of its own."""
+        assert self._factory is not None  # noqa: S101 - asked only while open
+        peer = peer_named(source)
+        lane.become(self._factory.buildProtocol(peer), peer)
 
     # -- looking from outside
 

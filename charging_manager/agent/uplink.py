@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from enum import StrEnum
+from functools import partial
 from typing import Any, Final
 
 from attrs import field, frozen
@@ -22,7 +23,7 @@ from twisted.logger import Logger
 from charging_manager import VERSION
 from charging_manager.errors import ConfigError, TunnelError
 from charging_manager.tunnel.agent_side import AgentSide, Credentials, InThread
-from charging_manager.tunnel.dial import ServerName, connect, parse_server, resolve
+from charging_manager.tunnel.dial import ServerName, connect, connect_plain, parse_server, resolve
 from charging_manager.tunnel.identity import AgentKey
 from charging_manager.tunnel.link import AgentEnd, SpliceEnd
 from charging_manager.tunnel.reasons import sentence, trouble
@@ -296,7 +297,14 @@ class Uplink(Service):
             trust = Trust(ca="system")
         tls = ClientTls(target.host, trust)
         side = AgentSide(
-            self._reactor, self._end, credentials, self._program, self._in_thread, self._splices, self._stretched
+            self._reactor,
+            self._end,
+            credentials,
+            self._program,
+            self._in_thread,
+            self._splices,
+            self._stretched,
+            partial(connect_plain, self._reactor),
         )
         side.shaken = lambda: self._move(UplinkState.AUTHENTICATING)
         try:

@@ -135,7 +135,9 @@ class TunnelFactory(Factory):
 
     def can(self) -> str:
         """Told to agents at their login."""
-        return "" if self._switchboard is None else commands.SPLICE
+        if self._switchboard is None:
+            return ""
+        return commands.SPLICE if self._switchboard.lanes is None else f"{commands.SPLICE} {commands.LANES}"
 
     def claimed(self, link: Link, claim: bytes) -> str:
         """Asked by a link whose agent claims a label; one that has been displaced claims nothing any more."""

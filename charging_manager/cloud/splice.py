@@ -16,6 +16,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from charging_manager.cloud.lanes import Lanes, WaitingLane
 from charging_manager.errors import TunnelError
 from charging_manager.http.crowd import Crowd
 from charging_manager.http.guard import source_network
@@ -23,6 +24,7 @@ from charging_manager.tunnel import bounds
 from charging_manager.tunnel.cloud_side import Link
 from charging_manager.tunnel.labels import CLAIM_BYTES, label_in, label_of
 from charging_manager.tunnel.link import RemoteSink, RemoteSource, RemoteStream
+from charging_manager.tunnel.pump import Pump, Pumps
 from charging_manager.tunnel.reasons import Refusal, Violation
 
 MOST_SPLICES = 4096
@@ -33,13 +35,14 @@ UNRECOGNIZED_NAME = b"\x15\x03\x01\x00\x02\x02\x70"
 
 class Switchboard:
     """Labels and their tunnels. ``zone`` is what agents are told: the name under which labels stand, with a port if
-    need be; empty: the one that they dialled.
+    need be; empty: the one that they dialled. Without ``lanes`` and ``pumps`` all is carried in streams.
 
     At a limit the connection goes that has been quiet for longest, from the source that has most.
     """
 
-    def __init__(self, zone: str = "") -> None:
+    def __init__(self, zone: str = "", lanes: Lanes | None = None, pumps: Pumps | None = None) -> None:
         self.zone = zone
+        self.lanes, self.pumps = lanes, pumps
         self._links: dict[str, Link] = {}
         self._labels: dict[Link, str] = {}
         self._crowds: dict[Link, Crowd] = {}
@@ -75,6 +78,8 @@ class Switchboard:
         if label is not None:
             del self._links[label]
             self._crowds.pop(link).empty()
+        if self.lanes is not None:
+            self.lanes.drop(link)
 
     # -- browsers
 
@@ -128,6 +133,9 @@ class Spliced(Protocol):
         self._board = board
         self.link = link
         self.source = source
+        self._first = b""
+        self._lane: WaitingLane | None = None
+        self._pump: Pump | None = None
         self._out: RemoteSink | None = None
         self._back: RemoteSource | None = None
         self._full = False
@@ -137,6 +145,59 @@ class Spliced(Protocol):
         if not self._board.enter(self):
             self._refuse()
             return
+        if self._board.lanes is not None and self._board.pumps is not None:
+            self._lane = self._board.lanes.take(self.link)
+        if self._lane is None:
+            self._by_stream()
+
+    # -- on a lane
+
+    def _by_lane(self, lane: WaitingLane, data: bytes) -> None:
+        """The browser's first bytes have come, and no more is read until the agent has them."""
+        self.transport.pauseProducing()
+        self._first = data
+        if not lane.say(data):
+            self._not_by_lane(None, lane)
+            return
+        carrying = Deferred.fromCoroutine(self.link.carry(lane.number, self.source))
+        carrying.addCallbacks(lambda _: self._pumped(lane), self._not_by_lane, errbackArgs=(lane,))
+
+    def _pumped(self, lane: WaitingLane) -> None:
+        pumps, far = self._board.pumps, lane.transport
+        if self._over or far is None or pumps is None:
+            lane.send_away()
+            self._break()
+            return
+        self._lane, self._first = None, b""
+        pump = self._pump = pumps.make(self._moved, self._pump_over)
+        for transport, end in ((far, pump.far), (self.transport, pump.near)):
+            transport.protocol = end
+            end.makeConnection(transport)  # type: ignore[no-untyped-call]
+
+    def _moved(self, there: int, back: int) -> None:
+        self.link.carried(there, back)
+        self._board.touch(self)
+
+    def _pump_over(self) -> None:
+        if not self._over:
+            self._end()
+
+    def _not_by_lane(self, failure: Failure | None, lane: WaitingLane) -> None:
+        """It is dead: a stream does as well, with the same first bytes."""
+        if failure is not None:
+            failure.trap(TunnelError)
+        lane.send_away()
+        if self._over:
+            return
+        self._lane, first, self._first = None, self._first, b""
+        self._by_stream()
+        if not self._over:
+            self.transport.resumeProducing()
+            self.dataReceived(first)
+
+    # -- in a stream
+
+    def _by_stream(self) -> None:
         carrying = Deferred.fromCoroutine(self.link.splice(self.source, RemoteStream(self._begin, "")))
         carrying.addCallbacks(self._carried, self._not_carried)
 
@@ -167,7 +228,9 @@ class Spliced(Protocol):
         self._break()
 
     def _break(self) -> None:
-        if not self._over:
+        if self._pump is not None:
+            self._pump.break_off()
+        elif not self._over:
             self._end()
             self.transport.abortConnection()
 
@@ -175,6 +238,8 @@ class Spliced(Protocol):
         """Nothing is carried any more, either way."""
         self._over = True
         self._board.leave(self)
+        if self._lane is not None:
+            self._lane.send_away()
         out, self._out = self._out, None
         back, self._back = self._back, None
         fail: Callable[[], None] | None = getattr(out, "fail", None)
@@ -186,6 +251,9 @@ class Spliced(Protocol):
     # -- from the browser
 
     def dataReceived(self, data: bytes) -> None:
+        if self._lane is not None:
+            self._by_lane(self._lane, data)
+            return
         if self._out is None:  # the agent reads no more: what still comes is swallowed until it has said all
             return
         self._board.touch(self)

@@ -28,6 +28,7 @@ from charging_manager.cloud.downlink import Links, TunnelFactory
 from charging_manager.cloud.front import CloudFront
 from charging_manager.cloud.house import House
 from charging_manager.cloud.keys import ApiKeys
+from charging_manager.cloud.lanes import Lanes
 from charging_manager.cloud.ledger import Ledger
 from charging_manager.cloud.logins import Logins
 from charging_manager.cloud.machine import Machine
@@ -57,6 +58,8 @@ from charging_manager.http.web import build_site
 from charging_manager.paths import make_private, runtime_folder, shared
 from charging_manager.storage.restore import finish
 from charging_manager.tunnel.dial import parse_server
+from charging_manager.tunnel.lanes import HELLO_BYTES
+from charging_manager.tunnel.pump import Pumps
 
 log = Logger()
 T = TypeVar("T")
@@ -119,8 +122,9 @@ class Cloud(Service):
         self._allow_http: bool = options["allow-http"]
         self._proxies = Proxies(options["proxy-from"])
         self._open_enrolment = bool(options["open-enrolment"])
-        self._switchboard = Switchboard(options["zone"])
         self._database_url: str = options.get("database") or ""
+        self._lanes = Lanes(reactor)
+        self._switchboard = Switchboard(options["zone"], self._lanes, Pumps(reactor))
         self._web = shared("web")
         self._folder = make_private(self._data / "cloud")
         self._secret = load_key(self._folder / "secret")
@@ -203,6 +207,7 @@ class Cloud(Service):
                 "tunnel_received_bytes": sum(link.bytes_in for link in links),
                 "tunnel_sent_bytes": sum(link.bytes_out for link in links),
                 "spliced_connections": len(self._switchboard),
+                "waiting_lanes": len(self._lanes),
             }
 
         async def counted() -> dict[str, float]:
@@ -255,6 +260,7 @@ class Cloud(Service):
             self._allow_http,
             passed_on=self._switchboard.passed_on,
             proxies=self._proxies,
+            greeted=(HELLO_BYTES, self._lanes.admit),
         )
 
         sites.startService()

@@ -40,12 +40,16 @@ _LOG_GAP_S = 60.0
 BACKLOG = 4096
 MOST_STRANGERS = 4096
 _TLS_HANDSHAKE = 0x16
+_NEITHER_TLS_NOR_HTTP = 0x00
 _LINGER_S = 2.0
 _HTTPS_ONLY = b"This server answers over HTTPS only: write https:// in front of its address.\n"
 _REFUSAL = (
     b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nX-Content-Type-Options: nosniff\r\n"
     b"Connection: close\r\nContent-Length: %d\r\n\r\n%s" % (len(_HTTPS_ONLY), _HTTPS_ONLY)
 )
+
+Greeted = tuple[int, Callable[[bytes], Any]]
+"""How many bytes a greeting has, and what becomes of a connection that began with these; None: it is none."""
 
 
 class Listener(Service):
@@ -55,7 +59,7 @@ class Listener(Service):
     agent's: the web site itself redirects those who are not on this machine.
 
     ``passed_on`` is asked for each TLS connection, by the name in its ClientHello and its source: a protocol gets the
-    connection still encrypted, None leaves it to us.
+    connection still encrypted, None leaves it to us. ``greeted`` is asked for what begins with a zero byte.
 
     Connections from ``proxies`` must begin with a header of the PROXY protocol; all others must not.
     """
@@ -72,6 +76,7 @@ class Listener(Service):
         allow_http: bool,
         passed_on: Callable[[str, str], Any] | None = None,
         proxies: Proxies | None = None,
+        greeted: Greeted | None = None,
     ) -> None:
         self.port = port
         self.web, self.tls = web, tls
@@ -80,6 +85,7 @@ class Listener(Service):
         self.door = _Door(self)
         """Makes the protocol of each connection that comes in."""
         self._told_s = -_LOG_GAP_S
+        self.greeted = greeted
         self.refuses_plain = tunnel is not None and not allow_http
         self.reactor = reactor
         self.strangers = Crowd(MOST_STRANGERS, MOST_STRANGERS)
@@ -201,6 +207,7 @@ class _Stranger(Protocol):
         self._deadline: IDelayedCall | None = None
         self._hello: HelloReader | None = None
         self.gone = False
+        self._greeting = b""
 
     def connectionMade(self) -> None:
         self.transport.setTcpNoDelay(True)
@@ -211,7 +218,9 @@ class _Stranger(Protocol):
 
     def dataReceived(self, data: bytes) -> None:
         listener = self._listener
-        if self._hello is not None or (listener.passed_on is not None and data[0] == _TLS_HANDSHAKE):
+        if self._greeting or (listener.greeted is not None and data[0] == _NEITHER_TLS_NOR_HTTP):
+            self._read_greeting(data)
+        elif self._hello is not None or (listener.passed_on is not None and data[0] == _TLS_HANDSHAKE):
             self._read_hello(data)
         elif data[0] == _TLS_HANDSHAKE:
             self._become(listener.over_tls.buildProtocol(self._peer), data)
@@ -219,6 +228,20 @@ class _Stranger(Protocol):
             self._become(_Refusal(listener.reactor), data)
         else:
             self._become(listener.web.buildProtocol(self._peer), data)
+
+    def _read_greeting(self, data: bytes) -> None:
+        """Collect as much as a greeting has; what is none is answered like any bytes that are no TLS."""
+        listener, self._greeting = self._listener, self._greeting + data
+        size, admit = listener.greeted or (0, lambda _: None)
+        if len(self._greeting) < size:
+            return
+        other = admit(self._greeting)
+        if other is not None:
+            self._become(other, b"")
+        elif listener.refuses_plain:
+            self._become(_Refusal(listener.reactor), self._greeting)
+        else:
+            self.send_away()
 
     def _read_hello(self, data: bytes) -> None:
         """Collect the ClientHello; what names nobody else, or is none, is OpenSSL's to deal with."""

@@ -12,7 +12,7 @@ from typing import Any
 from attrs import field, frozen
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IHandshakeListener, IReactorTime
-from twisted.internet.protocol import connectionDone
+from twisted.internet.protocol import Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -21,6 +21,8 @@ from charging_manager.errors import TunnelError
 from charging_manager.tunnel import bounds, commands
 from charging_manager.tunnel.bodies import body_stream, whole_body
 from charging_manager.tunnel.identity import AgentKey
+from charging_manager.tunnel.lane_ends import LaneEnds
+from charging_manager.tunnel.lanes import unpack
 from charging_manager.tunnel.link import (
     AgentEnd,
     RemoteAnswer,
@@ -73,11 +75,14 @@ class AgentSide(Wire):
         in_thread: InThread,
         splices: SpliceEnd | None = None,
         stretched: Stretched | None = None,
+        dial: Callable[[Any, Protocol], Deferred[Any]] | None = None,
     ) -> None:
         super().__init__(clock, agent=True)
         self._stretched = stretched
         self._end = end
         self._splices = splices
+        self._dial = dial
+        self._lanes = LaneEnds(clock, self._dial_again)
         self._cloud_can: frozenset[str] = frozenset()
         self._credentials = credentials
         self._program = program
@@ -143,12 +148,17 @@ class AgentSide(Wire):
             cloud_id=self._credentials.name,
             method=method,
             message=message,
-            can=None if self._splices is None else commands.SPLICE,
+            can=self._can(),
         )
         self._cloud_can = frozenset((answer.get("can") or "").split())
         if answer["version"] not in commands.VERSIONS:
             raise trouble("versions")
         return answer
+
+    def _can(self) -> str | None:
+        if self._splices is None:
+            return None
+        return commands.SPLICE if self._dial is None else f"{commands.SPLICE} {commands.LANES}"
 
     def _is_entered(self, program: str) -> None:
         if self.transport is None or self.closing is not None:
@@ -162,6 +172,8 @@ class AgentSide(Wire):
         )
         if self.can_splice:
             table = {**table, **verbs((commands.Splice, self._splice))}
+            if self._dial is not None:
+                table = {**table, **verbs((commands.Dial, self._dial_lanes), (commands.Carry, self._carry))}
             self.streams.allow_more(bounds.SPLICES)
         self.admit(table)
         self.entered.callback(program)
@@ -176,6 +188,7 @@ class AgentSide(Wire):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         super().connectionLost(reason)
+        self._lanes.end()
         if not self.entered.called:
             self.entered.errback(Failure(trouble(self.closing or tls_code(reason))))
         farewell = self.farewell[0] if self.farewell else None
@@ -249,6 +262,8 @@ class AgentSide(Wire):
 
     def claim(self, claim: bytes) -> Deferred[str]:
         """Claim the label that this proves, or with nothing give it back; the cloud's zone. Fails with TunnelError."""
+        if not claim:
+            self._lanes.end()
         return self.ask(commands.Claim, bounds.SPLICE_TIMEOUT_S, claim=claim).addCallback(lambda a: str(a["zone"]))
 
     def _splice(self, i: int, source: str) -> dict[str, Any]:
@@ -263,6 +278,26 @@ class AgentSide(Wire):
         except TunnelError as error:
             there.stopped()
             raise Refusal(error.code) from error
+
+    def _dial_again(self, lane: Protocol) -> Deferred[Any]:
+        """To where this tunnel leads, not to where its name might lead now."""
+        assert self._dial is not None  # noqa: S101 - else there is no such verb
+        return self._dial(self.transport.getPeer(), lane)
+
+    def _dial_lanes(self, tickets: bytes) -> dict[str, Any]:
+        wanted = unpack(tickets)
+        if self.closing is not None or self._splices is None or not self._splices.is_open():
+            raise Refusal("refused")
+        self._lanes.dial(wanted)
+        return {}
+
+    async def _carry(self, number: bytes, source: str) -> dict[str, Any]:
+        lane = await self._lanes.take(number)
+        if self.closing is not None or self._splices is None or not self._splices.is_open():
+            lane.give_up()
+            raise Refusal("refused")
+        self._splices.carry(source[:64], lane)
+        return {}
 
     async def _goodbye(self, reason: str, come_back_s: int | None) -> dict[str, Any]:
         self.farewell = (reason, float(min(max(come_back_s or 0, 0), 3600)))

@@ -19,6 +19,16 @@ CLOUD_STREAMS = 16
 """Open streams by who sends on them: together 64."""
 SPLICES = 64
 """Connections in end-to-end mode, each a stream there and one back, beside the streams above."""
+LANES = 8
+"""Connections of their own that an agent has dialled for such, or is dialling, and that carry nothing yet."""
+LANE_WITHIN_S = 10.0
+"""So long a ticket for one is good."""
+LANE_BYTES_WITHIN_S = 1.5
+"""So soon after it is told of a browser, the agent has its first bytes; else the connection is dead."""
+CARRIED_BYTES = 512 * KIB
+"""What may lie unread in the kernel at each end of such a connection; about as much again in the pipe."""
+CARRIED_UNSENT_BYTES = 128 * KIB
+PIPE_BYTES = 256 * KIB
 QUEUED_BYTES = 1024 * KIB
 """What one tunnel may have lying at one end: unread stream data, and apart from that unsent boxes."""
 SHARE_BYTES = 16 * KIB
@@ -51,6 +61,7 @@ DRAIN_S = 5.0
 ENTER_TIMEOUT_S = 10.0
 LOGIN_TIMEOUT_S = 2.5
 SPLICE_TIMEOUT_S = 10.0
+CARRY_TIMEOUT_S = 4.0
 REQUEST_TIMEOUT_S = 30.0
 LOGOUT_TIMEOUT_S = 5.0
 GOODBYE_TIMEOUT_S = 2.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterable
 from contextlib import suppress
 from datetime import datetime
 from typing import Any, Protocol
@@ -19,6 +20,7 @@ from charging_manager.tunnel import bounds, commands
 from charging_manager.tunnel.agent_side import pack_headers
 from charging_manager.tunnel.bodies import body_stream
 from charging_manager.tunnel.identity import is_serial, proof_is_good, serial_of
+from charging_manager.tunnel.lanes import Ticket, pack
 from charging_manager.tunnel.link import (
     CloudEnd,
     RemoteAnswer,
@@ -173,6 +175,26 @@ class Link(Wire):
     def can_splice(self) -> bool:
         """Both ends know end-to-end mode."""
         return {commands.SPLICE} <= self.agent_can & set(self._door.can().split())
+
+    @property
+    def can_use_lanes(self) -> bool:
+        """Both ends know connections of their own for browsers."""
+        return {commands.SPLICE, commands.LANES} <= self.agent_can & set(self._door.can().split())
+
+    async def dial(self, tickets: Iterable[Ticket]) -> None:
+        """Ask the agent to connect once for each of these. Raises: TunnelError."""
+        self._still_open()
+        await self.ask(commands.Dial, bounds.SPLICE_TIMEOUT_S, tickets=pack(tickets))
+
+    async def carry(self, number: bytes, source: str) -> None:
+        """Tell the agent whose bytes stand on this lane. Raises: TunnelError, and then they do not reach it."""
+        self._still_open()
+        await self.ask(commands.Carry, bounds.CARRY_TIMEOUT_S, number=number, source=source)
+
+    def carried(self, there: int, back: int) -> None:
+        """So many bytes of browsers passed beside this connection, to the agent and from it."""
+        self.bytes_out += there
+        self.bytes_in += back
 
     def _claim(self, claim: bytes) -> dict[str, Any]:
         return {"zone": self._door.claimed(self, claim)}

@@ -24,6 +24,9 @@ _PUT_OFF = re.compile(rb"cm-busy ([1-9][0-9]{0,3})\r\n")
 SPLICE = "splice"
 """The capability of carrying connections whose TLS ends at the agent (``Claim``, ``Splice``)."""
 
+LANES = "lanes"
+"""The capability of carrying such connections on connections of their own (``Dial``, ``Carry``)."""
+
 
 def put_off(come_back_s: int) -> bytes:
     """What a cloud that has no time for a login writes instead of its part of TLS, before it closes."""
@@ -147,6 +150,25 @@ class Splice(amp.Command):
     commandName = b"Splice"
     arguments = [(b"i", amp.Integer()), (b"source", amp.Unicode())]
     response = [(b"stream", amp.Integer())]
+    errors = {Refusal: b"REFUSED"}
+
+
+class Dial(amp.Command):
+    """Cloud to agent: dial my port once for each of these tickets (``lanes``), now."""
+
+    commandName = b"Dial"
+    arguments = [(b"tickets", amp.String())]
+    errors = {Refusal: b"REFUSED"}
+
+
+class Carry(amp.Command):
+    """Cloud to agent: on the lane of this ticket a browser's bytes, still encrypted, come and go from now on.
+
+    Answered when the first have come; after a refusal the cloud goes on with ``Splice``.
+    """
+
+    commandName = b"Carry"
+    arguments = [(b"number", amp.String()), (b"source", amp.Unicode())]
     errors = {Refusal: b"REFUSED"}
 
 

@@ -108,11 +108,10 @@ async def connect_any(
     """Connect this protocol to the first address that answers. Raises: TunnelError when none does."""
     code = "unreachable"
     for address in addresses:
-        endpoint = TCP6ClientEndpoint if isinstance(address, IPv6Address) else TCP4ClientEndpoint
         factory = TLSMemoryBIOFactory(tls, True, _OneSide(protocol), reactor)
         factory.protocol = transport
         try:
-            await endpoint(reactor, address.host, address.port, timeout=_CONNECT_WITHIN_S).connect(factory)
+            await _endpoint(reactor, address).connect(factory)
         except ConnectError as error:
             code = "timeout" if "timeout" in type(error).__name__.lower() else "unreachable"
         else:
@@ -137,6 +136,17 @@ class _MayBePutOff(BufferingTLSTransport):
             self.dataReceived(data)
         else:
             self.wrappedProtocol.put_off(seconds)
+
+
+def connect_plain(reactor: Any, address: IPv4Address | IPv6Address, protocol: Protocol) -> Deferred[Any]:
+    """Connect this protocol to this address, without TLS. Fails with ConnectError."""
+    connected: Deferred[Any] = _endpoint(reactor, address).connect(_OneSide(protocol))
+    return connected
+
+
+def _endpoint(reactor: Any, address: IPv4Address | IPv6Address) -> Any:
+    endpoint = TCP6ClientEndpoint if isinstance(address, IPv6Address) else TCP4ClientEndpoint
+    return endpoint(reactor, address.host, address.port, timeout=_CONNECT_WITHIN_S)
 
 
 class _OneSide(Factory):

@@ -15,6 +15,7 @@ from charging_manager.tunnel.scram import ScramVerifier
 
 if TYPE_CHECKING:
     from charging_manager.tunnel.cloud_side import Link
+    from charging_manager.tunnel.lane_ends import Lane
 
 
 @frozen
@@ -117,6 +118,9 @@ class SpliceEnd(Protocol):
 
     def splice(self, source: str, there: RemoteStream) -> RemoteStream:
         """The way back to the browser whose bytes come ``there``; ``source`` is its address, if the cloud is honest."""
+
+    def carry(self, source: str, lane: Lane) -> None:
+        """The same, for a browser whose bytes come and go on a connection of their own."""
 
 
 class CloudEnd(Protocol):

@@ -21,6 +21,7 @@ from attrs import frozen
 
 from charging_manager.clocks import utc_now
 from charging_manager.http.certificates import self_signed
+from charging_manager.tunnel.lanes import GREETING
 from tests.support.api import Browser
 from tests.support.browser import browser
 from tests.support.processes import ROOT, Running, daemon, eventually, running
@@ -106,7 +107,9 @@ def test_canaries_stay_where_they_belong(house: House) -> None:
     """The password that is typed and the data that are read, and written, through the cloud: it has none of them."""
     at_site, from_afar = f"canary-{secrets.token_hex(12)}", f"canary-{secrets.token_hex(12)}"
     house.site.put("/api/v1/site", {"name": at_site})
-    browser = house.browser()
+    assert house.browser().call("GET", "/ui/en/login.htm").status == 200
+    eventually(lambda: GREETING in house.tap.heard)
+    browser = house.browser()  # the second one: on a connection of its own
     browser.post("/api/v1/login", {"password": house.secret})
     assert browser.get("/api/v1/me")["remote"]
     assert browser.get("/api/v1/state")["site"]["name"] == at_site

@@ -13,6 +13,7 @@ from charging_manager.clocks import utc_now
 from charging_manager.http.certificates import self_signed
 from charging_manager.http.clienthello import HelloReader, Malformed
 from charging_manager.tunnel.labels import label_in
+from charging_manager.tunnel.lanes import GREETING
 
 
 class Wiretap:
@@ -24,6 +25,8 @@ class Wiretap:
     def __init__(self, port: int, folder: Path) -> None:
         self._to = port
         self.reads_along = False
+        self.lets_lanes_pass = True
+        """False: a firewall that knows TLS, and lets nothing else pass."""
         self.heard = bytearray()
         self.in_clear = bytearray()
         self._sockets: set[socket.socket] = set()
@@ -52,6 +55,9 @@ class Wiretap:
 
     def _serve(self, near: socket.socket) -> None:
         with contextlib.suppress(OSError, Malformed):
+            if not self.lets_lanes_pass and near.recv(1, socket.MSG_PEEK) == GREETING[:1]:
+                near.close()
+                return
             name = self._name_wanted(near) if self.reads_along else None
             far = socket.create_connection(("127.0.0.1", self._to))
             kept = self.heard

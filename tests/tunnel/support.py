@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from OpenSSL import SSL
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
+from twisted.internet.protocol import Protocol
 from twisted.internet.task import Clock
 from twisted.test.iosim import IOPump, connect, makeFakeClient, makeFakeServer
 from zope.interface import implementer
@@ -231,6 +232,7 @@ class Tunnel:
         key: AgentKey | None = None,
         enter: bool = True,
         splices: SpliceEnd | None = None,
+        dial: Callable[[Any, Protocol], Deferred[Any]] | None = None,
     ) -> None:
         self.clock = clock or Clock()
         self.agent = agent or FakeAgent()
@@ -241,7 +243,7 @@ class Tunnel:
         self.link = link
         self.link.channel = FakeChannel()
         credentials = Credentials(key or new_key(), cloud_id, password)
-        self.side = AgentSide(self.clock, self.agent, credentials, "test agent 1", maybeDeferred, splices)
+        self.side = AgentSide(self.clock, self.agent, credentials, "test agent 1", maybeDeferred, splices, dial=dial)
         self.entered: list[Any] = []
         self.side.entered.addBoth(self.entered.append)
         self.gone: list[str] = []

@@ -11,13 +11,16 @@ from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from charging_manager.agent.spliced import SplicedTransport
+from charging_manager.agent.spliced import SplicedTransport, peer_named
 from charging_manager.cloud.downlink import TunnelFactory
+from charging_manager.cloud.lanes import Lanes
 from charging_manager.cloud.splice import UNRECOGNIZED_NAME, Spliced, Switchboard
 from charging_manager.errors import TunnelError
 from charging_manager.tunnel import bounds, commands
 from charging_manager.tunnel.labels import label_in, label_of, make_claim, make_code, read_code
+from charging_manager.tunnel.lane_ends import Lane
 from charging_manager.tunnel.link import RemoteStream
+from charging_manager.tunnel.pump import Pumps
 from tests.tunnel.support import PASSWORD, FakeCloud, Tunnel
 
 CLAIM = make_claim(b"s" * 32, "cloud.example:4443")
@@ -60,6 +63,10 @@ class Here(Factory):
     def splice(self, source: str, there: RemoteStream) -> RemoteStream:
         return SplicedTransport(self, source, there, self.clock).stream()
 
+    def carry(self, source: str, lane: Lane) -> None:
+        peer = peer_named(source)
+        lane.become(self.buildProtocol(peer), peer)
+
 
 class Browser(StringTransport):
     """A browser's socket at the cloud."""
@@ -81,16 +88,17 @@ class Browser(StringTransport):
 class Whole:
     """One cloud with a switchboard, and agents."""
 
-    def __init__(self, case: SynchronousTestCase) -> None:
-        self.clock = Clock()
+    def __init__(self, case: SynchronousTestCase, clock: Clock | None = None, lanes: Lanes | None = None) -> None:
+        self.clock = clock or Clock()
         self.case = case
-        self.board = Switchboard("cloud.example:443")
+        self.board = Switchboard("cloud.example:443", lanes, Pumps(self.clock))
         cloud = FakeCloud(garage=PASSWORD, depot=PASSWORD)
         self.factory = TunnelFactory(self.clock, cloud, salt_key=b"s" * 32, switchboard=self.board)
         self.here = Here(self.clock)
 
-    def agent(self, cloud_id: str = "garage", splices: Here | None = None) -> Tunnel:
-        return Tunnel(cloud_id=cloud_id, factory=self.factory, clock=self.clock, splices=splices or self.here)
+    def agent(self, cloud_id: str = "garage", splices: Here | None = None, dial: Any = None) -> Tunnel:
+        here = splices or self.here
+        return Tunnel(cloud_id=cloud_id, factory=self.factory, clock=self.clock, splices=here, dial=dial)
 
     def claim(self, tunnel: Tunnel, claim: bytes = CLAIM) -> Any:
         said: list[Any] = []

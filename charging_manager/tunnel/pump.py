@@ -1,0 +1,369 @@
+"""Carries bytes from one connection to another and back, as they come and as cheaply as the system allows.
+
+Theory of operation. A ``Pump`` joins a near connection (which asks) and a far one (which answers). Its two ends are
+their protocols, but Twisted's transports only wait for them and close them: reading and writing is ours. What is small
+is read and written at once, without a turn of the reactor between; where whole buffers come, ``splice(2)`` moves pages
+through a pipe and never touches them. No more is read than one piece until the other connection has taken it, so a slow
+reader stops the writer. When the near one has said all, that is passed on and the answer may go on; when the far one
+has, both end. A connection that takes nothing for a minute is broken off.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from twisted.internet.error import ConnectionDone, ConnectionLost
+from twisted.internet.interfaces import IHalfCloseableProtocol, IReactorTime
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from charging_manager.tunnel import bounds
+
+CAN_SPLICE = hasattr(os, "splice")
+SMALL_BYTES = 16 * bounds.KIB
+_NO_WAIT = getattr(os, "SPLICE_F_NONBLOCK", 0) | getattr(os, "SPLICE_F_MOVE", 0)
+_LINGER_S = 5.0
+_IDLE_PIPES = 32
+_TCP_NOTSENT_LOWAT = getattr(socket, "TCP_NOTSENT_LOWAT", 25)
+
+Pipe = tuple[int, int]
+
+
+def prepare(plain: socket.socket) -> None:
+    """Small pieces leave at once; and little lies in the kernel for a reader that does not read, at either end."""
+    with suppress(OSError):  # another kind of socket
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        plain.setsockopt(socket.IPPROTO_TCP, _TCP_NOTSENT_LOWAT, bounds.CARRIED_UNSENT_BYTES)
+        plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, bounds.CARRIED_BYTES)
+
+
+def keep_open(transport: Any) -> None:
+    """Ask the system to look after a connection on which nothing may pass for long: routers forget such."""
+    transport.setTcpKeepAlive(True)
+    plain = transport.getHandle()
+    for name, value in (("TCP_KEEPIDLE", 20), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3)):
+        with suppress(OSError):
+            plain.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+
+
+class Pipes:
+    """Pipes between two uses; ``take`` gives an empty one, or None where the process may open no more files."""
+
+    def __init__(self) -> None:
+        self._idle: list[Pipe] = []
+
+    def take(self) -> Pipe | None:
+        if self._idle:
+            return self._idle.pop()
+        try:
+            pipe = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError:
+            return None
+        with suppress(OSError):  # whoever has many pipes already gets small ones
+            fcntl.fcntl(pipe[1], fcntl.F_SETPIPE_SZ, bounds.PIPE_BYTES)
+        return pipe
+
+    def give_back(self, pipe: Pipe) -> None:
+        """This pipe is empty again."""
+        if len(self._idle) < _IDLE_PIPES:
+            self._idle.append(pipe)
+        else:
+            self.destroy(pipe)
+
+    @staticmethod
+    def destroy(pipe: Pipe) -> None:
+        """And what lies in it."""
+        for end in pipe:
+            os.close(end)
+
+    def close(self) -> None:
+        while self._idle:
+            self.destroy(self._idle.pop())
+
+
+class Pumps:
+    """All pumps of a process: looks after those where nothing moves."""
+
+    def __init__(self, clock: IReactorTime) -> None:
+        self.clock = clock
+        self.pipes = Pipes()
+        self._pumps: set[Pump] = set()
+        self._looking = LoopingCall(self._look)
+        self._looking.clock = clock
+
+    def __len__(self) -> int:
+        return len(self._pumps)
+
+    def make(self, moved: Callable[[int, int], None], over: Callable[[], None] = lambda: None) -> Pump:
+        """A new one. ``moved`` is told now and then how many bytes went to the far end and back; ``over`` once."""
+        pump = Pump(self, moved, over)
+        self._pumps.add(pump)
+        if not self._looking.running:
+            self._looking.start(bounds.STALL_LOOK_S, now=False)
+        return pump
+
+    def forget(self, pump: Pump) -> None:
+        self._pumps.discard(pump)
+        if not self._pumps and self._looking.running:
+            self._looking.stop()
+            self.pipes.close()
+
+    def _look(self) -> None:
+        for pump in list(self._pumps):
+            pump.look()
+
+
+class Pump:
+    """Two connections as one. Make ``near`` and ``far`` the protocols of their transports, in any order."""
+
+    log = Logger()
+
+    def __init__(self, pumps: Pumps, moved: Callable[[int, int], None], over: Callable[[], None]) -> None:
+        self.pumps = pumps
+        self._tell_moved, self._tell_over = moved, over
+        self.near, self.far = PumpEnd(self), PumpEnd(self)
+        self.near.other, self.far.other = self.far, self.near
+        self.over = False
+        self._still_s = 0.0
+
+    def break_off(self) -> None:
+        """Both connections end at once, whatever is under way."""
+        if not self.over:
+            self._end()
+            for end in (self.near, self.far):
+                if end.transport is not None:
+                    end.transport.abortConnection()
+
+    def end_came(self, end: PumpEnd) -> None:
+        """All that this end has said was handed on."""
+        other = end.other
+        with suppress(OSError):
+            other.socket.shutdown(socket.SHUT_WR)
+        if end is self.far:  # TLS knows no half-closed connections worth keeping
+            self._end()
+            end.finish()
+            other.finish(linger=not other.ended)
+
+    def lost(self, end: PumpEnd) -> None:
+        """This connection is gone, in whatever way."""
+        end.transport = None
+        self.break_off()
+
+    def _end(self) -> None:
+        self.over = True
+        self._count()
+        for end in (self.near, self.far):
+            end.drop()
+        self.pumps.forget(self)
+        self._tell_over()
+
+    def _count(self) -> bool:
+        there, back = self.near.moved, self.far.moved
+        self.near.moved = self.far.moved = 0
+        if there or back:
+            self._tell_moved(there, back)
+        return bool(there or back)
+
+    def look(self) -> None:
+        """Called every few seconds."""
+        if self._count() or not (self.near.waits or self.far.waits or self.near.ended):
+            self._still_s = 0.0
+            return
+        self._still_s += bounds.STALL_LOOK_S
+        if self._still_s >= bounds.STALLED_S:
+            self.log.info("a carried connection was broken off: nothing is read at one end of it")
+            self.break_off()
+
+
+@implementer(IHalfCloseableProtocol)
+class PumpEnd(Protocol):
+    """One connection of a pump, and what it has said that the other has not taken yet."""
+
+    transport: Any = None
+    other: PumpEnd
+
+    def __init__(self, pump: Pump) -> None:
+        self._pump = pump
+        self.moved = 0
+        """Bytes from here that were taken since the last count."""
+        self.ended = False
+        self.waits = False
+        self._large = False
+        self._rest: bytes | memoryview = b""
+        self._pipe: Pipe | None = None
+        self._piped = 0
+
+    def connectionMade(self) -> None:
+        plain = self.socket = self.transport.getHandle()
+        prepare(plain)
+        self._number, self._receive, self._send = plain.fileno(), plain.recv, plain.send
+        if self._pump.over:
+            self.transport.abortConnection()
+            return
+        self.transport.doRead, self.transport.doWrite = self._read, self.other_may_go_on
+        if self.other.transport is not None:
+            self.transport.startReading()
+            self.other.transport.startReading()
+        else:
+            self.transport.stopReading()
+
+    # -- from here to the other
+
+    def dataReceived(self, data: bytes) -> None:
+        """Bytes that had been read before; both ends are connected."""
+        self._hand_on(data)
+
+    def _read(self) -> Exception | None:
+        """Called by the reactor."""
+        if self._large:
+            return self._read_spliced()
+        try:
+            data = self._receive(SMALL_BYTES)
+        except BlockingIOError:
+            return None
+        except OSError as error:
+            return ConnectionLost(str(error))
+        if not data:
+            return ConnectionDone()
+        self._large = CAN_SPLICE and len(data) == SMALL_BYTES
+        self._hand_on(data)
+        return None
+
+    def _hand_on(self, data: bytes) -> None:
+        try:
+            sent = self.other._send(data)
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            self._pump.break_off()
+            return
+        self.moved += sent
+        if sent < len(data):
+            self._rest = memoryview(data)[sent:]
+            self._wait()
+
+    def _read_spliced(self) -> Exception | None:
+        pipe = self._pipe = self._pump.pumps.pipes.take()
+        if pipe is None:
+            self._large = False
+            return None
+        try:
+            size = self._piped = os.splice(self._number, pipe[1], bounds.PIPE_BYTES, flags=_NO_WAIT)
+        except BlockingIOError:
+            self._free_pipe()
+            return None
+        except OSError as error:
+            return ConnectionLost(str(error))
+        self._large = size >= SMALL_BYTES
+        if size:
+            self._empty_pipe()
+            if self.waits or self._pump.over:
+                return None
+        self._free_pipe()
+        return None if size else ConnectionDone()
+
+    def _empty_pipe(self) -> None:
+        assert self._pipe is not None  # noqa: S101 - called with one
+        try:
+            while self._piped:
+                sent = os.splice(self._pipe[0], self.other._number, self._piped, flags=_NO_WAIT)
+                self._piped -= sent
+                self.moved += sent
+        except BlockingIOError:
+            self._wait()
+        except OSError:
+            self._pump.break_off()
+
+    def _free_pipe(self) -> None:
+        pipe, self._pipe = self._pipe, None
+        if pipe is not None:
+            self._pump.pumps.pipes.give_back(pipe)
+
+    def _wait(self) -> None:
+        if not self.waits:
+            self.waits = True
+            self.transport.stopReading()
+            self.other.transport.startWriting()
+
+    def other_may_go_on(self) -> None:
+        """Called by the reactor: this connection takes bytes again."""
+        self.other.go_on()
+
+    def go_on(self) -> None:
+        """Hand on what waits, and then read again."""
+        if self._pipe is not None:
+            self.waits = False
+            self._empty_pipe()
+            if self._piped or self._pump.over:
+                return
+            self._free_pipe()
+        elif self._rest:
+            rest, self._rest, self.waits = self._rest, b"", False
+            self._hand_on(rest)  # type: ignore[arg-type]
+            if self.waits or self._pump.over:
+                return
+        self.waits = False
+        self.other.transport.stopWriting()
+        if self.ended:
+            self._pump.end_came(self)
+        else:
+            self.transport.startReading()
+
+    # -- ends
+
+    def readConnectionLost(self) -> None:
+        self.ended = True
+        if not self.waits and not self._pump.over:
+            self._pump.end_came(self)
+
+    def writeConnectionLost(self) -> None:
+        pass
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self._pump.lost(self)
+
+    def finish(self, linger: bool = False) -> None:
+        """Close in order; ``linger``: what still comes is swallowed for a while, for a reset would destroy the last
+        bytes on their way."""
+        transport = self.transport
+        if transport is None:
+            return
+        for name in ("doRead", "doWrite"):
+            transport.__dict__.pop(name, None)
+        if not linger:
+            transport.loseConnection()
+            return
+        transport.protocol = last = _Swallowing(self._pump.pumps.clock)
+        last.makeConnection(transport)  # type: ignore[no-untyped-call]
+        transport.startReading()
+
+    def drop(self) -> None:
+        """Nothing is handed on any more."""
+        pipe, self._pipe = self._pipe, None
+        if pipe is not None:
+            (Pipes.destroy if self._piped else self._pump.pumps.pipes.give_back)(pipe)
+        self._rest, self._piped, self.waits = b"", 0, False
+
+
+class _Swallowing(Protocol):
+    """The rest of a connection to which all was said."""
+
+    transport: Any
+
+    def __init__(self, clock: IReactorTime) -> None:
+        self._clock = clock
+
+    def connectionMade(self) -> None:
+        self._deadline = self._clock.callLater(_LINGER_S, self.transport.abortConnection)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        if self._deadline.active():
+            self._deadline.cancel()

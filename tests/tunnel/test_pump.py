@@ -1,0 +1,152 @@
+"""Two connections as one: bytes both ways by either way of moving them, whoever is slow, and every end."""
+
+from __future__ import annotations
+
+import os
+from unittest import mock
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from charging_manager.tunnel import bounds, pump
+from charging_manager.tunnel.pump import Pumps
+from tests.support.loop import Loop
+
+
+class Pumping(SynchronousTestCase):
+    """With ``splice(2)``."""
+
+    can_splice = pump.CAN_SPLICE
+
+    def setUp(self) -> None:
+        patched = mock.patch.object(pump, "CAN_SPLICE", self.can_splice)
+        patched.start()
+        self.addCleanup(patched.stop)
+        self.loop = Loop()
+        self.pumps = Pumps(self.loop)
+        self.moved: list[tuple[int, int]] = []
+        self.over: list[bool] = []
+        self.pump = self.pumps.make(lambda *sizes: self.moved.append(sizes), lambda: self.over.append(True))
+        self.near = self.loop.connect(self.pump.near)
+        self.far = self.loop.connect(self.pump.far)
+        for peer in (self.near, self.far):
+            self.addCleanup(peer.socket.close)
+
+    def tearDown(self) -> None:
+        self.pump.break_off()
+        self.loop.settle()
+        self.assertEqual(len(self.pumps), 0)
+        self.assertEqual(self.loop.getDelayedCalls(), [])
+
+    def test_bytes_go_both_ways_as_they_come(self) -> None:
+        self.near.say(b"hello")
+        self.assertEqual(self.far.hear(), b"hello")
+        self.far.say(b"hello yourself")
+        self.assertEqual(self.near.hear(), b"hello yourself")
+
+    def test_much_arrives_whole_and_in_order_in_both_directions(self) -> None:
+        there, back = os.urandom(3_000_001), os.urandom(5_000_003)
+        heard_there, heard_back, said_there, said_back = b"", b"", 0, 0
+        while len(heard_there) < len(there) or len(heard_back) < len(back):
+            said_there += self.near.say(there[said_there : said_there + 700_000])
+            said_back += self.far.say(back[said_back : said_back + 900_000])
+            heard_there += self.far.hear()
+            heard_back += self.near.hear()
+        self.assertEqual(heard_there, there)
+        self.assertEqual(heard_back, back)
+        self.pump.break_off()
+        self.assertEqual([sum(sizes) for sizes in zip(*self.moved, strict=True)], [len(there), len(back)])
+
+    def test_a_reader_that_stops_stops_the_writer_and_gets_everything_later(self) -> None:
+        data = os.urandom(16 << 20)
+        said = self.far.say(data)
+        self.assertLess(said, 3 * bounds.PIPE_BYTES + 2 * bounds.CARRIED_BYTES + (1 << 20))
+        self.near.say(b"meanwhile")
+        self.assertEqual(self.far.hear(), b"meanwhile")
+        heard = self.near.hear()
+        while said < len(data):
+            said += self.far.say(data[said:])
+            heard += self.near.hear()
+        self.assertEqual(heard, data)
+
+    def test_who_asked_all_still_gets_the_answer(self) -> None:
+        self.near.say(b"q" * 100_000)
+        self.near.end()
+        self.assertEqual(len(self.far.hear()), 100_000)
+        self.assertTrue(self.far.ended)
+        self.far.say(b"a" * 100_000)
+        self.assertEqual(len(self.near.hear()), 100_000)
+        self.assertFalse(self.near.ended)
+        self.far.close()
+        self.near.hear()
+        self.assertTrue(self.near.ended)
+        self.assertEqual(self.over, [True])
+
+    def test_the_end_comes_behind_the_last_bytes_even_to_a_slow_reader(self) -> None:
+        said = self.far.say(b"z" * (4 << 20))
+        self.far.end()
+        self.assertEqual(self.over, [])
+        self.assertEqual(len(self.near.hear()), said)
+        self.assertTrue(self.near.ended)
+        self.assertEqual(self.over, [True])
+
+    def test_what_is_said_to_one_that_has_said_all_is_swallowed_for_a_while(self) -> None:
+        self.far.say(b"the last word")
+        self.far.end()
+        self.near.say(b"not heard any more")
+        self.assertEqual(self.near.hear(), b"the last word")
+        self.assertTrue(self.near.transport.connected)
+        self.loop.advance(5.0)
+        self.loop.settle()
+        self.assertFalse(self.near.transport.connected)
+
+    def test_whoever_breaks_off_breaks_the_other_off_too(self) -> None:
+        self.far.say(b"unread" * 100_000)
+        self.near.close()
+        self.far.hear()
+        self.assertTrue(self.far.ended)
+        self.assertEqual(self.over, [True])
+
+    def test_who_reads_nothing_for_a_minute_is_broken_off_and_who_is_merely_idle_is_not(self) -> None:
+        for _ in range(60):
+            self.loop.advance(5.0)
+        self.assertEqual(self.over, [])
+        self.far.say(b"x" * (16 << 20))
+        for _ in range(10):
+            self.loop.advance(5.0)
+        self.assertEqual(self.over, [])
+        for _ in range(3):
+            self.loop.advance(5.0)
+        self.assertEqual(self.over, [True])
+
+    def test_a_process_that_may_open_no_more_files_carries_on(self) -> None:
+        with mock.patch("os.pipe2", side_effect=OSError(24, "Too many open files")):
+            said = self.far.say(b"y" * 200_000)
+            self.assertEqual(len(self.near.hear()), said)
+
+
+class PumpingPlainly(Pumping):
+    """Where the system has no ``splice(2)``."""
+
+    can_splice = False
+
+
+class ManyPumps(SynchronousTestCase):
+    def test_pipes_are_as_many_as_are_full_and_none_when_all_is_over(self) -> None:
+        before = len(os.listdir("/proc/self/fd"))
+        loop = Loop()
+        pumps = Pumps(loop)
+        made = []
+        for _ in range(8):
+            one = pumps.make(lambda there, back: None)
+            near, far = loop.connect(one.near), loop.connect(one.far)
+            made.append((one, near, far))
+            far.say(b"x" * 100_000)
+            near.hear()
+        self.assertLessEqual(len(os.listdir("/proc/self/fd")), before + 4 * len(made) + 4)
+        for one, near, far in made:
+            far.say(b"x" * (4 << 20))
+            one.break_off()
+            near.close()
+            far.close()
+        loop.settle()
+        self.assertEqual(len(os.listdir("/proc/self/fd")), before)
