@@ -22,6 +22,7 @@ from charging_manager.cli import (
 from charging_manager.cli.certificate import cloud_cert
 from charging_manager.cli.table import DATA, Command, Option, WrongUsage, build_parser
 from charging_manager.errors import ChargingManagerError
+from charging_manager.storage.room import is_full
 
 COMMANDS = (
     Command("run", "run the agent, or with -cloud_server the cloud server", lambda _: 2, usage=run.USAGE),
@@ -148,6 +149,12 @@ def main(words: Sequence[str] | None = None) -> int:
         print(f"charging_manager {arguments.command.name}: {error}", file=sys.stderr)
         return 1
     except BrokenPipeError:
+        return 1
+    except OSError as error:
+        if not is_full(error):
+            raise
+        said = "the disk is full; make room and try again, nothing was changed"
+        print(f"charging_manager {arguments.command.name}: {said}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130

@@ -21,6 +21,7 @@ from twisted.logger import Logger
 
 from charging_manager.clocks import UtcNow, utc_now
 from charging_manager.http.routes import Role
+from charging_manager.storage.database import StorageError
 from charging_manager.storage.store import Connection, Store
 
 IDLE_S = 14 * 86_400.0
@@ -119,7 +120,8 @@ class LoginSessions:
         about: Mapping[str, Any] | None = None,
         token: str | None = None,
     ) -> Minted:
-        """A new login; it counts once it is on the disk."""
+        """A new login; it counts once it is on the disk. On a full disk it is only until the next start: whoever
+        makes room must be let in."""
         token = token or self.new_token()
         now_at, now_s, key = self._now(), self._clock.seconds(), _digest(token)
         session = LoginSession(
@@ -129,10 +131,12 @@ class LoginSessions:
         self._keep(key, _Live(session, now_s, now_s, now_s))
         try:
             await self._database.write(lambda c: _insert(c, key, session))
-        except Exception:
-            self._live.pop(key, None)
-            self._by_handle.pop(session.handle, None)
-            raise
+        except Exception as error:
+            if not (isinstance(error, StorageError) and error.code == "disk-full"):
+                self._live.pop(key, None)
+                self._by_handle.pop(session.handle, None)
+                raise
+            self._log.warn("the disk is full: a login is kept in memory alone")
         kind = self.alike(session)
         crowd = [live for live in self._live.values() if self.alike(live.session) == kind]
         if len(crowd) <= MOST_ALIKE:

@@ -19,6 +19,7 @@ from charging_manager.http.openapi import describe
 from charging_manager.http.problems import bug, from_config_error, problem_answer
 from charging_manager.http.routes import Answer, Call, Caller, Problem, Right, Role, Route, Stream
 from charging_manager.storage.database import StorageError
+from charging_manager.storage.room import is_full
 from charging_manager.words import best_language
 
 _PART = re.compile(r"\{([a-z_]+)\}")
@@ -95,6 +96,9 @@ class RouteTable:
         if isinstance(error, StorageError):
             self._log.error("storage: {sentence}", sentence=error.sentence)
             return Problem(_STORAGE_STATUS.get(error.code, 503), f"storage-{error.code}", error.sentence)
+        if is_full(error):  # a file of ours that is no database
+            self._log.error("storage: the disk is full")
+            return Problem(507, "storage-disk-full", "the disk is full; make room, nothing was changed")
         if isinstance(error, ChargingManagerError):
             self._log.warn("{method} {path} failed: {error}", method=request.method, path=request.path, error=error)
             return Problem(502, "failed", "{reason}", reason=str(error))

@@ -48,7 +48,10 @@ def load_key(path: Path) -> bytes:
         key = path.read_bytes()
     except FileNotFoundError:
         key = secrets.token_bytes(_KEY_BYTES)
-        write_private(path, key)
+        try:
+            write_private(path, key)
+        except OSError as error:
+            raise ConfigError(str(path), f"cannot be written ({error.strerror}); nothing was changed") from error
     except OSError as error:
         raise ConfigError(str(path), f"cannot be read ({error.strerror}); check who owns it") from error
     if len(key) != _KEY_BYTES:

@@ -80,9 +80,12 @@ def proof_is_good(public_key: bytes, proof: bytes, nonce: bytes, exporter: bytes
 
 def load_or_make_key(path: Path) -> AgentKey:
     """The agent's key from its file, made at the first start (0600). Raises: ConfigError."""
-    try:
-        if not path.exists():
+    if not path.exists():
+        try:
             _write_new_key(path)
+        except OSError as error:
+            raise ConfigError(str(path), f"cannot be written ({error.strerror}); nothing was changed") from error
+    try:
         private = serialization.load_pem_private_key(path.read_bytes(), password=None)
     except (OSError, ValueError, TypeError) as error:
         raise ConfigError(str(path), "the agent's key cannot be read; restore it from a backup") from error

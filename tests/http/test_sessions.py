@@ -186,10 +186,19 @@ def test_a_login_that_is_ended_while_it_is_being_written_is_dead(house: House, m
 def test_a_login_that_could_not_be_written_is_none(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     token = house.sessions.new_token()
     with monkeypatch.context() as broken:
-        broken.setattr(house.database, "write", lambda _: fail(StorageError("disk-full", "the disk is full")))
+        broken.setattr(house.database, "write", lambda _: fail(StorageError("io-error", "the disk failed")))
         minting = Deferred.fromCoroutine(house.sessions.mint(Role.ADMIN, token=token))
     SynchronousTestCase().failureResultOf(minting, StorageError)
     assert house.sessions.find(token) is None and house.sessions.listing() == []
+
+
+def test_whoever_makes_room_on_a_full_disk_is_let_in(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as full:
+        full.setattr(house.database, "write", lambda _: fail(StorageError("disk-full", "the disk is full")))
+        token = wait(house.sessions.mint(Role.ADMIN)).token
+    assert house.sessions.find(token) is not None and house.rows() == 0
+    wait(house.sessions.end(house.sessions.listing()[0].handle))
+    assert house.sessions.find(token) is None
 
 
 def test_many_logins_of_one_push_out_their_own_oldest_and_nobody_elses(
