@@ -8,7 +8,7 @@ from attrs import field, frozen
 from twisted.internet.defer import Deferred
 
 from charging_manager.clocks import UtcNow
-from charging_manager.cloud.installation import COLUMNS, Installation, read_row
+from charging_manager.cloud.installation import COLUMNS, Installation, read_row, why_not
 from charging_manager.cloud.listing import Page, Wish, counts_of, page_of
 from charging_manager.http.routes import Problem
 from charging_manager.storage.store import Connection, Store
@@ -16,6 +16,9 @@ from charging_manager.tunnel.scram import ScramVerifier
 
 MOST_ENROLLED = 10_000
 """Whoever makes keys in a loop fills no disk."""
+
+CUT_OFF = "cut-off"
+"""What servers tell each other: Cloud ID and reason of a tunnel that has to end."""
 
 
 @frozen
@@ -54,9 +57,11 @@ class Change:
 class Accounts:
     """The installations in the database. Every change is on disk when its Deferred fires."""
 
-    def __init__(self, database: Store, now: UtcNow) -> None:
+    def __init__(self, database: Store, now: UtcNow, node: str = "") -> None:
+        """``node`` names this server where several share the database."""
         self._database = database
         self._now = now
+        self._node = node
 
     def add(self, cloud_id: str, verifier: ScramVerifier) -> Deferred[Installation]:
         """A new installation with a password. Fails with Problem 409 if the Cloud ID exists in any spelling."""
@@ -147,9 +152,22 @@ class Accounts:
                 db.execute("UPDATE installations SET next_verifier = NULL WHERE number = ?", (known.number,))
             if change.disabled or change.approved is False:
                 db.execute("UPDATE installations SET alarm_at = NULL WHERE number = ?", (known.number,))
-            return _must_find(db, cloud_id)
+            changed = _must_find(db, cloud_id)
+            if at_once or not changed.may_enter:
+                self._database.tell(db, CUT_OFF, f"{changed.cloud_id} {why_not(changed) or 'password-changed'}")
+            return changed
 
         return self._database.write(apply)
+
+    def admitted(self) -> Deferred[set[int]]:
+        """The numbers of all that may have a tunnel."""
+
+        def look(db: Connection) -> set[int]:
+            return {
+                row[0] for row in db.execute("SELECT number FROM installations WHERE disabled = 0 AND approved <> 0")
+            }
+
+        return self._database.read(look)
 
     def listing(self) -> Deferred[list[Installation]]:
         """All of them, by Cloud ID."""
@@ -175,17 +193,24 @@ class Accounts:
             known = _find(db, cloud_id)
             if known is not None:
                 db.execute("DELETE FROM installations WHERE number = ?", (known.number,))
+                self._database.tell(db, CUT_OFF, f"{known.cloud_id} deleted")
             return known
 
         return self._database.write(remove)
 
     def seen(self, sightings: Iterable[Sighting]) -> Deferred[None]:
         """What became of the tunnels since the last time."""
-        rows = [(s.at, s.version, s.online, s.received_bytes, s.sent_bytes, s.number) for s in sightings]
+        me = self._node
+        rows = [
+            (s.at, s.version, s.online, me, s.online, me, s.received_bytes, s.sent_bytes, s.number) for s in sightings
+        ]
 
         def note(db: Connection) -> None:
             db.executemany(
-                "UPDATE installations SET last_seen_at = ?, version = coalesce(?, version), online = ?,"
+                "UPDATE installations SET last_seen_at = ?, version = coalesce(?, version),"
+                # Another server may have its tunnel by now: then what we say of ours does not count.
+                " online = CASE WHEN ? <> 0 THEN 1 WHEN node = ? THEN 0 ELSE online END,"
+                " node = CASE WHEN ? <> 0 THEN ? ELSE node END,"
                 " received_bytes = received_bytes + ?, sent_bytes = sent_bytes + ? WHERE number = ?",
                 rows,
             )
@@ -193,10 +218,10 @@ class Accounts:
         return self._database.write(note)
 
     def nobody_is_here(self) -> Deferred[None]:
-        """The server has just started: no tunnel is up."""
+        """This server has just started: no tunnel is up here."""
 
         def forget(db: Connection) -> None:
-            db.execute("UPDATE installations SET online = 0 WHERE online <> 0")
+            db.execute("UPDATE installations SET online = 0 WHERE online <> 0 AND node = ?", (self._node,))
 
         return self._database.write(forget)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 from attrs import asdict, evolve, field, frozen
 from twisted.internet.defer import Deferred
@@ -40,6 +40,14 @@ _COLUMNS = (
     *("cloud_id", "state", "last_seen_at", "version", "created_at", "source", "note", "tags"),
     *("received_bytes", "sent_bytes", "failed_logins", "alarm_at", "new_password"),
 )
+
+
+class Tunnel(Protocol):
+    """Of an installation that is connected, here or at another server."""
+
+    @property
+    def program(self) -> str:
+        """How its agent introduced itself."""
 
 
 @frozen
@@ -102,8 +110,17 @@ class Admin:
     """Routes under ``/api/v1/cloud/admin/installations``."""
 
     def __init__(
-        self, accounts: Accounts, ledger: Ledger, links: Links, logins: Logins, in_thread: InThread, now: UtcNow
+        self,
+        accounts: Accounts,
+        ledger: Ledger,
+        links: Links,
+        logins: Logins,
+        in_thread: InThread,
+        now: UtcNow,
+        way_to: Callable[[str], Tunnel | None] | None = None,
     ) -> None:
+        """``way_to`` finds tunnels at other servers too; without it there are none."""
+        self._way_to = way_to or links.get
         self._accounts, self._ledger, self._links, self._logins = accounts, ledger, links, logins
         self._in_thread, self._now = in_thread, now
 
@@ -283,7 +300,7 @@ class Admin:
         return self._ledger.did(doer(call.caller), call.caller.source, action, subject)
 
     def _row(self, known: Installation, moment: datetime) -> InstallationRow:
-        link = self._links.get(known.cloud_id) if known.may_enter else None
+        link = self._way_to(known.cloud_id) if known.may_enter else None
         row = InstallationRow(*(getattr(known, name) for name in _COLUMNS))
         if link is None:
             return evolve(row, state="offline") if known.may_enter else row

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from math import ceil
 from typing import Any
 
@@ -53,7 +54,10 @@ class AdminDoor:
         devices: DeviceCookies,
         clock: IReactorTime,
         factor: SecondFactor,
+        tell_others: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
+        """``tell_others`` waits until a changed password is that of all servers of this cloud."""
+        self._tell_others = tell_others
         self.factor = factor
         self._password, self._logins, self._ledger = password, logins, ledger
         self._guard, self._devices, self._clock = guard, devices, clock
@@ -132,6 +136,8 @@ class AdminDoor:
         if not first and not await self.is_admin(call.caller, wanted.old):
             raise Problem(403, "wrong-password", "This is not the present admin password.", "old")
         await self._password.set(wanted.new)
+        if self._tell_others is not None:
+            await self._tell_others()
         self.watch()  # anew: this change needs no second look, which would end the login made below
         log.info("the admin password was changed from {source}", source=call.caller.source)
         action = "password-set" if first else "password-changed"

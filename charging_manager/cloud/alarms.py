@@ -59,7 +59,8 @@ class Alarms(Service):
 
     async def _look_guarded(self) -> None:
         with log.failuresHandled("looking for missing installations failed; the next look comes"):
-            await self.look()
+            if self._database.leads:
+                await self.look()
 
     async def look(self) -> list[Change]:
         """What began and what ended since the last look. Raises: StorageError."""

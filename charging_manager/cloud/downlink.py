@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from twisted.internet.defer import Deferred, DeferredList
@@ -33,6 +33,11 @@ class Links:
 
     def __init__(self) -> None:
         self._links: dict[str, Link] = {}
+        self._changed: Callable[[Link, bool], object] = lambda link, here: None
+
+    def on_change(self, changed: Callable[[Link, bool], object]) -> None:
+        """``changed`` is called with each link that comes (True) and each live one that goes (False)."""
+        self._changed = changed
 
     def get(self, cloud_id: str) -> Link | None:
         return self._links.get(cloud_id.lower())
@@ -60,6 +65,7 @@ class Links:
         """The newest wins; the one that it displaces is returned."""
         older = self._links.get(link.cloud_id.lower())
         self._links[link.cloud_id.lower()] = link
+        self._changed(link, True)
         return older
 
     def remove(self, link: Link) -> bool:
@@ -67,6 +73,7 @@ class Links:
         if self._links.get(link.cloud_id.lower()) is not link:
             return False
         del self._links[link.cloud_id.lower()]
+        self._changed(link, False)
         return True
 
 
@@ -102,7 +109,7 @@ class TunnelFactory(Factory):
         self._switchboard = switchboard
         self._strangers: dict[Link, str] = {}  # to the network that each came from, oldest first
         self._draining = False
-        self._turnstile = Turnstile()
+        self.turnstile = Turnstile()
 
     def buildProtocol(self, addr: Any) -> Link | None:
         peer = peer_of(addr)
@@ -127,11 +134,11 @@ class TunnelFactory(Factory):
 
     def may_try(self, source: str, cloud_id: str) -> bool:
         """Asked by a link before it judges a login."""
-        return self._turnstile.admits(self._clock.seconds(), source, cloud_id)
+        return self.turnstile.admits(self._clock.seconds(), source, cloud_id)
 
     def failed(self, source: str, cloud_id: str) -> None:
         """Told by a link whose login was wrong."""
-        self._turnstile.failed(self._clock.seconds(), source, cloud_id)
+        self.turnstile.failed(self._clock.seconds(), source, cloud_id)
 
     def can(self) -> str:
         """Told to agents at their login."""
@@ -151,7 +158,7 @@ class TunnelFactory(Factory):
         if self._draining:
             _close(link, "restart")
             return
-        self._turnstile.succeeded(link.source, link.cloud_id)
+        self.turnstile.succeeded(link.source, link.cloud_id)
         older = self.links.put(link)
         if older is not None:
             self.log.warn("{name} logged in again; its older tunnel is closed", name=link.name())

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from attrs import evolve
+from twisted.internet.defer import Deferred
 
 from charging_manager.cloud.keys import ApiKey, bearer_of
 from charging_manager.cloud.logins import AdminLogin, InstallationLogin, Logins
@@ -43,6 +44,10 @@ class CloudFront(Front):
         self._table, self._logins = table, logins
         self._way_to, self._password = way_to, password
         self._paths = {route.path for route in table.routes}
+
+    def prepare(self, facts: RequestFacts) -> Deferred[None] | None:
+        """A login that began at another server is looked for."""
+        return self._logins.prepare(facts.login)
 
     def caller_of(self, facts: RequestFacts) -> Caller:
         """Who this is to the cloud's own routes: its admin, or nobody. ``login`` is there at an installation too."""

@@ -34,6 +34,13 @@ class Installation:
         return self.state not in ("disabled", "waiting")
 
 
+def why_not(known: Installation | None) -> str | None:
+    """The code of ``tunnel.reasons`` with which its tunnel is closed; None: it may stay."""
+    if known is None:
+        return "deleted"
+    return {"disabled": "disabled", "waiting": "not-approved"}.get(known.state)
+
+
 COLUMNS = (
     "number, cloud_id, source, created_at, last_seen_at, version, state, note, tags, received_bytes, sent_bytes,"
     " failed_logins, alarm_at, next_verifier IS NOT NULL"

@@ -14,6 +14,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from charging_manager.clocks import UtcNow
+from charging_manager.cloud.hearing import quietly
 from charging_manager.http.routes import Problem
 from charging_manager.storage.store import Connection, Store
 
@@ -23,6 +24,7 @@ PREFIX = "cmk_"
 SCOPES = ("audit-read", "installations-read", "installations-write", "metrics-read")
 MOST_KEYS = 100
 _NOTED_EVERY_S = 60.0
+_TOPIC = "api-keys"
 
 
 @frozen
@@ -50,11 +52,13 @@ class ApiKeys:
     def __init__(self, database: Store, clock: IReactorTime, now: UtcNow) -> None:
         self._database, self._clock, self._now = database, clock, now
         self._live: dict[bytes, _Live] = {}
+        database.listen(_TOPIC, lambda detail: quietly(self.load(), log, "API keys"))
 
     async def load(self) -> None:
         """Take up the keys of the database."""
         rows = await self._database.read(lambda db: db.execute("SELECT * FROM api_key").fetchall())
-        self._live = {row["hash"]: _Live(_read(row), float("-inf")) for row in rows}
+        noted = {digest: live.noted_s for digest, live in self._live.items()}
+        self._live = {row["hash"]: _Live(_read(row), noted.get(row["hash"], float("-inf"))) for row in rows}
 
     async def listing(self) -> list[ApiKey]:
         """All of them, the oldest first."""
@@ -73,6 +77,7 @@ class ApiKeys:
                 raise Problem(
                     409, "too-many-keys", "There are {most} keys already; revoke unused ones.", most=MOST_KEYS
                 )
+            self._database.tell(db, _TOPIC)
             return _read(
                 db.execute(
                     "INSERT INTO api_key (name, scopes, hash, created_at, expires_at) VALUES (?, ?, ?, ?, ?)"
@@ -87,10 +92,15 @@ class ApiKeys:
 
     async def revoke(self, number: int) -> ApiKey | None:
         """It opens nothing from now on; None if there is none of that number."""
+
+        def remove(db: Connection) -> None:
+            db.execute("DELETE FROM api_key WHERE number = ?", (number,))
+            self._database.tell(db, _TOPIC)
+
         for digest, live in list(self._live.items()):
             if live.key.number == number:
                 del self._live[digest]
-                await self._database.write(lambda db: db.execute("DELETE FROM api_key WHERE number = ?", (number,)))
+                await self._database.write(remove)
                 return live.key
         return None
 

@@ -87,6 +87,10 @@ class Logins:
         )
         return minted.token
 
+    def prepare(self, cookie: str | None) -> Deferred[None] | None:
+        """To be waited for before ``find``, where another server may have let this browser in; None: no need to."""
+        return self._sessions.prepare(cookie)
+
     def find(self, cookie: str | None) -> InstallationLogin | AdminLogin | None:
         """Whose cookie this is."""
         session = self._sessions.find(cookie) if cookie else None

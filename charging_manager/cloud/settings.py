@@ -9,6 +9,7 @@ import orjson
 from attrs import asdict, field, frozen
 from twisted.logger import Logger
 
+from charging_manager.cloud.hearing import quietly
 from charging_manager.http.fields import between, length
 from charging_manager.http.routes import Problem
 from charging_manager.storage.store import Connection, Store
@@ -16,6 +17,7 @@ from charging_manager.storage.store import Connection, Store
 log = Logger()
 
 _NAME = "server"
+_TOPIC = "settings"
 _DAY_S = 86_400
 _KEEP = "INSERT INTO setting (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
 
@@ -40,6 +42,7 @@ class SettingsStore:
     def __init__(self, database: Store) -> None:
         self._database = database
         self.current = CloudSettings()
+        database.listen(_TOPIC, lambda detail: quietly(self.load(), log, "the server's settings"))
 
     async def load(self) -> None:
         """Raises: StorageError. What cannot be read (of a newer version) is as it is by default, and said."""
@@ -59,7 +62,12 @@ class SettingsStore:
     async def change(self, settings: CloudSettings) -> None:
         """On disk when this returns."""
         text = orjson.dumps(asdict(settings)).decode()
-        await self._database.write(lambda db: db.execute(_KEEP, (_NAME, text)))
+
+        def keep(db: Connection) -> None:
+            db.execute(_KEEP, (_NAME, text))
+            self._database.tell(db, _TOPIC)
+
+        await self._database.write(keep)
         self.current = settings
 
 

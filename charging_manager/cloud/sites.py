@@ -15,6 +15,7 @@ from twisted.logger import Logger
 
 from charging_manager.clocks import UtcNow
 from charging_manager.cloud.accounts import Accounts, Sighting
+from charging_manager.cloud.installation import why_not
 from charging_manager.cloud.ledger import Ledger, Passage
 from charging_manager.errors import TunnelError
 from charging_manager.http.routes import Problem
@@ -130,6 +131,14 @@ class Sites(Service):
             lambda failure: log.failure("the arrival of {cloud_id} failed", failure=failure, cloud_id=link.cloud_id)
         )
 
+    async def look_again(self) -> None:
+        """Others may have deleted or disabled what is here, and we have not heard of it. Raises: StorageError."""
+        admitted = await self._accounts.admitted()
+        for link, number in list(self._numbers.items()):
+            if number not in admitted:
+                with suppress(TunnelError):
+                    await link.close(why_not(await self._accounts.find(link.cloud_id)) or "deleted", drain_s=0.0)
+
     def lost(self, link: SiteLink, reason: str) -> None:
         self._live.discard(link)
         number = self._numbers.pop(link, None)
@@ -143,7 +152,7 @@ class Sites(Service):
         found = await self._accounts.find(link.cloud_id)
         if link not in self._live:
             return
-        refusal = {"disabled": "disabled", "waiting": "not-approved"}.get(found.state) if found else "deleted"
+        refusal = why_not(found)
         if found is None or refusal is not None:  # or it was deleted while it logged in
             with suppress(TunnelError):
                 await link.close(refusal or "deleted", drain_s=0.0)

@@ -24,6 +24,7 @@ from charging_manager.tunnel import bounds
 from charging_manager.tunnel.cloud_side import Link
 from charging_manager.tunnel.labels import CLAIM_BYTES, label_in, label_of
 from charging_manager.tunnel.link import RemoteSink, RemoteSource, RemoteStream
+from charging_manager.tunnel.node_link import FarLink
 from charging_manager.tunnel.pump import Pump, Pumps
 from charging_manager.tunnel.reasons import Refusal, Violation
 
@@ -45,7 +46,9 @@ class Switchboard:
         self.lanes, self.pumps = lanes, pumps
         self._links: dict[str, Link] = {}
         self._labels: dict[Link, str] = {}
-        self._crowds: dict[Link, Crowd] = {}
+        self._crowds: dict[Link | FarLink, Crowd] = {}
+        self._changed: Callable[[str, str | None], object] = lambda cloud_id, label: None
+        self._elsewhere: Callable[[str], FarLink | None] = lambda label: None
         self._all = Crowd(MOST_SPLICES, MOST_OF_ONE_SOURCE)
 
     def __len__(self) -> int:
@@ -70,13 +73,19 @@ class Switchboard:
                 self.release(one)
         self._links[label], self._labels[link] = link, label
         self._crowds[link] = Crowd(bounds.SPLICES, bounds.SPLICES)
+        self._changed(link.cloud_id, label)
         return self.zone
+
+    def watch(self, changed: Callable[[str, str | None], object], elsewhere: Callable[[str], FarLink | None]) -> None:
+        """``changed`` is told Cloud ID and label (None: none any more); ``elsewhere`` finds labels of other servers."""
+        self._changed, self._elsewhere = changed, elsewhere
 
     def release(self, link: Link) -> None:
         """This agent has no label any more, and what is carried to it ends."""
         label = self._labels.pop(link, None)
         if label is not None:
             del self._links[label]
+            self._changed(link.cloud_id, None)
             self._crowds.pop(link).empty()
         if self.lanes is not None:
             self.lanes.drop(link)
@@ -88,10 +97,12 @@ class Switchboard:
         label = label_in(name)
         if label is None:
             return None
-        link = self._links.get(label)
+        link = self._links.get(label) or self._elsewhere(label)
         return _Nobody() if link is None else Spliced(self, link, source)
 
     def enter(self, splice: Spliced) -> bool:
+        if isinstance(splice.link, FarLink):
+            self._crowds.setdefault(splice.link, Crowd(bounds.SPLICES, bounds.SPLICES))
         crowd = self._crowds.get(splice.link)
         source = source_network(splice.source)
         return crowd is not None and self._all.enter(splice, source) and crowd.enter(splice, source)
@@ -106,6 +117,8 @@ class Switchboard:
         for crowd in (self._all, self._crowds.get(splice.link)):
             if crowd is not None:
                 crowd.leave(splice)
+        if isinstance(splice.link, FarLink) and not self._crowds.get(splice.link, ()):
+            self._crowds.pop(splice.link, None)
 
 
 class _Nobody(Protocol):
@@ -129,7 +142,7 @@ class Spliced(Protocol):
     transport: Any
     log = Logger()
 
-    def __init__(self, board: Switchboard, link: Link, source: str) -> None:
+    def __init__(self, board: Switchboard, link: Link | FarLink, source: str) -> None:
         self._board = board
         self.link = link
         self.source = source
@@ -146,7 +159,8 @@ class Spliced(Protocol):
             self._refuse()
             return
         if self._board.lanes is not None and self._board.pumps is not None:
-            self._lane = self._board.lanes.take(self.link)
+            # An agent dials whichever server its name leads to: a lane to another server's is not for us to give.
+            self._lane = None if isinstance(self.link, FarLink) else self._board.lanes.take(self.link)
         if self._lane is None:
             self._by_stream()
 
@@ -159,6 +173,7 @@ class Spliced(Protocol):
         if not lane.say(data):
             self._not_by_lane(None, lane)
             return
+        assert not isinstance(self.link, FarLink)  # noqa: S101 - those have no lanes
         carrying = Deferred.fromCoroutine(self.link.carry(lane.number, self.source))
         carrying.addCallbacks(lambda _: self._pumped(lane), self._not_by_lane, errbackArgs=(lane,))
 
@@ -175,6 +190,7 @@ class Spliced(Protocol):
             end.makeConnection(transport)  # type: ignore[no-untyped-call]
 
     def _moved(self, there: int, back: int) -> None:
+        assert not isinstance(self.link, FarLink)  # noqa: S101 - those have no lanes
         self.link.carried(there, back)
         self._board.touch(self)
 

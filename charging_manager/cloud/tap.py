@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import secrets
+import socket
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,7 +16,7 @@ from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 
 from charging_manager.clocks import use_monotonic, utc_now
-from charging_manager.cloud.accounts import Accounts
+from charging_manager.cloud.accounts import CUT_OFF, Accounts
 from charging_manager.cloud.admin import Admin
 from charging_manager.cloud.admin_door import AdminDoor
 from charging_manager.cloud.admin_ledger import AdminLedger
@@ -23,16 +24,20 @@ from charging_manager.cloud.admin_logins import admin_login_routes
 from charging_manager.cloud.admin_server import AdminServer
 from charging_manager.cloud.alarms import Alarms
 from charging_manager.cloud.chain import chain_key
+from charging_manager.cloud.cluster import Cluster, NodeFactory
 from charging_manager.cloud.door import Door
 from charging_manager.cloud.downlink import Links, TunnelFactory
 from charging_manager.cloud.front import CloudFront
+from charging_manager.cloud.hearing import quietly
 from charging_manager.cloud.house import House
 from charging_manager.cloud.keys import ApiKeys
 from charging_manager.cloud.lanes import Lanes
 from charging_manager.cloud.ledger import Ledger
 from charging_manager.cloud.logins import Logins
 from charging_manager.cloud.machine import Machine
+from charging_manager.cloud.node_table import NodeTable, load_node_id
 from charging_manager.cloud.settings import SettingsStore
+from charging_manager.cloud.shared_files import SharedFiles
 from charging_manager.cloud.sites import Sites
 from charging_manager.cloud.splice import Switchboard
 from charging_manager.cloud.stores import open_store
@@ -73,10 +78,11 @@ class Options(DaemonOptions):
     daemon = "cloud"
     tapname = PROGRAM
     default_port = 4443
-    known = {**DaemonOptions.known, "open_enrolment": bool, "zone": str, "database": str}
+    known = {**DaemonOptions.known, "open_enrolment": bool, "zone": str, "database": str, "node_address": str}
     optParameters: list[Sequence[Any]] = [
         ["zone", None, None, "Name under which installations are reached in end-to-end mode, with a port if need be."],
         ["database", None, None, "A PostgreSQL database for several servers: postgresql://user@host/name."],
+        ["node-address", None, None, "host:port at which the other servers at this database reach this one."],
     ]
     optFlags: list[Sequence[Any]] = [
         ["open-enrolment", None, "Admit installations by serial number, which their own key proves."],
@@ -97,6 +103,15 @@ def check_zone(text: str) -> str:
     if text and (server is None or isIPAddress(server.host) or isIPv6Address(server.host)):
         raise ConfigError("zone", "is a host name, like cloud.example or cloud.example:443; addresses have no labels")
     return text.strip().lower().removeprefix("https://").rstrip("/")
+
+
+def check_node_address(text: str) -> str:
+    """As the others dial it; empty: this machine's name. Raises: ConfigError."""
+    try:
+        server = parse_server(text)
+    except ConfigError as error:
+        raise ConfigError("node-address", "is a name or address, with a port if it is not 4443") from error
+    return "" if server is None else text.strip().lower().removeprefix("https://").rstrip("/")
 
 
 def makeService(options: Options) -> IService:
@@ -125,6 +140,7 @@ class Cloud(Service):
         self._database_url: str = options.get("database") or ""
         self._lanes = Lanes(reactor)
         self._switchboard = Switchboard(options["zone"], self._lanes, Pumps(reactor))
+        self._node_address: str = check_node_address(options.get("node-address") or "")
         self._web = shared("web")
         self._folder = make_private(self._data / "cloud")
         self._secret = load_key(self._folder / "secret")
@@ -157,10 +173,19 @@ class Cloud(Service):
         tls = self._tls
         database = await open_store(self._database_url, self._folder, reactor)
         stops.append(database.close)
+        me = load_node_id(self._folder) if database.is_shared else ""
+        nodes = NodeTable(database, me)
+        shared_files = SharedFiles(database, self._data, self._folder / "agreed.json", reactor)
+        if database.is_shared:
+            await nodes.check_secret(self._secret)
+            await shared_files.begin()
+            stops.append(shared_files.stop)
         password = AdminPassword(self._data / "admin", self._in_thread)
 
         factor = SecondFactor(self._data / "admin.totp", reactor, in_thread=self._in_thread)
-        accounts, links = Accounts(database, utc_now), Links()
+        accounts, links = Accounts(database, utc_now, me), Links()
+        cluster = Cluster(me, self._secret, links, reactor, utc_now)
+        self._switchboard.watch(cluster.label_changed, cluster.by_label)
         ledger = Ledger(database, utc_now, chain_key(self._secret))
         await accounts.nobody_is_here()
         await ledger.begin()
@@ -189,11 +214,21 @@ class Cloud(Service):
             links=links,
             switchboard=self._switchboard,
         )
+        tunnels.turnstile.servers = lambda: cluster.size
+        database.listen(
+            CUT_OFF,
+            lambda detail: (
+                links.close(*detail.split(" ", 1)) if detail else quietly(sites.look_again(), log, "installations")
+            ),
+        )
         sessions = LoginSessions(database, reactor)
         await sessions.load()
         stops.append(sessions.stop)
-        logins, devices = Logins(sessions, links.get), DeviceCookies(self._secret)
-        admin_door = AdminDoor(password, logins, ledger, LoginGuard(), devices, reactor, factor)
+        logins, devices = Logins(sessions, cluster.way_to), DeviceCookies(self._secret)
+        guards = [LoginGuard(servers=lambda: cluster.size) for _ in range(2)]
+        tell_others = shared_files.settle if database.is_shared else None
+        admin_door = AdminDoor(password, logins, ledger, guards[0], devices, reactor, factor, tell_others)
+        shared_files.taken = admin_door.watch
 
         token = secrets.token_urlsafe(32)
 
@@ -208,6 +243,8 @@ class Cloud(Service):
                 "tunnel_sent_bytes": sum(link.bytes_out for link in links),
                 "spliced_connections": len(self._switchboard),
                 "waiting_lanes": len(self._lanes),
+                "servers": cluster.size,
+                "servers_linked": cluster.linked,
             }
 
         async def counted() -> dict[str, float]:
@@ -231,9 +268,9 @@ class Cloud(Service):
                 *House(
                     the_log, ledger, lambda: password.state == "unset", lambda: table.openapi(), lambda: factor.on
                 ).routes(),
-                *Door(accounts, ledger, logins, links.get, LoginGuard(), devices, reactor).routes(),
+                *Door(accounts, ledger, logins, cluster.way_to, guards[1], devices, reactor).routes(),
                 *admin_door.routes(),
-                *Admin(accounts, ledger, links, logins, self._in_thread, utc_now).routes(),
+                *Admin(accounts, ledger, links, logins, self._in_thread, utc_now, cluster.way_to).routes(),
                 *AdminLedger(ledger).routes(),
                 *admin_login_routes(sessions, ledger),
                 *AdminServer(accounts, ledger, settings, keys, webhook, self._open_enrolment).routes(),
@@ -243,7 +280,7 @@ class Cloud(Service):
             CookieNames("cloud").login(secure=True),
         )
         site: Any = build_site(
-            CloudFront(table, logins, links.get, password, keys.find),
+            CloudFront(table, logins, cluster.way_to, password, keys.find),
             Pages([self._web / "cloud", self._web / "agent"], self._web),
             CookieNames("cloud"),
             reactor=reactor,
@@ -261,6 +298,7 @@ class Cloud(Service):
             passed_on=self._switchboard.passed_on,
             proxies=self._proxies,
             greeted=(HELLO_BYTES, self._lanes.admit),
+            nodes=NodeFactory(cluster, reactor),
         )
 
         sites.startService()
@@ -273,6 +311,10 @@ class Cloud(Service):
         listener.startService()
         stops.append(listener.stopService)
         announce()
+        if database.is_shared:
+            address = self._node_address or socket.gethostname().lower()
+            await cluster.join(nodes, address if ":" in address else f"{address}:{listener.port}")
+            stops.append(cluster.stopService)
         stops.append(lambda: remove_runtime(runtime_folder(self._data) / f"{listener.port}.json"))
         stops.append(lambda: Deferred.fromCoroutine(tunnels.drain()))
         log.info("the cloud server listens on port {port}", port=listener.port)

@@ -9,6 +9,7 @@ monotonic seconds.
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 
 from attrs import define
 
@@ -34,6 +35,8 @@ class Turnstile:
 
     def __init__(self, most: int = 20_000) -> None:
         self._most = most
+        self.servers: Callable[[], int] = lambda: 1
+        """How many servers count for themselves what is tried at one cloud."""
         self._tallies: OrderedDict[_Key, _Tally] = OrderedDict()
         self._homes: OrderedDict[str, str] = OrderedDict()
 
@@ -51,7 +54,7 @@ class Turnstile:
                 tally.failures = 0
             tally.failures += 1
             tally.last_s = now_s
-            tally.blocked_until_s = now_s + patience.penalty_s(tally.failures)
+            tally.blocked_until_s = now_s + patience.penalty_s(tally.failures, self.servers())
         while len(self._tallies) > self._most:
             self._tallies.popitem(last=False)
 

@@ -90,7 +90,7 @@ class Webhook(Service):
 
     async def _work(self) -> None:
         with log.failuresHandled("the webhook failed; what waits is tried again"):
-            while self._clock.seconds() >= self._resting_until_s and await self._send_one():
+            while self._database.leads and self._clock.seconds() >= self._resting_until_s and await self._send_one():
                 pass
 
     async def _send_one(self) -> bool:

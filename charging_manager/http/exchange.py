@@ -45,6 +45,15 @@ class WebRequest(HardenedRequest):
         self.secure = self.channel.isSecure()
         self.facts = facts = read_facts(head, self.channel.peer, self.secure, self.site.cookies)
         self.path_only, _, _ = head.target.partition("?")
+        waiting = self.site.front.prepare(facts)
+        if waiting is None:
+            self._begin_answer(head, facts)
+        else:
+            waiting.addCallback(lambda _: self._begin_answer(head, facts))
+
+    def _begin_answer(self, head: Head, facts: RequestFacts) -> None:
+        if self.gone:
+            return
         try:
             self._dispatch(head, facts)
         except Exception:

@@ -13,6 +13,7 @@ import hashlib
 import hmac
 import secrets
 from collections import OrderedDict
+from collections.abc import Callable
 from ipaddress import IPv6Address, ip_address
 
 from attrs import define, frozen
@@ -26,9 +27,10 @@ class Patience:
     longest_s: float
     forget_s: float = 3600.0
 
-    def penalty_s(self, failures: int) -> float:
-        over = failures - self.free
-        return 0.0 if over < 0 else min(self.longest_s, 2.0 ** min(over, 30))
+    def penalty_s(self, failures: int, servers: int = 1) -> float:
+        """``servers`` count for themselves: a failure weighs as many, so that together they allow what one does."""
+        over = failures * servers - self.free
+        return 0.0 if over < 0 else min(servers * self.longest_s, 2.0 ** min(over, 30))
 
 
 BY_DEVICE = Patience(free=10, longest_s=300.0)
@@ -46,9 +48,10 @@ class _Tally:
 class LoginGuard:
     """Counts attempts by who makes them; remembers at most ``most`` of them, those seen last."""
 
-    def __init__(self, most: int = 20_000) -> None:
+    def __init__(self, most: int = 20_000, servers: Callable[[], int] = lambda: 1) -> None:
         self._tallies: OrderedDict[tuple[str, str], _Tally] = OrderedDict()
         self._most = most
+        self._servers = servers
 
     def admit(self, now_s: float, *, source: str, device: str | None = None, installation: str | None = None) -> float:
         """0.0: go on, this attempt now counts as failed until ``succeeded``. Else the seconds to wait.
@@ -63,7 +66,7 @@ class LoginGuard:
             tally = self._tally(key, patience, now_s)
             tally.failures += 1
             tally.last_s = now_s
-            tally.blocked_until_s = now_s + patience.penalty_s(tally.failures)
+            tally.blocked_until_s = now_s + patience.penalty_s(tally.failures, self._servers())
         return 0.0
 
     def failed(self, now_s: float, *, source: str, device: str | None = None, installation: str | None = None) -> float:
@@ -79,7 +82,9 @@ class LoginGuard:
         for key, patience in _keys(source, device, installation):
             tally = self._tally(key, patience, now_s)
             tally.failures = 0 if key[0] == "device" else max(0, tally.failures - 1)
-            tally.blocked_until_s = min(tally.blocked_until_s, now_s + patience.penalty_s(tally.failures))
+            tally.blocked_until_s = min(
+                tally.blocked_until_s, now_s + patience.penalty_s(tally.failures, self._servers())
+            )
 
     def _tally(self, key: tuple[str, str], patience: Patience, now_s: float) -> _Tally:
         tally = self._tallies.get(key)

@@ -31,6 +31,8 @@ from charging_manager.http.proxy_header import HeaderReader, NoHeader, Proxies
 from charging_manager.http.tls import HTTP, TlsDoor
 
 TUNNEL = b"cm-tunnel/1"
+NODE = b"cm-node/1"
+"""Servers of one cloud among themselves: ``nodes`` makes what they get."""
 PATIENCE_S = 10.0
 HELLO_WITHIN_S = 2.0
 """So long after its first byte a ClientHello must be whole, where its name is read."""
@@ -77,6 +79,7 @@ class Listener(Service):
         passed_on: Callable[[str, str], Any] | None = None,
         proxies: Proxies | None = None,
         greeted: Greeted | None = None,
+        nodes: Factory | None = None,
     ) -> None:
         self.port = port
         self.web, self.tls = web, tls
@@ -89,8 +92,9 @@ class Listener(Service):
         self.refuses_plain = tunnel is not None and not allow_http
         self.reactor = reactor
         self.strangers = Crowd(MOST_STRANGERS, MOST_STRANGERS)
-        tls.protocols = (TUNNEL, HTTP) if tunnel is not None else (HTTP,)
-        inner = ByProtocol({} if tunnel is None else {TUNNEL: tunnel}, web, self.strangers, reactor)
+        named = {name: factory for name, factory in ((TUNNEL, tunnel), (NODE, nodes)) if factory is not None}
+        tls.protocols = (*named, HTTP)
+        inner = ByProtocol(named, web, self.strangers, reactor)
         self.over_tls: Any = TLSMemoryBIOFactory(tls, False, inner, reactor)
         self._listening: Any = None
         self._renewing = LoopingCall(self._renew)

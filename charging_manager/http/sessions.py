@@ -1,23 +1,27 @@
 """Login sessions: 256 random bits at the browser, their SHA-256 here; they end by idleness, by age or by decision.
 
 They live in memory, so that a request costs one look-up, and in the daemon's ``login_session`` table (docs/http.md
-has its SQL), so that a restart ends none. Expiry counts on the monotonic clock while the daemon runs; only what passed
-while it was down is taken from the wall clock.
+has its SQL), so that a restart ends none. Where several processes share that table each tells the others what began
+and what ended; one that is unknown here, or was not used here for long, is looked for there (``prepare``).
+Expiry counts on the monotonic clock while the daemon runs; only what passed while it was down is taken from the wall
+clock.
 """
 
 from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Coroutine, Hashable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
 from attrs import define, evolve, field, frozen
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from charging_manager.clocks import UtcNow, utc_now
 from charging_manager.http.routes import Role
@@ -27,6 +31,8 @@ from charging_manager.storage.store import Connection, Store
 IDLE_S = 14 * 86_400.0
 ABSOLUTE_S = 90 * 86_400.0
 _SAVE_EVERY_S = 300.0
+_TOPIC = "login-session"
+_TOKEN_LENGTH = 43
 MOST = 20_000
 MOST_ALIKE = 500
 """Of one user, or of one installation: whoever logs in again and again pushes out nobody else."""
@@ -82,19 +88,82 @@ class LoginSessions:
         self._live: dict[bytes, _Live] = {}
         self._by_handle: dict[str, bytes] = {}
         self._listeners: list[Callable[[LoginSession], None]] = []
+        self._unwritten: set[bytes] = set()
+        database.listen(_TOPIC, self._hear)
         self._sweeping = LoopingCall(self._sweep_guarded)
         self._sweeping.clock = clock
 
     async def load(self) -> None:
         """Take up the logins of the last run, and start to look for expired ones every 30 s."""
-        rows = await self._database.read(lambda c: c.execute("SELECT * FROM login_session").fetchall())
-        now_s, now_at = self._clock.seconds(), self._now()
-        for row in rows:
-            session = _from_row(row)
-            age_s = max(0.0, (now_at - session.created_at).total_seconds())
-            idle_s = max(0.0, (now_at - session.seen_at).total_seconds())
-            self._keep(row["token_hash"], _Live(session, now_s - age_s, now_s - idle_s, now_s - idle_s))
+        await self._take_up()
         self._sweeping.start(30.0, now=True)
+
+    async def _take_up(self) -> None:
+        """All that the table has; and what it has not any more, has ended."""
+        young = set(self._live)
+        rows = await self._database.read(lambda c: c.execute("SELECT * FROM login_session").fetchall())
+        for row in rows:
+            self._take(row)
+        kept = {row["token_hash"] for row in rows} | self._unwritten
+        self._drop([key for key in young if key not in kept])
+
+    def _take(self, row: Any) -> None:
+        session, now_s, now_at = _from_row(row), self._clock.seconds(), self._now()
+        age_s = max(0.0, (now_at - session.created_at).total_seconds())
+        seen_s = now_s - max(0.0, (now_at - session.seen_at).total_seconds())
+        known = self._live.get(row["token_hash"])
+        if known is None:
+            self._keep(row["token_hash"], _Live(session, now_s - age_s, seen_s, seen_s))
+        else:
+            known.seen_s = max(known.seen_s, seen_s)
+
+    def _drop(self, keys: list[bytes]) -> list[LoginSession]:
+        ended = [self._live.pop(key).session for key in keys if key in self._live]
+        for session in ended:
+            self._by_handle.pop(session.handle, None)
+            self._tell(session)
+        return ended
+
+    def _hear(self, detail: str | None) -> None:
+        """What another process did: ``+`` or ``-`` and the hashes; None: anything may have happened."""
+        if detail is None:
+            self._aside(self._take_up())
+        elif detail.startswith("-"):
+            self._drop([bytes.fromhex(key) for key in detail[1:].split()])
+        else:
+            self._aside(self._look_for([bytes.fromhex(key) for key in detail[1:].split()]))
+
+    def _aside(self, work: Coroutine[Any, Any, object]) -> None:
+        def failed(failure: Failure) -> None:
+            if failure.check(StorageError) is None:
+                self._log.failure("logins of another server could not be taken up", failure=failure)
+
+        Deferred.fromCoroutine(work).addErrback(failed)
+
+    async def _look_for(self, keys: list[bytes]) -> None:
+        """Take up these as they stand in the table now."""
+
+        def look(c: Connection) -> list[Any]:
+            found = [c.execute("SELECT * FROM login_session WHERE token_hash = ?", (key,)).fetchone() for key in keys]
+            return [row for row in found if row is not None]
+
+        for row in await self._database.read(look):
+            self._take(row)
+
+    def prepare(self, token: str | None) -> Deferred[None] | None:
+        """To be waited for before ``find``; None: there is no need to wait. Never fails."""
+        if not self._database.is_shared or not token or len(token) != _TOKEN_LENGTH:
+            return None
+        key = _digest(token)
+        live = self._live.get(key)
+        if live is not None and not self._expired(live, self._clock.seconds()):
+            return None
+        looking: Deferred[None] = Deferred.fromCoroutine(self._look_for([key]))
+        return looking.addErrback(self._not_found)
+
+    def _not_found(self, failure: Failure) -> None:
+        if failure.check(StorageError) is None:
+            self._log.failure("a login of another server could not be looked for", failure=failure)
 
     def stop(self) -> None:
         """No more looking for expired ones; the logins stay in the table."""
@@ -129,12 +198,20 @@ class LoginSessions:
         )
         # Kept before it is written, so that whatever ends it meanwhile finds it; the disk sees both in this order.
         self._keep(key, _Live(session, now_s, now_s, now_s))
+        self._unwritten.add(key)
+
+        def insert(c: Connection) -> None:
+            _insert(c, key, session)
+            self._database.tell(c, _TOPIC, f"+{key.hex()}")
+
         try:
-            await self._database.write(lambda c: _insert(c, key, session))
+            await self._database.write(insert)
+            self._unwritten.discard(key)
         except Exception as error:
             if not (isinstance(error, StorageError) and error.code == "disk-full"):
                 self._live.pop(key, None)
                 self._by_handle.pop(session.handle, None)
+                self._unwritten.discard(key)
                 raise
             self._log.warn("the disk is full: a login is kept in memory alone")
         kind = self.alike(session)
@@ -181,6 +258,8 @@ class LoginSessions:
         where: Callable[[LoginSession], bool] | None = None,
     ) -> list[LoginSession]:
         """End all that match everything given; they are closed at once, and gone from the disk when this returns."""
+        if self._database.is_shared:
+            await self._take_up()
         return await self._end(
             lambda session: (
                 (remote is None or session.remote is remote)
@@ -191,14 +270,14 @@ class LoginSessions:
 
     async def _end(self, wanted: Callable[[LoginSession], bool]) -> list[LoginSession]:
         keys = [key for key, live in self._live.items() if wanted(live.session)]
-        ended = [self._live.pop(key).session for key in keys]
-        for session in ended:
-            self._by_handle.pop(session.handle, None)
-            self._tell(session)
+        ended = self._drop(keys)
+
+        def delete(c: Connection) -> None:
+            c.executemany("DELETE FROM login_session WHERE token_hash = ?", [(key,) for key in keys])
+            self._database.tell(c, _TOPIC, "-" + " ".join(key.hex() for key in keys))
+
         if keys:
-            await self._database.write(
-                lambda c: c.executemany("DELETE FROM login_session WHERE token_hash = ?", [(key,) for key in keys])
-            )
+            await self._database.write(delete)
         return ended
 
     def _tell(self, session: LoginSession) -> None:
@@ -219,17 +298,24 @@ class LoginSessions:
 
     async def _sweep(self) -> None:
         now_s, now_at = self._clock.seconds(), self._now()
-        over = {live.session.handle for live in self._live.values() if self._expired(live, now_s)}
-        if over:
-            await self._end(lambda session: session.handle in over)
+        over = [key for key, live in self._live.items() if self._expired(live, now_s)]
+        if over and self._database.is_shared:  # it may have been used elsewhere
+            await self._look_for(over)
+        still = [self._live[key] for key in over if key in self._live]
+        handles = {live.session.handle for live in still if self._expired(live, now_s)}
+        if handles:
+            await self._end(lambda session: session.handle in handles)
         used = []
         for key, live in self._live.items():
             if live.seen_s - live.saved_s >= _SAVE_EVERY_S:
                 live.saved_s = live.seen_s
-                used.append(((now_at - timedelta(seconds=now_s - live.seen_s)).isoformat(), key))
+                seen_at = (now_at - timedelta(seconds=now_s - live.seen_s)).isoformat()
+                used.append((seen_at, key, seen_at))
         if used:
             await self._database.write(
-                lambda c: c.executemany("UPDATE login_session SET seen_at = ? WHERE token_hash = ?", used)
+                lambda c: c.executemany(
+                    "UPDATE login_session SET seen_at = ? WHERE token_hash = ? AND seen_at < ?", used
+                )
             )
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, Protocol
 
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress, IReactorTime
 from twisted.logger import Logger
 from twisted.web.server import Site
@@ -36,6 +37,10 @@ STRANGERS_BODY = 65_536
 
 class Front(Protocol):
     """What a daemon says to its web side; to be subclassed, for the defaults."""
+
+    def prepare(self, facts: RequestFacts) -> Deferred[None] | None:
+        """What must be waited for before anything else is asked; None: nothing. It never fails."""
+        return None
 
     def caller_of(self, facts: RequestFacts) -> Caller:
         """Who asks, from the login cookie and from where."""

@@ -19,7 +19,7 @@ from zope.interface import implementer
 
 from charging_manager.errors import TunnelError
 from charging_manager.tunnel import bounds, commands
-from charging_manager.tunnel.bodies import body_stream, whole_body
+from charging_manager.tunnel.carried import answer_fields, request_of
 from charging_manager.tunnel.identity import AgentKey
 from charging_manager.tunnel.lane_ends import LaneEnds
 from charging_manager.tunnel.lanes import unpack
@@ -27,7 +27,6 @@ from charging_manager.tunnel.link import (
     AgentEnd,
     RemoteAnswer,
     RemoteLogin,
-    RemoteRequest,
     RemoteStream,
     SpliceEnd,
 )
@@ -215,43 +214,13 @@ class AgentSide(Wire):
         await self._end.logout(token)
         return {}
 
-    async def _request(
-        self,
-        token: str,
-        method: str,
-        path: str,
-        query: str | None,
-        content_type: str | None,
-        headers: str | None,
-        body: bytes | None,
-        body_stream: int | None,
-        body_bytes: int | None,
-    ) -> dict[str, Any]:
+    async def _request(self, token: str, **fields: Any) -> dict[str, Any]:
         if self.closing is not None:
             raise Refusal("draining")
-        if body_stream is not None:
-            stream = self.streams.incoming(body_stream)
-            if stream is None or stream.sink is not None or body_bytes is None:
-                raise Violation("body of no stream")
-            body = await whole_body(stream, body_bytes)
-        request = RemoteRequest(method, path, query or "", content_type or "", body or b"", unpack_headers(headers))
-        return self._packed(await self._end.request(token, request))
+        return self._packed(await self._end.request(token, await request_of(self, **fields)))
 
     def _packed(self, answer: RemoteAnswer | RemoteStream) -> dict[str, Any]:
-        fields: dict[str, Any] = {"status": answer.status, "content_type": answer.content_type}
-        if answer.filename is not None:
-            fields["filename"] = answer.filename
-        if isinstance(answer, RemoteStream):
-            fields["stream"] = self.streams.send(answer)
-        elif self._fits(len(answer.body)):
-            fields["body"] = answer.body
-        else:
-            fields["stream"] = self.streams.send(body_stream(answer.body))
-        return fields
-
-    def _fits(self, size: int) -> bool:
-        """Into the answer itself; when much waits unsent already, only small ones do."""
-        return size <= (bounds.INLINE_BODY if self.queued_bytes < bounds.WINDOW_BYTES else bounds.KIB)
+        return answer_fields(self, answer)
 
     # -- end-to-end mode
 
@@ -316,25 +285,6 @@ class AgentSide(Wire):
             with suppress(TunnelError):  # it will notice
                 await self.ask(commands.Goodbye, bounds.GOODBYE_TIMEOUT_S, reason=reason)
         self.hang_up(reason)
-
-
-def unpack_headers(lines: str | None) -> dict[str, str]:
-    """``name: value`` lines. Raises: Violation."""
-    headers: dict[str, str] = {}
-    for line in (lines or "").splitlines():
-        name, colon, value = line.partition(": ")
-        if not colon or len(headers) == bounds.HEADERS:
-            raise Violation("malformed headers")
-        headers[name] = value
-    return headers
-
-
-def pack_headers(headers: Any) -> str:
-    """The other way; a value with a line break cannot be sent."""
-    lines = [f"{name.lower()}: {value}" for name, value in headers.items()]
-    if len(lines) > bounds.HEADERS or any(line.splitlines() != [line] for line in lines):
-        raise trouble("protocol")
-    return "\n".join(lines)
 
 
 def tls_code(reason: Failure) -> str:

@@ -49,6 +49,13 @@ STALLED_S = 55.0
 """A stream whose reader does not read is reset after this, looked at every ``STALL_LOOK_S``: within 60 s."""
 STALL_LOOK_S = 5.0
 
+NODE_ASKED = 1024
+"""Among servers of one cloud: questions whose answer has not come."""
+NODE_STREAMS = 2048
+"""Among servers: streams each way, beside those above."""
+NODE_QUEUED_BYTES = 32 * 1024 * KIB
+"""Among servers: what may lie unread or unsent, 16 KiB of each stream."""
+
 INLINE_BODY = 32 * KIB
 """Larger bodies travel as streams."""
 REQUEST_BODY = 1024 * KIB

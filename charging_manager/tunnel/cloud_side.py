@@ -17,8 +17,7 @@ from twisted.python.failure import Failure
 from charging_manager.clocks import utc_now
 from charging_manager.errors import TunnelError
 from charging_manager.tunnel import bounds, commands
-from charging_manager.tunnel.agent_side import pack_headers
-from charging_manager.tunnel.bodies import body_stream
+from charging_manager.tunnel.carried import answer_of, request_fields
 from charging_manager.tunnel.identity import is_serial, proof_is_good, serial_of
 from charging_manager.tunnel.lanes import Ticket, pack
 from charging_manager.tunnel.link import (
@@ -33,8 +32,6 @@ from charging_manager.tunnel.reasons import Refusal, Violation, trouble
 from charging_manager.tunnel.scram import ScramCheck, fake_verifier
 from charging_manager.tunnel.tls import Channel, TlsChannel
 from charging_manager.tunnel.wire import Wire, verbs
-
-_LONGEST_QUEUE = bounds.QUEUED_BYTES - 4 * bounds.INLINE_BODY
 
 
 class Door(Protocol):
@@ -265,28 +262,8 @@ class Link(Wire):
         Raises: TunnelError (``timeout``, ``busy``, ``draining``, ``lost``, ``offline``, ``failed``).
         """
         self._still_open()
-        if len(request.body) > bounds.REQUEST_BODY or self.queued_bytes > _LONGEST_QUEUE:
-            raise trouble("busy")
-        fields: dict[str, Any] = {"token": token, "method": request.method, "path": request.path}
-        if request.query:
-            fields["query"] = request.query
-        if request.content_type:
-            fields["content_type"] = request.content_type
-        if request.headers:
-            fields["headers"] = pack_headers(request.headers)
-        if len(request.body) > bounds.INLINE_BODY:
-            fields["body_stream"] = self.streams.send(body_stream(request.body))
-            fields["body_bytes"] = len(request.body)
-        elif request.body:
-            fields["body"] = request.body
-        answer = await self.ask(commands.Request, timeout_s, **fields)
-        status, content_type, filename = answer["status"], answer["content_type"], answer.get("filename")
-        if answer.get("stream") is None:
-            return RemoteAnswer(status, content_type, answer.get("body") or b"", filename)
-        incoming = self.streams.incoming(answer["stream"])
-        if incoming is None or incoming.sink is not None:  # already broken off, or somebody else's
-            raise trouble("failed")
-        return RemoteStream(incoming.start, content_type, filename, status)
+        fields = request_fields(self, token, request)
+        return answer_of(self, await self.ask(commands.Request, timeout_s, **fields))
 
     async def close(self, reason: str, come_back_s: float = 0.0, drain_s: float = bounds.DRAIN_S) -> None:
         """Let what is under way finish, say goodbye and why, close. Nothing new is asked from now on."""

@@ -210,3 +210,61 @@ class StreamClose(amp.Command):
     commandName = b"x"
     arguments = [(b"i", amp.Integer())]
     requiresAnswer = False
+
+
+class Meet(amp.Command):
+    """Between two servers of one cloud, twice: whoever dialled proves itself, and has the other prove itself.
+
+    A nonce / a nonce and a proof, a proof / nothing (``node_link``). Afterwards the one that dialled asks.
+    """
+
+    commandName = b"Meet"
+    arguments = [(b"versions", amp.ListOf(amp.Integer())), (b"node", amp.Unicode()), (b"message", amp.String())]
+    response = [(b"version", amp.Integer()), (b"node", amp.Unicode()), (b"message", amp.String())]
+    errors = {Refusal: b"REFUSED"}
+
+
+class Presence(amp.Command):
+    """To the server that dialled: what has changed about the installations whose tunnels are at this one.
+
+    ``entries`` is JSON, a list of ``{cloud_id, generation, program, label, here}``, at most 32 KiB.
+    """
+
+    commandName = b"Presence"
+    arguments = [(b"entries", amp.String())]
+    errors = {Refusal: b"REFUSED"}
+
+
+class LoginAt(amp.Command):
+    """Between servers: ``Login`` at this installation. The answer names it, so that a late one can be undone."""
+
+    commandName = b"LoginAt"
+    arguments = [(b"cloud_id", amp.Unicode()), *Login.arguments]
+    response = [*Login.response, (b"cloud_id", amp.Unicode())]
+    errors = {Refusal: b"REFUSED"}
+
+
+class LogoutAt(amp.Command):
+    """Between servers: ``Logout`` at this installation."""
+
+    commandName = b"LogoutAt"
+    arguments = [(b"cloud_id", amp.Unicode()), *Logout.arguments]
+    errors = {Refusal: b"REFUSED"}
+
+
+class RequestAt(amp.Command):
+    """Between servers: ``Request`` at this installation."""
+
+    commandName = b"RequestAt"
+    arguments = [(b"cloud_id", amp.Unicode()), *Request.arguments]
+    response = Request.response
+    errors = {Refusal: b"REFUSED"}
+
+
+class SpliceAt(amp.Command):
+    """Between servers: ``Splice`` to this installation."""
+
+    commandName = b"SpliceAt"
+    arguments = [(b"cloud_id", amp.Unicode()), *Splice.arguments]
+    response = Splice.response
+    errors = {Refusal: b"REFUSED"}

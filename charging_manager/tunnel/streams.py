@@ -145,6 +145,8 @@ class Streams:
         self._outgoing: dict[int, Outgoing] = {}
         self._incoming: dict[int, Incoming] = {}
         self._ready: OrderedDict[int, Outgoing] = OrderedDict()
+        self.most_queued = bounds.QUEUED_BYTES
+        """What may lie unread here."""
         self._queued_bytes = 0
         self._held_bytes = 0
         self._paused = False
@@ -313,14 +315,14 @@ class Streams:
         """
         if stream.ended or stream.sink is None:
             return
-        window = min(bounds.WINDOW_BYTES, bounds.QUEUED_BYTES // max(1, self.open_count))
+        window = min(bounds.WINDOW_BYTES, self.most_queued // max(1, self.open_count))
         if not self._out.alone():  # what is under way already is in the way of answers
             window = min(window, bounds.WINDOW_BYTES // 2)
         window = max(bounds.SHARE_BYTES, window)
         held = stream.held_bytes
         if held * stream.steps > window:
             return
-        free = bounds.QUEUED_BYTES - bounds.SHARE_BYTES - self._held_bytes
+        free = self.most_queued - bounds.SHARE_BYTES - self._held_bytes
         more = min(window - held, max(free, bounds.SHARE_BYTES - held))
         if more > 0:
             stream.credit += more
@@ -378,14 +380,14 @@ class Streams:
         self._queued_bytes += size
         if stream.stuck_since_s is None:
             stream.stuck_since_s = self._now_s()
-        if self._queued_bytes > bounds.QUEUED_BYTES:
+        if self._queued_bytes > self.most_queued:
             self._fail(max(self._incoming.values(), key=lambda s: s.queued_bytes), "too much lies unread")
 
     def on_credit(self, number: int, size: int) -> None:
         stream = self._outgoing.get(number)
         if stream is None:
             return
-        if size <= 0 or stream.credit + size > bounds.QUEUED_BYTES:
+        if size <= 0 or stream.credit + size > self.most_queued:
             raise Violation("impossible credit")
         stream.credit += size
         stream.dry_since_s = None

@@ -58,6 +58,8 @@ class Wire(amp.AMP):
         self._late = 0
         self._choked = False
         self._choked_bytes = 0
+        self.most_asked = bounds.BOXES_IN_FLIGHT
+        self.most_queued = bounds.QUEUED_BYTES
         self._choked_at_s = 0.0
         self._busy_until_s = 0.0
         self._after_answer: Callable[[], None] | None = None
@@ -135,6 +137,13 @@ class Wire(amp.AMP):
         self._boxes.streams_allowed = True
         self._stay_alive()
 
+    def widen(self) -> None:
+        """Among servers of one cloud: one connection carries what many browsers ask of many installations."""
+        self.most_asked = bounds.NODE_ASKED
+        self.most_queued = bounds.NODE_QUEUED_BYTES
+        self.streams.allow_more(bounds.NODE_STREAMS)
+        self.streams.most_queued = bounds.NODE_QUEUED_BYTES
+
     # -- bytes
 
     def dataReceived(self, data: bytes) -> None:
@@ -168,7 +177,7 @@ class Wire(amp.AMP):
         self.bytes_out += len(data)
         if self._choked:
             self._choked_bytes += len(data)
-            if self._choked_bytes > bounds.QUEUED_BYTES:
+            if self._choked_bytes > self.most_queued:
                 self.hang_up("overloaded", now=True)
                 return
         transport.write(data)
@@ -210,8 +219,8 @@ class Wire(amp.AMP):
         """The answer, or TunnelError: ``timeout``, ``busy``, ``offline``, a refusal's code."""
         if self.transport is None or self.closing is not None:
             return self._no("offline")
-        if self._unanswered >= bounds.BOXES_IN_FLIGHT:
-            if self._late >= bounds.BOXES_IN_FLIGHT:
+        if self._unanswered >= self.most_asked:
+            if self._late >= self.most_asked:
                 self.hang_up("overloaded", now=True)
             return self._no("busy")
         self._unanswered += 1
@@ -311,7 +320,7 @@ class Wire(amp.AMP):
             raise Violation(f"malformed {command.__name__}") from error
         if tag is None:
             raise Violation(f"{command.__name__} wants no answer")
-        if self._answering >= bounds.BOXES_IN_FLIGHT:
+        if self._answering >= self.most_asked:
             raise Violation("too many boxes in flight")
         self._answering += 1
         self._busy_until_s = self.clock.seconds() + _QUIET_S

@@ -30,7 +30,7 @@ from tests.support.postgres import Postgres, running_postgres
 
 SCHEMA = files("charging_manager.cloud.schema.postgresql")
 MODULES = (test_accounts, test_admin, test_alarms, test_chain, test_door, test_front, test_ledger, test_sites)
-ONLY_SHARED = {"schema_version"}
+ONLY_SHARED = {"schema_version", "node", "cluster", "shared_file"}
 """Tables that a single server does not need."""
 
 OF_SQLITE = {"test_no_order_and_no_page_is_sorted_anew"}
