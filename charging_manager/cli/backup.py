@@ -25,7 +25,7 @@ from charging_manager.storage.backup import Backup, is_encrypted, make_backup, u
 from charging_manager.storage.files import workplace
 from charging_manager.storage.passphrase import check_passphrase, read_passphrase
 from charging_manager.storage.restore import Restored, commit, discard, finish, nobody_runs, stage, staged
-from charging_manager.storage.schema import read_upgrades, refuse_newer, version_of
+from charging_manager.storage.schema import Upgrade, read_upgrades, refuse_newer, version_of
 from charging_manager.storage.summary import Summary, summarise
 
 _CLOUD = Option(("--cloud",), "that of the cloud server's default state directory", {"action": "store_true"})
@@ -108,6 +108,13 @@ def restore(arguments: argparse.Namespace) -> int:
     return look.said()
 
 
+def schema_of(database: Path) -> tuple[Upgrade, ...]:
+    """This program's upgrades of an agent's or a cloud server's database, told by the file's name."""
+    if database.name == Path(CLOUD.database).name:
+        return read_upgrades(files("charging_manager.cloud.schema"))
+    return read_upgrades(files("charging_manager.agent") / "schema")
+
+
 class Look:
     """What only we know of a state: no database may be of a newer program; of a tampered audit log is warned."""
 
@@ -116,15 +123,12 @@ class Look:
 
     def __call__(self, state: Path) -> None:
         """Raises: ConfigError."""
-        for name, schema in (
-            (CLOUD.database, files("charging_manager.cloud.schema")),
-            (AGENT.database, files("charging_manager.agent") / "schema"),
-        ):
+        for name in (CLOUD.database, AGENT.database):
             path = state / name
             if path.is_file():
                 with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro&immutable=1", uri=True)) as db:
                     db.row_factory = sqlite3.Row
-                    refuse_newer(Path(name), version_of(db), read_upgrades(schema))
+                    refuse_newer(Path(name), version_of(db), schema_of(path))
                     if name == CLOUD.database and version_of(db) >= 2 and (state / "cloud/secret").is_file():
                         self._verify(db, state / "cloud/secret")
 
