@@ -33,7 +33,13 @@ def shared(name: str) -> Path:
 
 def driver_folders(more: Iterable[str] = ()) -> list[Path]:
     """Where drivers lie: the packaged folder, the system's, then those named; later ones win."""
-    return [shared("drivers"), Path("/etc/charging-manager/drivers"), *map(Path, more)]
+    return [shared("drivers"), config_folder() / "drivers", *map(Path, more)]
+
+
+def config_folder() -> Path:
+    """Where people write settings and drivers for the daemons: ``$CONFIGURATION_DIRECTORY``, else in /etc."""
+    systemd = os.environ.get("CONFIGURATION_DIRECTORY")
+    return Path(systemd.split(":")[0]) if systemd else Path("/etc/charging-manager")
 
 
 def state_folder(given: str | None, daemon: str = "agent") -> Path:
@@ -80,3 +86,9 @@ def runtime_folder(data: Path) -> Path:
     """Where a running daemon leaves ``<port>.json``: ``$RUNTIME_DIRECTORY``, else ``<data>/run``."""
     systemd = os.environ.get("RUNTIME_DIRECTORY")
     return Path(systemd.split(":")[0]) if systemd else data / "run"
+
+
+def runtime_folders(data: Path) -> tuple[Path, ...]:
+    """Where to look for what a running daemon left: beside its own rule, where its unit lets systemd make a folder."""
+    folders = (runtime_folder(data), data / "run")
+    return (*folders, Path("/run") / data.name) if data.parent == Path("/var/lib") else folders

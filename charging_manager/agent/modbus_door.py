@@ -9,7 +9,7 @@ from typing import Any
 
 from attrs import frozen
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
 from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTime
 from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
@@ -137,21 +137,23 @@ class ModbusServer(Service):
 
     log = Logger()
 
-    def __init__(self, settings: DoorSettings, slave: Slave, reactor: Any) -> None:
-        self._settings, self._reactor = settings, reactor
+    def __init__(
+        self, settings: DoorSettings, slave: Slave, reactor: Any, sockets: Sequence[socket.socket] = ()
+    ) -> None:
+        """``sockets`` listen already, for us; who may come in is the settings' business as ever."""
+        self._settings, self._reactor, self._handed_over = settings, reactor, sockets
         self.door = Door(slave, settings.allowed, reactor)
         self.port = settings.port
-        self._listening: Any = None
+        self._listening: list[Any] = []
 
     def startService(self) -> None:
         """Raises: ConfigError in one sentence if the port cannot be had."""
         super().startService()  # type: ignore[no-untyped-call]
-        bound = self._bind()
-        try:
-            self.port = bound.getsockname()[1]
-            self._listening = self._reactor.adoptStreamPort(bound.fileno(), bound.family, self.door)
-        finally:
-            bound.close()
+        sockets = self._handed_over or [self._bind()]
+        self.port = sockets[0].getsockname()[1]
+        for bound in sockets:
+            with bound:
+                self._listening.append(self._reactor.adoptStreamPort(bound.fileno(), bound.family, self.door))
         self.log.info("Modbus clients are served on port {port}", port=self.port)
 
     def _bind(self) -> socket.socket:
@@ -174,7 +176,7 @@ class ModbusServer(Service):
 
     def stopService(self) -> Deferred[Any]:
         super().stopService()  # type: ignore[no-untyped-call]
-        listening, self._listening = self._listening, None
-        stopped = maybeDeferred(listening.stopListening) if listening is not None else maybeDeferred(lambda: None)
+        listening, self._listening = self._listening, []
+        stopped: Deferred[Any] = DeferredList([maybeDeferred(each.stopListening) for each in listening])
         self.door.drop_all()
         return stopped

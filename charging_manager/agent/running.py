@@ -22,7 +22,6 @@ from charging_manager.agent.grid_words import grid_alarms, shown_dimming, shown_
 from charging_manager.agent.haste import meters_that_matter, needs_haste
 from charging_manager.agent.inputs import Inputs
 from charging_manager.agent.journal import Journal
-from charging_manager.agent.lifesign import LifeSign
 from charging_manager.agent.ocpp_central import Central
 from charging_manager.agent.outside import OutsideWorld
 from charging_manager.agent.overload import OverloadLog
@@ -33,6 +32,7 @@ from charging_manager.agent.recorder import Recorder
 from charging_manager.agent.records import Records
 from charging_manager.agent.searching import Searching
 from charging_manager.agent.sessions import SessionBook, Step
+from charging_manager.agent.status import status_line
 from charging_manager.agent.steering import Cycle, Situation, Steering
 from charging_manager.agent.store import Change, ConfigStore
 from charging_manager.agent.tariff import TariffWatch
@@ -42,6 +42,7 @@ from charging_manager.clocks import UtcNow, zone
 from charging_manager.control.advice import SENTENCES as ADVICE
 from charging_manager.control.advice import advice
 from charging_manager.control.rules import Rules
+from charging_manager.daemon.lifesign import LifeSign
 from charging_manager.devices.driver import Driver
 from charging_manager.devices.loader import DriverShelf
 from charging_manager.devices.ocpp_driver import OCPP
@@ -97,6 +98,7 @@ class RunningSite:
         self.clock, self.now, self.serial = clock, now, serial
         self.config, self.records, self.shelf, self.hub = config, records, shelf, hub
         self.life = LifeSign(None)
+        self.password_set: Callable[[], bool] = lambda: True
         self.overloads = OverloadLog()
         self.pace = Pace()
         self.cloud: CloudView | None = None
@@ -338,7 +340,10 @@ class RunningSite:
         if self.recorder is not None:
             with self.log.failuresHandled("the cycle could not be recorded"):
                 self.recorder.see(cycle.image, cycle.plan)
-        self.hub.publish(self.picture())
+        picture = self.picture()
+        self.hub.publish(picture)
+        if self.life.wants_status(cycle.image.now_s):
+            self.life.status(status_line(picture, self.password_set()), cycle.image.now_s)
 
     def _alarms(self) -> list[Sentence]:
         alarms = grid_alarms(self.config.current, self.grid)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import Callable, Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -25,7 +23,6 @@ from charging_manager.agent.fetch import Fetcher, trust_root
 from charging_manager.agent.fleet import Spec
 from charging_manager.agent.front import AgentFront
 from charging_manager.agent.journal import Journal
-from charging_manager.agent.lifesign import LifeSign
 from charging_manager.agent.modbus_door import ModbusServer, read_door
 from charging_manager.agent.modbus_map import Registers
 from charging_manager.agent.ocpp_central import Central
@@ -47,9 +44,12 @@ from charging_manager.clocks import use_monotonic, utc_now
 from charging_manager.control.chain import chain
 from charging_manager.control.decide import Rules, decide
 from charging_manager.daemon.ending import or_give_up, refuse
+from charging_manager.daemon.lifesign import the_life
 from charging_manager.daemon.logs import the_log
 from charging_manager.daemon.options import DaemonOptions, port_number
+from charging_manager.daemon.reload import Reload, settings_again
 from charging_manager.daemon.runtime import RuntimeFile, remove_runtime, write_runtime
+from charging_manager.daemon.sockets import MAIN, environment_at_start, passed_sockets
 from charging_manager.devices.access import Access
 from charging_manager.devices.device import Device
 from charging_manager.devices.driver import Driver
@@ -84,6 +84,7 @@ from charging_manager.tunnel.link import RemoteAnswer, RemoteGrant, RemoteLogin,
 from charging_manager.tunnel.tls import Trust
 
 PROGRAM = "cm-agent"
+MODBUS = "modbus"
 
 
 class Options(DaemonOptions):
@@ -151,6 +152,7 @@ class Parts:
         """What needs no waiting. Raises: ConfigError."""
         self.reactor, self.options = reactor, options
         data: Path = options["data"]
+        self.passed = passed_sockets(environment_at_start(), (MODBUS,))
         self.data = make_private(data)
         self.restored = finish(data)
         self.folder = make_private(data / "agent")
@@ -202,8 +204,7 @@ class Parts:
                 deferToThread,
             ),
         )
-        door = options["modbus"]
-        self.modbus = None if door is None else ModbusServer(door, Registers(self.site), reactor)
+        self.modbus = self._modbus_server()
         self.site.recorder = Recorder(
             self.folder / "recording",
             reactor,
@@ -250,7 +251,7 @@ class Parts:
         settings = uplink_settings(self.key, self.config.current.cloud, options)
         self.uplink = Uplink(reactor, settings, end, splices=self.private)
         self.private.follow(self.uplink)
-        self.site.life = LifeSign.of_environment(os.environ)
+        self.site.life, self.site.password_set = the_life, lambda: self.password.state != "unset"
         self.site.cloud = shown = ShownUplink(self.uplink, self.private)
         token = self.runtime.token
         self.health = Health(
@@ -275,8 +276,22 @@ class Parts:
         self.private.serve(*self.private_sites)
         web: Any = self.web_site  # a Factory to everybody but the stubs
         self.listener = Listener(
-            reactor, options["port"], web, None, self.tls, options["allow-http"], proxies=Proxies(options["proxy-from"])
+            reactor,
+            options["port"],
+            web,
+            None,
+            self.tls,
+            options["allow-http"],
+            proxies=Proxies(options["proxy-from"]),
+            sockets=self.passed.get(MAIN, ()),
         )
+
+    def _modbus_server(self) -> ModbusServer | None:
+        """Where settings or a socket unit ask for one."""
+        settings, sockets = self.options["modbus"], self.passed.get(MODBUS, ())
+        if settings is None and sockets:
+            settings = read_door(sockets[0].getsockname()[1], None, self.options["modbus-allow"])
+        return None if settings is None else ModbusServer(settings, Registers(self.site), self.reactor, sockets)
 
     def _open_road(self, address: Address, driver: Driver, access: Access) -> Any:
         if isinstance(address, OcppAddress) and self.site.ocpp is not None:
@@ -396,9 +411,20 @@ class AgentService(Service):
         self._started.append(parts.private.stop)
         parts.uplink.startService()
         self._started.append(parts.uplink.stopService)
-        signal.signal(signal.SIGHUP, lambda *_: self._reactor.callFromThread(parts.site.look_at_drivers))
+        works = {
+            "settings": lambda: settings_again(parts.options),
+            "certificate": self._look_at_certificate,
+            "drivers": parts.site.look_at_drivers,
+        }
+        Reload(self._reactor, parts.site.life, works).listen()
         parts.site.life.ready()
         self.log.info("agent {serial} listens on port {port}", serial=parts.key.serial, port=parts.listener.port)
+
+    def _look_at_certificate(self) -> None:
+        parts = self._parts
+        if parts.tls.look_again():
+            parts.runtime = evolve(parts.runtime, fingerprint=parts.tls.fingerprint)
+            write_runtime(parts.data, parts.runtime)
 
     def _login_ended(self, login: LoginSession) -> None:
         self._parts.hub.drop(lambda caller: caller.login == login.handle)

@@ -40,12 +40,16 @@ from charging_manager.cloud.settings import SettingsStore
 from charging_manager.cloud.shared_files import SharedFiles
 from charging_manager.cloud.sites import Sites
 from charging_manager.cloud.splice import Switchboard
+from charging_manager.cloud.status import status_line
 from charging_manager.cloud.stores import open_store
 from charging_manager.cloud.webhook import Webhook, poster
 from charging_manager.daemon.ending import or_give_up, refuse
+from charging_manager.daemon.lifesign import Telling, the_life
 from charging_manager.daemon.logs import the_log
 from charging_manager.daemon.options import DaemonOptions
+from charging_manager.daemon.reload import Reload, settings_again
 from charging_manager.daemon.runtime import RuntimeFile, remove_runtime, write_runtime
+from charging_manager.daemon.sockets import MAIN, environment_at_start, passed_sockets
 from charging_manager.errors import ConfigError
 from charging_manager.http.cookies import CookieNames
 from charging_manager.http.guard import DeviceCookies, LoginGuard
@@ -54,6 +58,7 @@ from charging_manager.http.listener import Listener
 from charging_manager.http.pages import Pages
 from charging_manager.http.passwords import AdminPassword
 from charging_manager.http.proxy_header import Proxies
+from charging_manager.http.pulse import Pulse
 from charging_manager.http.second_factor import SecondFactor
 from charging_manager.http.sessions import LoginSessions
 from charging_manager.http.table import RouteTable
@@ -131,6 +136,8 @@ class Cloud(Service):
     def __init__(self, reactor: Any, options: Options) -> None:
         """What needs no waiting. Raises: ConfigError."""
         self._reactor = reactor
+        self._options = options
+        self._passed = passed_sockets(environment_at_start())
         self._data: Path = make_private(options["data"])
         self._restored = finish(self._data)
         self._port: int = options["port"]
@@ -299,6 +306,7 @@ class Cloud(Service):
             proxies=self._proxies,
             greeted=(HELLO_BYTES, self._lanes.admit),
             nodes=NodeFactory(cluster, reactor),
+            sockets=self._passed.get(MAIN, ()),
         )
 
         sites.startService()
@@ -317,4 +325,19 @@ class Cloud(Service):
             stops.append(cluster.stopService)
         stops.append(lambda: remove_runtime(runtime_folder(self._data) / f"{listener.port}.json"))
         stops.append(lambda: Deferred.fromCoroutine(tunnels.drain()))
+        if the_life.watch_s is not None:
+            preface = lambda: listener.own_preface  # noqa: E731
+            pulse = Pulse(reactor, lambda: listener.own_address, the_life.alive, the_life.watch_s / 3, preface)
+            pulse.start()
+            stops.append(pulse.stop)
+        telling = Telling(reactor, the_life, lambda: status_line(figures(), listener.port, password.state != "unset"))
+        telling.start()
+        stops.append(telling.stop)
+        works = {
+            "settings": lambda: settings_again(self._options),
+            "certificate": lambda: announce() if tls.look_again() else None,
+        }
+        Reload(reactor, the_life, works).listen()
+        the_life.ready()
+        stops.append(the_life.stopping)
         log.info("the cloud server listens on port {port}", port=listener.port)

@@ -1,4 +1,8 @@
-"""How a daemon ends when it cannot go on: one sentence, a non-zero status, no traceback."""
+"""How a daemon ends when it cannot go on: one sentence, a non-zero status, no traceback.
+
+The sentence goes to stderr, to the log and, under systemd, into ``systemctl status``. Status 2: what the command line
+or the settings file says cannot be meant, and another try would not change it. Status 1: everything else may heal.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,8 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from charging_manager.daemon.journal import marked
+from charging_manager.daemon.lifesign import the_life
 from charging_manager.errors import ConfigError
 
 log = Logger()
@@ -17,12 +23,19 @@ log = Logger()
 
 def refuse(program: str, error: ConfigError) -> NoReturn:
     """For makeService, before the reactor runs."""
-    raise SystemExit(f"{program}: {error}")
+    sys.exit(complain(program, str(error), 1, error))
 
 
-def give_up(reactor: Any, program: str, sentence: str) -> None:
+def complain(program: str, sentence: str, status: int, error: BaseException | None = None) -> int:
+    """Say it where people look, and give ``status`` back."""
+    the_life.failed(sentence, error)
+    print(marked(1, f"{program}: {sentence}", sys.stderr), file=sys.stderr, flush=True)  # noqa: T201
+    return status
+
+
+def give_up(reactor: Any, program: str, sentence: str, error: BaseException | None = None) -> None:
     """Say why on stderr and in the log, stop everything in order, and end with status 1."""
-    print(f"{program}: {sentence}", file=sys.stderr, flush=True)  # noqa: T201
+    complain(program, sentence, 1, error)
     log.error("{program} stops: {sentence}", program=program, sentence=sentence)
 
     def end() -> None:
@@ -38,9 +51,9 @@ def or_give_up(starting: Deferred[Any], reactor: Any, program: str) -> Deferred[
 
     def failed(failure: Failure) -> None:
         if failure.check(ConfigError):
-            give_up(reactor, program, str(failure.value))
+            give_up(reactor, program, str(failure.value), failure.value)
             return
         log.failure("{program} could not start", failure=failure, program=program)
-        give_up(reactor, program, f"could not start: {failure.value}; the log has the details")
+        give_up(reactor, program, f"could not start: {failure.value}; the log has the details", failure.value)
 
     return starting.addErrback(failed)

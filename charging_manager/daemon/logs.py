@@ -6,7 +6,6 @@ makeService.
 
 from __future__ import annotations
 
-import os
 import sys
 from collections import deque
 from datetime import UTC, datetime
@@ -18,9 +17,11 @@ from twisted.python.failure import Failure
 from twisted.python.logfile import LogFile
 from zope.interface import implementer
 
+from charging_manager.daemon.ending import complain
+from charging_manager.daemon.journal import PRIORITY, goes_to_journal
+
 LEVELS = {1: "errors", 2: "warnings", 3: "information", 4: "data"}
 _NUMBER = {LogLevel.critical: 1, LogLevel.error: 1, LogLevel.warn: 2, LogLevel.info: 3, LogLevel.debug: 4}
-_JOURNAL = {1: "<3>", 2: "<4>", 3: "<6>", 4: "<7>"}
 _KEPT_LINES = 500
 _LONGEST_LINE = 2_000
 
@@ -43,7 +44,7 @@ class DaemonLog:
         self.file_name: str | None = None
         self.last_lines: deque[LogLine] = deque(maxlen=_KEPT_LINES)
         self._out = out
-        self._journal = "JOURNAL_STREAM" in os.environ
+        self._journal = goes_to_journal(out)
 
     def __call__(self, event: LogEvent) -> None:
         level = _NUMBER.get(event.get("log_level", LogLevel.info), 3)
@@ -52,9 +53,9 @@ class DaemonLog:
         text = _one_line(event)
         moment = datetime.fromtimestamp(event["log_time"], UTC) if "log_time" in event else datetime.now(UTC)
         self.last_lines.append(LogLine(moment, level, text))
-        mark = _JOURNAL[level] if self._journal else f"{moment:%Y-%m-%dT%H:%M:%SZ} {LEVELS[level]:<11} "
         try:
             out = self.open()
+            mark = PRIORITY[level] if self._journal else f"{moment:%Y-%m-%dT%H:%M:%SZ} {LEVELS[level]:<11} "
             out.write(f"{mark}{text}\n")
             out.flush()
         except (OSError, ValueError):
@@ -65,12 +66,14 @@ class DaemonLog:
         if self._out is None:
             name = self.file_name
             self._out = (sys.__stdout__ or sys.stdout) if name in (None, "-") else LogFile.fromFullPath(name)
+            self._journal = goes_to_journal(self._out)
         return self._out
 
 
 def _is_chatter(event: LogEvent) -> bool:
-    """Twisted's announcements of every listener and client, which tell people nothing."""
-    return bool(event.get("log_namespace", "").startswith("twisted.")) and event.get("log_level") is LogLevel.info
+    """Twisted's announcements of every listener and client, which tell people nothing; old ones have no namespace."""
+    is_twisted = event.get("log_namespace", "").startswith(("twisted.", "log_legacy"))
+    return is_twisted and event.get("log_level", LogLevel.info) is LogLevel.info
 
 
 def _one_line(event: LogEvent) -> str:
@@ -98,5 +101,5 @@ def observer() -> DaemonLog:
     try:
         the_log.open()
     except OSError as error:
-        raise SystemExit(f"the log file {the_log.file_name} cannot be opened ({error.strerror})") from error
+        sys.exit(complain(f"the log file {the_log.file_name}", f"cannot be opened ({error.strerror})", 1, error))
     return the_log

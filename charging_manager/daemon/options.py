@@ -10,6 +10,7 @@ from typing import Any
 from twisted.python import usage
 
 from charging_manager import VERSION
+from charging_manager.daemon.ending import complain
 from charging_manager.daemon.logs import LEVELS, the_log
 from charging_manager.daemon.settings import Known, find_settings, read_settings
 from charging_manager.errors import ConfigError
@@ -34,6 +35,9 @@ def log_level(text: str) -> int:
 
 
 log_level.coerceDoc = "Must be 1 (errors), 2 (warnings), 3 (information) or 4 (data)."  # type: ignore[attr-defined]
+
+
+_NORMAL = 3
 
 
 class DaemonOptions(usage.Options):
@@ -69,9 +73,9 @@ class DaemonOptions(usage.Options):
         try:
             super().parseOptions(options)  # type: ignore[no-untyped-call]
         except usage.UsageError as error:
-            sys.exit(_complain(self.tapname, str(error)))
+            sys.exit(complain(self.tapname, str(error), 2))
         except ConfigError as error:
-            sys.exit(_complain(self.tapname, str(error)))
+            sys.exit(complain(self.tapname, str(error), 2, error))
 
     def parseArgs(self, *rest: str) -> None:
         """There are none beside the options."""
@@ -83,17 +87,18 @@ class DaemonOptions(usage.Options):
         self["data"] = state_folder(self["data"], self.daemon)
         if self["proxy-from"] is not None:
             self["proxy-from"] = self["proxy-from"].split(",")
-        settings = read_settings(find_settings(self["config"], Path(self["data"])), self.daemon, self.known)
-        for key, value in settings.items():
+        self.given = {option for option, value in self.items() if value or (value == 0 and option.endswith("port"))}
+        self.settings = self._read_settings()
+        for key, value in self.settings.items():
             option = key.replace("_", "-")
-            if not self.get(option):
+            if option not in self.given:
                 self[option] = value
         self["allow-http"] = bool(self["allow-http"])
         self["proxy-from"] = self["proxy-from"] or []
         if self["port"] is None:
             self["port"] = self.default_port
         if self["loglevel"] is None:
-            self["loglevel"] = 3
+            self["loglevel"] = _NORMAL
         the_log.level = self["loglevel"]
         parent = getattr(self, "parent", None)
         if parent is None:
@@ -104,7 +109,16 @@ class DaemonOptions(usage.Options):
             the_log.file_name = parent["logfile"] or (None if parent["nodaemon"] else "twistd.log")
             parent["logger"] = "charging_manager.daemon.logs.observer"
 
+    def read_again(self) -> list[str]:
+        """What a reload does with the settings file: its log level holds, unless the command line gave one.
 
-def _complain(program: str, sentence: str) -> int:
-    print(f"{program}: {sentence}", file=sys.stderr)  # noqa: T201
-    return 2
+        Returns: the settings that have changed and hold after a restart. Raises: ConfigError; then nothing was changed.
+        """
+        settings = self._read_settings()
+        if "loglevel" not in self.given:
+            the_log.level = self["loglevel"] = settings.get("loglevel", _NORMAL)
+        keys = {*settings, *self.settings} - {"loglevel"}
+        return sorted(key for key in keys if settings.get(key) != self.settings.get(key))
+
+    def _read_settings(self) -> dict[str, Any]:
+        return read_settings(find_settings(self["config"], Path(self["data"])), self.daemon, self.known)

@@ -10,7 +10,7 @@ from pathlib import Path
 from attrs import asdict, field, frozen
 
 from charging_manager.errors import ConfigError
-from charging_manager.paths import give_to_owner_of, make_private, runtime_folder
+from charging_manager.paths import give_to_owner_of, make_private, runtime_folder, runtime_folders
 
 
 @frozen
@@ -42,7 +42,8 @@ def write_runtime(data: Path, content: RuntimeFile) -> Path:
 
 def read_runtime(data: Path, port: int) -> RuntimeFile:
     """What the daemon on this port left. Raises: ConfigError if there is none, it is not readable, or it is broken."""
-    path = runtime_folder(data) / f"{port}.json"
+    places = [folder / f"{port}.json" for folder in runtime_folders(data)]
+    path = next((place for place in places if place.is_file()), places[0])
     try:
         return RuntimeFile(**json.loads(path.read_text()))
     except FileNotFoundError as error:

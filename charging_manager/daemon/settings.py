@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from charging_manager.errors import ConfigError
+from charging_manager.paths import config_folder
 
 Known = Mapping[str, type]
 """Setting to its type; ``list`` means a list of strings."""
 
-SYSTEM_FILE = Path("/etc/charging-manager/charging-manager.toml")
+NAME = "charging-manager.toml"
 _RANGES = {"port": (0, 65535), "loglevel": (1, 4), "modbus_port": (0, 65535)}
 _TYPE_WORDS = {int: "a whole number", bool: "true or false", str: "a text", list: "a list of texts"}
 
@@ -21,7 +22,7 @@ def find_settings(given: str | None, data: Path) -> Path | None:
     """The file given, else ``<data>/charging-manager.toml``, else the system's; None if there is none."""
     if given:
         return Path(given)
-    for path in (data / "charging-manager.toml", SYSTEM_FILE):
+    for path in (data / NAME, config_folder() / NAME):
         if path.is_file():
             return path
     return None

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import errno
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
 from twisted.internet.interfaces import IDelayedCall, IHandshakeListener
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.internet.task import LoopingCall
@@ -27,7 +27,7 @@ from charging_manager.http.clienthello import HelloReader, Malformed, TooLong
 from charging_manager.http.crowd import Crowd
 from charging_manager.http.facts import Forwarded, unmapped
 from charging_manager.http.guard import source_network
-from charging_manager.http.proxy_header import HeaderReader, NoHeader, Proxies
+from charging_manager.http.proxy_header import OF_NOBODY, HeaderReader, NoHeader, Proxies
 from charging_manager.http.tls import HTTP, TlsDoor
 
 TUNNEL = b"cm-tunnel/1"
@@ -64,6 +64,8 @@ class Listener(Service):
     connection still encrypted, None leaves it to us. ``greeted`` is asked for what begins with a zero byte.
 
     Connections from ``proxies`` must begin with a header of the PROXY protocol; all others must not.
+
+    ``sockets`` listen already, for us: then ``port`` is not asked for, and becomes the first one's.
     """
 
     _log = Logger()
@@ -80,8 +82,10 @@ class Listener(Service):
         proxies: Proxies | None = None,
         greeted: Greeted | None = None,
         nodes: Factory | None = None,
+        sockets: Sequence[socket.socket] = (),
     ) -> None:
         self.port = port
+        self._handed_over = sockets
         self.web, self.tls = web, tls
         self.passed_on = passed_on
         self.proxies = proxies if proxies is not None else Proxies()
@@ -96,33 +100,43 @@ class Listener(Service):
         tls.protocols = (*named, HTTP)
         inner = ByProtocol(named, web, self.strangers, reactor)
         self.over_tls: Any = TLSMemoryBIOFactory(tls, False, inner, reactor)
-        self._listening: Any = None
+        self._listening: list[Any] = []
         self._renewing = LoopingCall(self._renew)
         self._renewing.clock = reactor
 
     def startService(self) -> None:
         """Raises: ConfigError in one sentence if the port cannot be had."""
         super().startService()  # type: ignore[no-untyped-call]
-        if self._listening is None:
+        if not self._listening:
             self.listen()
         self._renewing.start(86_400.0, now=False)
 
     def listen(self) -> None:
-        """Bind and listen. Raises: ConfigError."""
-        bound = bind(self.port)
-        try:
-            self.port = bound.getsockname()[1]
-            self._listening = self.reactor.adoptStreamPort(bound.fileno(), bound.family, self.door)
-        finally:
-            bound.close()
+        """Bind and listen, or take over what listens already. Raises: ConfigError."""
+        sockets = self._handed_over or [bind(self.port)]
+        self.port = sockets[0].getsockname()[1]
+        for bound in sockets:
+            with bound:
+                self._listening.append(self.reactor.adoptStreamPort(bound.fileno(), bound.family, self.door))
+
+    @property
+    def own_address(self) -> tuple[str, int]:
+        """Where this machine itself reaches it: host and port."""
+        bound = self._listening[0].getHost()
+        return {"::": "::1", "0.0.0.0": "127.0.0.1"}.get(bound.host, bound.host), bound.port  # noqa: S104 - found there
+
+    @property
+    def own_preface(self) -> bytes:
+        """What a call from this machine itself must begin with: nothing, unless a proxy is expected there."""
+        return OF_NOBODY if self.own_address[0] in self.proxies else b""
 
     def stopService(self) -> Deferred[None]:
         """No new connections, and what browsers have open is closed; tunnels are their own factory's."""
         super().stopService()  # type: ignore[no-untyped-call]
         if self._renewing.running:
             self._renewing.stop()
-        listening, self._listening = self._listening, None
-        stopped = maybeDeferred(listening.stopListening) if listening is not None else maybeDeferred(lambda: None)
+        listening, self._listening = self._listening, []
+        stopped: Deferred[Any] = DeferredList([maybeDeferred(each.stopListening) for each in listening])
 
         def close_browsers(result: Any) -> Any:
             close_all = getattr(self.web, "close_all", None)

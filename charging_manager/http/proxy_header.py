@@ -21,6 +21,8 @@ LARGEST_LINE = 107
 """Of version 1, its end included."""
 LARGEST_BLOCK = 2_048
 """Of version 2, what follows its first 16 bytes: addresses, and what a proxy adds beside them."""
+OF_NOBODY = b"PROXY UNKNOWN\r\n"
+"""A header that names no client: of a call that a machine makes to itself."""
 _SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
 _START = b"PROXY "
 _FIXED = struct.Struct("!12sBBH")

@@ -84,6 +84,15 @@ class TlsDoor:
         if self._pair.is_ours and not self._pair.names(host):
             self._take(self_signed(host, self._now(), self._pair.key))
 
+    def look_again(self) -> bool:
+        """Show what lies in the file now, if that is another pair. Raises: ConfigError, and then the old one stays."""
+        found = self._read()
+        if found is None or found.to_pem() == self._pair.to_pem():
+            return False
+        self._context, self._pair = self._context_for(found), found
+        self._log.info("the certificate of {subject}, found in its file, is shown from now on", subject=self.subject)
+        return True
+
     def make_own(self) -> None:
         """Show a certificate of our own again, with a new key. Raises: ConfigError, and then the old one stays."""
         self._take(self_signed(self._host, self._now()))

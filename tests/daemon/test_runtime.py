@@ -9,6 +9,7 @@ import pytest
 
 from charging_manager.daemon.runtime import RuntimeFile, read_runtime, remove_runtime, write_runtime
 from charging_manager.errors import ConfigError
+from charging_manager.paths import runtime_folders
 
 
 @pytest.fixture(autouse=True)
@@ -46,3 +47,19 @@ def test_removing_twice_is_no_trouble(tmp_path: Path) -> None:
     remove_runtime(path)
     remove_runtime(path)
     assert not path.exists()
+
+
+def test_a_daemon_of_the_packages_is_found_where_its_unit_put_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RUNTIME_DIRECTORY", raising=False)
+    assert runtime_folders(Path("/var/lib/charging-manager-cloud"))[1:] == (
+        Path("/var/lib/charging-manager-cloud/run"),
+        Path("/run/charging-manager-cloud"),
+    )
+    assert Path("/run/data") not in runtime_folders(Path("/home/me/data"))
+
+
+def test_it_is_read_wherever_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = RuntimeFile(4443, "cloud", "ab")
+    write_runtime(tmp_path / "data", content)
+    monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path / "run"))
+    assert read_runtime(tmp_path / "data", 4443) == content

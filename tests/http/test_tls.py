@@ -264,3 +264,25 @@ def test_a_live_connection_keeps_its_certificate_and_a_new_one_gets_the_new(tmp_
     assert new is not None
     assert new.fingerprint(hashes.SHA256()).hex() == door.certificate_fingerprint
     assert before.get_peer_certificate(as_cryptography=True) == old != new
+
+
+def test_a_pair_that_was_put_into_the_file_is_shown_when_asked_to_look(tmp_path: Path) -> None:
+    door = Door(tmp_path / "here")
+    assert not door.look_again()
+    other = Door(tmp_path / "there")
+    (tmp_path / "here/pair.pem").write_bytes((tmp_path / "there/pair.pem").read_bytes())
+    assert door.look_again()
+    assert (door.fingerprint, door.certificate_fingerprint) == (other.fingerprint, other.certificate_fingerprint)
+    assert not door.look_again()
+
+
+@pytest.mark.parametrize("content", [b"", b"nonsense"])
+def test_a_file_that_was_damaged_meanwhile_leaves_the_pair_as_it_was(content: bytes, tmp_path: Path) -> None:
+    door = Door(tmp_path)
+    shown = door.certificate_fingerprint
+    (tmp_path / "pair.pem").write_bytes(content)
+    with pytest.raises(ConfigError, match=r"pair\.pem"):
+        door.look_again()
+    assert door.certificate_fingerprint == shown
+    (tmp_path / "pair.pem").unlink()
+    assert not door.look_again()
