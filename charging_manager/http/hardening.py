@@ -1,7 +1,8 @@
 """The layer between the socket and twisted.web, whose defaults accept headers dripped for ever, folded lines and more.
 
-A head is collected and judged here (heads.py), and twisted.web gets to see only its framing, written anew: there are no
-two parsers of one head. Every phase has an absolute deadline: the head, the body, and the wait for the next request.
+A head is collected and judged here (heads.py), and so are chunks (chunks.py); twisted.web gets to see only their
+framing, written anew: there are no two parsers of one request. Every phase has an absolute deadline: the head, the
+body, and the wait for the next request.
 """
 
 # twisted.web.http is not typed.
@@ -19,6 +20,7 @@ from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 from twisted.web import http
 
+from charging_manager.http.chunks import Chunks
 from charging_manager.http.crowd import Crowd
 from charging_manager.http.facts import Peer
 from charging_manager.http.guard import source_network
@@ -93,6 +95,7 @@ class HardenedChannel(http.HTTPChannel):
         self._swallowed = 0
         self._known = 0
         self._idle = False
+        self._chunks: Chunks | None = None
 
     def connectionMade(self) -> None:
         super().connectionMade()
@@ -121,6 +124,11 @@ class HardenedChannel(http.HTTPChannel):
         if self._phase is _Phase.CLOSED:
             self._pending.clear()
             return False
+        if self._phase is _Phase.BODY and self._chunks is not None:
+            plain = self._chunks.feed(self._pending)
+            if plain:
+                super().dataReceived(plain)
+            return bool(plain)
         if self._phase is not _Phase.HEAD:
             data = bytes(self._pending)
             self._pending.clear()
@@ -146,6 +154,7 @@ class HardenedChannel(http.HTTPChannel):
         if head.length is not None and head.length > self.limit:
             raise Refused(413, "the request's body is too large")
         self.head = head
+        self._chunks = Chunks(self.limit) if head.length is None else None
         self._phase = _Phase.BODY
         self._arm(BODY_S + self.limit / SLOWEST_BODY_BYTES_S, self._too_slow)
         super().dataReceived(head.framing())

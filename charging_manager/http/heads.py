@@ -14,9 +14,9 @@ MOST_BYTES = 16_384
 MOST_TARGET = 8_192
 
 _REQUEST_LINE = re.compile(rb"([A-Z]{1,20}) (/[\x21-\x22\x24-\x7e]*) (HTTP/1\.[01])")
-_HEADER = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\t\x20-\x7e\x80-\xff]*)")
+HEADER = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\t\x20-\x7e\x80-\xff]*)")
 _HOST = re.compile(rb"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
-_BARE = re.compile(rb"(?<!\r)\n|\r(?!\n|\Z)|\x00")
+BARE = re.compile(rb"(?<!\r)\n|\r(?!\n|\Z)|\x00")
 
 
 class Refused(Exception):
@@ -61,7 +61,7 @@ def find_head(data: bytes | bytearray, known: int = 0) -> int:
     """
     start = max(0, known - 3)
     end = data.find(b"\r\n\r\n", start, MOST_BYTES + 4)
-    if _BARE.search(data, start, end + 2 if end >= 0 else len(data)):
+    if BARE.search(data, start, end + 2 if end >= 0 else len(data)):
         raise Refused(400, "a line of the request ends in a bare CR or LF")
     if end >= 0:
         return end + 4
@@ -82,7 +82,7 @@ def read_head(data: bytes) -> Head:
         raise Refused(431, "the request has too many headers")
     headers: dict[str, str] = {}
     for line in lines[1:]:
-        match = _HEADER.fullmatch(line)
+        match = HEADER.fullmatch(line)
         if match is None:
             raise Refused(400, "a header of the request is malformed")
         name, value = match[1].decode("ascii").lower(), match[2].rstrip(b" \t").decode("latin-1")
