@@ -35,6 +35,7 @@ from charging_manager.daemon.logs import DaemonLog
 from charging_manager.http.health import Health
 from charging_manager.http.routes import Call, Right, Route
 from charging_manager.http.table import RouteTable
+from charging_manager.http.tally import Tally
 
 
 def build_table(
@@ -46,6 +47,7 @@ def build_table(
     token: str,
     in_thread: InThread = maybeDeferred,
     health: Health | None = None,
+    tally: Tally | None = None,
 ) -> RouteTable:
     """All routes of the agent."""
 
@@ -54,7 +56,7 @@ def build_table(
 
     table = RouteTable(
         [
-            *SystemPages(site, people, daemon_log, token).routes(),
+            *SystemPages(site, people, daemon_log, token, tally or Tally()).routes(),
             *(health.routes() if health is not None else ()),
             *login_routes(site, people),
             *LivePages(site, people).routes(),

@@ -14,6 +14,7 @@ from charging_manager.agent.picture import API
 from charging_manager.agent.running import RunningSite
 from charging_manager.daemon.logs import LEVELS, DaemonLog
 from charging_manager.http.routes import Answer, Call, Problem, Right, Role, Route
+from charging_manager.http.tally import Tally
 
 
 @frozen
@@ -24,6 +25,7 @@ class SystemPages:
     people: People
     daemon_log: DaemonLog
     metrics_token: str
+    tally: Tally
 
     def routes(self) -> list[Route]:
         api = "/api/v1"
@@ -133,4 +135,6 @@ class SystemPages:
     async def metrics(self, call: Call) -> Any:
         if call.caller.remote or not (call.caller.loopback or call.bears(self.metrics_token)):
             raise Problem(403, "not-allowed", "Metrics are for this computer itself, or with their token.")
-        return Answer(metrics(self.site, VERSION).encode(), content_type="text/plain; version=0.0.4; charset=utf-8")
+        return Answer(
+            metrics(self.site, VERSION, self.tally).encode(), content_type="text/plain; version=0.0.4; charset=utf-8"
+        )

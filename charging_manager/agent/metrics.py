@@ -6,11 +6,12 @@ from collections.abc import Iterable
 
 from charging_manager.agent.pace import quantiles
 from charging_manager.agent.running import RunningSite
+from charging_manager.http.tally import Tally
 
 Sample = tuple[dict[str, str], float | int | None]
 
 
-def metrics(site: RunningSite, version: str) -> str:
+def metrics(site: RunningSite, version: str, tally: Tally) -> str:
     """All figures; what is unknown is left out."""
     picture = site.hub.picture or site.picture()
     state = picture.said("en")
@@ -79,6 +80,9 @@ def metrics(site: RunningSite, version: str) -> str:
             [({"circuit": circuit["id"]}, int(circuit["stale"])) for circuit in circuits],
         ),
         _block("records_waiting", "gauge", "Records not written yet.", [({}, site.records.waiting)]),
+        _block("http_requests_total", "counter", "Requests of browsers and programs.", [({}, tally.heard)]),
+        _block("http_refused_total", "counter", "Malformed, too large or too slow ones.", [({}, tally.refused)]),
+        _block("relayed_requests_total", "counter", "Requests that the cloud brought.", [({}, tally.relayed)]),
         _block("event_streams", "gauge", "Open event streams.", [({}, site.hub.readers)]),
         _block(
             "cloud_connected", "gauge", "1 while the tunnel is up.", [({}, int(state["cloud"]["state"] == "connected"))]

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from attrs import frozen
+from attrs import field, frozen
 from twisted.logger import Logger
 
 from charging_manager.agent.people import CLOUD, People
 from charging_manager.errors import ChargingManagerError
 from charging_manager.http.routes import Caller, Role, Stream
 from charging_manager.http.table import RawRequest, RouteTable
+from charging_manager.http.tally import Tally
 from charging_manager.tunnel.link import RemoteAnswer, RemoteGrant, RemoteLogin, RemoteRequest, RemoteStream
 from charging_manager.tunnel.reasons import Refusal
 from charging_manager.words import LANGUAGES, best_language
@@ -29,6 +30,7 @@ class TunnelEnd:
     people: People
     table: RouteTable
     private: Callable[[], bool] = lambda: False
+    tally: Tally = field(factory=Tally)
 
     log = Logger()
 
@@ -53,6 +55,7 @@ class TunnelEnd:
 
     async def request(self, token: str, request: RemoteRequest) -> RemoteAnswer | RemoteStream:
         """Raises: Refusal for a token that is not, or no longer, one of ours."""
+        self.tally.relayed += 1
         if self.private():
             raise Refusal("token-refused")
         wished = request.headers.get("accept-language", "")

@@ -70,6 +70,7 @@ from charging_manager.http.proxy_header import Proxies
 from charging_manager.http.second_factor import SecondFactor
 from charging_manager.http.sessions import LoginSession, LoginSessions
 from charging_manager.http.table import RouteTable
+from charging_manager.http.tally import Tally
 from charging_manager.http.tls import TlsDoor
 from charging_manager.http.userids import UserIds, load_key
 from charging_manager.http.web import build_site
@@ -253,16 +254,16 @@ class Parts:
         self.private.follow(self.uplink)
         self.site.life, self.site.password_set = the_life, lambda: self.password.state != "unset"
         self.site.cloud = shown = ShownUplink(self.uplink, self.private)
-        token = self.runtime.token
+        token, tally = self.runtime.token, Tally()
         self.health = Health(
             reactor,
             lambda: self.database.read(lambda connection: connection.execute("SELECT 1").fetchone()),
             lambda: None if self.site.steering.deciding else "not-deciding",
         )
         self.table = build_table(
-            self.site, self.people, shown, self.private, the_log, token, deferToThread, health=self.health
+            self.site, self.people, shown, self.private, the_log, token, deferToThread, self.health, tally
         )
-        end.end = TunnelEnd(self.people, self.table, lambda: self.private.enabled)
+        end.end = TunnelEnd(self.people, self.table, lambda: self.private.enabled, tally)
         pages = Pages([self.web / "agent", self.web / "common"], self.web)
         self.web_site = build_site(
             AgentFront(self.people, self.table),
@@ -271,8 +272,9 @@ class Parts:
             reactor=reactor,
             allow_http=options["allow-http"],
             hsts=lambda: self.tls.is_ca_signed,
+            tally=tally,
         )
-        self.private_sites = private_sites(reactor, self.people, self.table, pages, self.private)
+        self.private_sites = private_sites(reactor, self.people, self.table, pages, self.private, tally)
         self.private.serve(*self.private_sites)
         web: Any = self.web_site  # a Factory to everybody but the stubs
         self.listener = Listener(
@@ -326,7 +328,9 @@ class Parts:
         )
 
 
-def private_sites(reactor: Any, people: People, table: RouteTable, pages: Pages, private: EndToEnd) -> tuple[Any, Any]:
+def private_sites(
+    reactor: Any, people: People, table: RouteTable, pages: Pages, private: EndToEnd, tally: Tally
+) -> tuple[Any, Any]:
     """Our pages for those who come in end-to-end mode: for browsers, and for those behind ``charging_manager open``."""
     front, local = (
         PrivateFront(people, table, pages, reactor, lambda: private.read_along, local=is_local)
@@ -334,8 +338,8 @@ def private_sites(reactor: Any, people: People, table: RouteTable, pages: Pages,
     )
     cookies = CookieNames("agent")
     return (
-        build_site(front, pages, cookies, reactor=reactor, hsts=lambda: private.tls.is_ca_signed),
-        LocalSite(local, pages, cookies, reactor, True, lambda: False),
+        build_site(front, pages, cookies, reactor=reactor, hsts=lambda: private.tls.is_ca_signed, tally=tally),
+        LocalSite(local, pages, cookies, reactor, True, lambda: False, tally),
     )
 
 

@@ -22,6 +22,7 @@ from charging_manager.http.problems import problem_answer
 from charging_manager.http.routes import Answer, Caller, Problem, Role, Stream
 from charging_manager.http.streams import drop
 from charging_manager.http.table import RawRequest, RouteTable
+from charging_manager.http.tally import Tally
 from charging_manager.http.web import Front
 from charging_manager.words import best_language
 
@@ -39,7 +40,9 @@ class CloudFront(Front):
         way_to: Callable[[str], Way | None],
         password: AdminPassword,
         key_of: Callable[[str, str], ApiKey | None] = lambda text, source: None,
+        tally: Tally | None = None,
     ) -> None:
+        self._tally = tally or Tally()
         self._key_of = key_of
         self._table, self._logins = table, logins
         self._way_to, self._password = way_to, password
@@ -122,7 +125,9 @@ class CloudFront(Front):
         self, raw: RawRequest, login: InstallationLogin, cookie: str | None, language: str
     ) -> Answer | Stream:
         try:
-            answer = await carry(self._way_to(login.cloud_id), login.token(cookie), raw)
+            way, token = self._way_to(login.cloud_id), login.token(cookie)
+            self._tally.relayed += way is not None
+            answer = await carry(way, token, raw)
         except (TokenRefused, SealBroken):
             await self._logins.end(login)
             return _ended(language)

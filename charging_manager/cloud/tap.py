@@ -62,6 +62,7 @@ from charging_manager.http.pulse import Pulse
 from charging_manager.http.second_factor import SecondFactor
 from charging_manager.http.sessions import LoginSessions
 from charging_manager.http.table import RouteTable
+from charging_manager.http.tally import Tally
 from charging_manager.http.tls import TlsDoor
 from charging_manager.http.userids import load_key
 from charging_manager.http.web import build_site
@@ -237,7 +238,7 @@ class Cloud(Service):
         admin_door = AdminDoor(password, logins, ledger, guards[0], devices, reactor, factor, tell_others)
         shared_files.taken = admin_door.watch
 
-        token = secrets.token_urlsafe(32)
+        token, tally = secrets.token_urlsafe(32), Tally()
 
         def announce() -> None:
             write_runtime(self._data, RuntimeFile(listener.port, "cloud", tls.fingerprint, token))
@@ -252,6 +253,9 @@ class Cloud(Service):
                 "waiting_lanes": len(self._lanes),
                 "servers": cluster.size,
                 "servers_linked": cluster.linked,
+                "http_requests_total": tally.heard,
+                "http_refused_total": tally.refused,
+                "relayed_requests_total": tally.relayed,
             }
 
         async def counted() -> dict[str, float]:
@@ -287,12 +291,13 @@ class Cloud(Service):
             CookieNames("cloud").login(secure=True),
         )
         site: Any = build_site(
-            CloudFront(table, logins, cluster.way_to, password, keys.find),
+            CloudFront(table, logins, cluster.way_to, password, keys.find, tally),
             Pages([self._web / "cloud", self._web / "agent"], self._web),
             CookieNames("cloud"),
             reactor=reactor,
             allow_http=self._allow_http,
             hsts=lambda: tls.is_ca_signed,
+            tally=tally,
         )
         sessions.on_end(lambda session: site.close_streams_of(session.handle))
         listener = Listener(

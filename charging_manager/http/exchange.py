@@ -39,6 +39,7 @@ class WebRequest(HardenedRequest):
 
     def process(self) -> None:
         self.site = self.channel.site
+        self.site.tally.heard += 1
         self.gone = False
         self.notifyFinish().addErrback(self._lost)
         head = self.head

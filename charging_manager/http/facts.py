@@ -15,6 +15,8 @@ from charging_manager.http.heads import Head
 from charging_manager.http.table import RawRequest
 from charging_manager.words import best_language
 
+_FORWARDING = frozenset({"forwarded", "via", "x-real-ip", "x-client-ip", "true-client-ip", "cf-connecting-ip"})
+"""Beside ``X-Forwarded-…``: what programs in between put on, each in its own way."""
 _PASSED_ON = ("last-event-id", "authorization", "accept-language")
 _LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 _SAFE_METHODS = ("GET", "HEAD")
@@ -91,7 +93,7 @@ def is_loopback(source: str) -> bool:
 
 def read_facts(head: Head, peer: Peer, secure: bool, cookies: CookieNames) -> RequestFacts:
     """Facts of a checked head."""
-    forwarded = any(name == "forwarded" or name.startswith("x-forwarded-") for name in head.headers)
+    forwarded = any(name in _FORWARDING or name.startswith("x-forwarded-") for name in head.headers)
     cookie = head.headers.get("cookie", "")
     return RequestFacts(
         source=peer.source,

@@ -29,6 +29,7 @@ from charging_manager.http.problems import problem_answer
 from charging_manager.http.routes import Answer, Caller, Problem, Role, Stream
 from charging_manager.http.streams import BrowserSink
 from charging_manager.http.table import RawRequest
+from charging_manager.http.tally import Tally
 
 MOST_CONNECTIONS = 1024
 MOST_OF_ONE_SOURCE = 512
@@ -80,11 +81,13 @@ class WebSite(Site):
         clock: IReactorTime,
         allow_http: bool,
         hsts: Callable[[], bool],
+        tally: Tally | None = None,
     ) -> None:
         super().__init__(None, requestFactory=WebRequest, reactor=clock, parsePOSTFormSubmission=False)
         self.front, self.pages, self.cookies, self.clock = front, pages, cookies, clock
         self.allow_http = allow_http
         self.hsts = hsts
+        self.tally = tally or Tally()
         self.crowd = Crowd(MOST_CONNECTIONS, MOST_OF_ONE_SOURCE)
         self._streams: dict[str, set[BrowserSink]] = {}
 
@@ -118,6 +121,7 @@ class WebSite(Site):
 
     def refusal(self, refused: Refused, secure: bool) -> bytes:
         """The whole answer to a request that is not read further; 431 clears our cookies, which may be the cause."""
+        self.tally.refused += 1
         headers = [*page_headers(False), ("Cache-Control", "no-store"), ("Connection", "close")]
         if refused.status == 431:
             headers += [("Set-Cookie", line.decode()) for line in self.cookies.clear_all(secure)]
@@ -161,6 +165,7 @@ def build_site(
     reactor: IReactorTime,
     allow_http: bool = False,
     hsts: Callable[[], bool] = lambda: False,
+    tally: Tally | None = None,
 ) -> WebSite:
     """A site to hand to the listener. ``hsts``: whether the certificate is CA-signed, asked at every answer."""
-    return WebSite(front, pages, cookies, reactor, allow_http, hsts)
+    return WebSite(front, pages, cookies, reactor, allow_http, hsts, tally)
