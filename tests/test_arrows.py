@@ -24,6 +24,8 @@ BELOW = {
     "daemon",
     "tariffs",
     "finding",
+    "dns",
+    "acme",
 }
 MAY = {
     "model": set(),
@@ -39,9 +41,11 @@ MAY = {
     "http": {"storage"},
     "tunnel": {"model"},
     "daemon": set(),
+    "dns": set(),
+    "acme": set(),
     "tariffs": {"model"},
     "agent": BELOW,
-    "cloud": {"model", "tunnel", "storage", "http", "daemon"},
+    "cloud": {"model", "tunnel", "storage", "http", "daemon", "dns"},
     "cli": BELOW | {"agent", "cloud"},
 }
 REACTOR_IS_IMPORTED_IN = {"agent/tap.py", "cloud/tap.py"}
