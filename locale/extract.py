@@ -57,6 +57,7 @@ AT_THE_TERMINAL = (
     "charging_manager/storage/room.py",
     "charging_manager/storage/schema.py",
     "charging_manager/cloud/cert_client.py",
+    "charging_manager/cloud/dns_settings.py",
     "charging_manager/paths.py",
 )
 _STRING = r'"(?:[^"\\\n]|\\.)*"|\'(?:[^\'\\\n]|\\.)*\''

@@ -13,6 +13,7 @@ from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 
 from charging_manager import VERSION
+from charging_manager.cloud.publisher import Publisher
 from charging_manager.cloud.splice import Switchboard
 from charging_manager.cloud.turnstile import Turnstile
 from charging_manager.errors import TunnelError
@@ -20,8 +21,9 @@ from charging_manager.http.facts import peer_of
 from charging_manager.http.guard import source_network
 from charging_manager.tunnel import bounds, commands
 from charging_manager.tunnel.cloud_side import Link
+from charging_manager.tunnel.labels import CLAIM_BYTES, delegate_of
 from charging_manager.tunnel.link import CloudEnd
-from charging_manager.tunnel.reasons import Refusal, trouble
+from charging_manager.tunnel.reasons import Refusal, Violation, trouble
 
 _STRANGERS = 1024
 """Connections that have not logged in yet: more than a storm of agents needs, within 50 MiB."""
@@ -96,6 +98,7 @@ class TunnelFactory(Factory):
         open_enrolment: bool = False,
         links: Links | None = None,
         switchboard: Switchboard | None = None,
+        publisher: Publisher | None = None,
         chance: random.Random | None = None,
         program: str = f"charging-manager {VERSION}",
     ) -> None:
@@ -106,7 +109,7 @@ class TunnelFactory(Factory):
         self.open_enrolment = open_enrolment
         self.salt_key = salt_key
         self.links = links if links is not None else Links()
-        self._switchboard = switchboard
+        self._switchboard, self._publisher = switchboard, publisher
         self._strangers: dict[Link, str] = {}  # to the network that each came from, oldest first
         self._draining = False
         self.turnstile = Turnstile()
@@ -144,13 +147,36 @@ class TunnelFactory(Factory):
         """Told to agents at their login."""
         if self._switchboard is None:
             return ""
-        return commands.SPLICE if self._switchboard.lanes is None else f"{commands.SPLICE} {commands.LANES}"
+        more = [] if self._switchboard.lanes is None else [commands.LANES]
+        more += [commands.DOMAIN] if self._switchboard.domains is not None else []
+        more += [commands.PUBLISH] if self._publisher is not None else []
+        return " ".join([commands.SPLICE, *more])
 
     def claimed(self, link: Link, claim: bytes) -> str:
         """Asked by a link whose agent claims a label; one that has been displaced claims nothing any more."""
         if self._switchboard is None or self.links.get(link.cloud_id) is not link:
             raise Refusal("refused")
         return self._switchboard.claim(link, claim)
+
+    async def domain_claimed(self, link: Link, domain: str, claim: bytes) -> float:
+        """Asked by a link whose agent claims a domain of its own; it needs a label first."""
+        board = self._switchboard
+        if board is None or board.domains is None or board.label_of(link) is None:
+            raise Refusal("refused")
+        return await board.domains.claim(link, domain, claim)
+
+    async def publish(self, link: Link, value: str, claim: bytes | None, take: bool) -> tuple[str, float]:
+        """Asked by a link whose agent proves a name to an authority: its own label, or what its claim stands for."""
+        publisher, board = self._publisher, self._switchboard
+        if publisher is None or board is None or self.links.get(link.cloud_id) is not link:
+            raise Refusal("refused")
+        if claim is not None and len(claim) != CLAIM_BYTES:
+            raise Violation("claim of another length")
+        label = board.label_of(link) if claim is None else delegate_of(claim)
+        if label is None:
+            raise Refusal("refused")
+        change = publisher.take if take else publisher.put
+        return await change(link.cloud_id, label, value), publisher.settle_s
 
     def admitted(self, link: Link) -> None:
         """Called by a link whose login is complete."""

@@ -2,6 +2,7 @@
 
 The cloud keeps labels in memory alone, for as long as their agents are connected. So a label that does not exist and
 one whose installation is offline are the same to it, and to whoever asks. Labels stand in no log and no answer.
+A name that is not the cloud's may lead to an agent as well (``domains``).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from charging_manager.cloud.domains import Domains
 from charging_manager.cloud.lanes import Lanes, WaitingLane
 from charging_manager.errors import TunnelError
 from charging_manager.http.crowd import Crowd
@@ -41,9 +43,15 @@ class Switchboard:
     At a limit the connection goes that has been quiet for longest, from the source that has most.
     """
 
-    def __init__(self, zone: str = "", lanes: Lanes | None = None, pumps: Pumps | None = None) -> None:
+    def __init__(
+        self,
+        zone: str = "",
+        lanes: Lanes | None = None,
+        pumps: Pumps | None = None,
+        domains: Domains | None = None,
+    ) -> None:
         self.zone = zone
-        self.lanes, self.pumps = lanes, pumps
+        self.lanes, self.pumps, self.domains = lanes, pumps, domains
         self._links: dict[str, Link] = {}
         self._labels: dict[Link, str] = {}
         self._crowds: dict[Link | FarLink, Crowd] = {}
@@ -83,6 +91,8 @@ class Switchboard:
     def release(self, link: Link) -> None:
         """This agent has no label any more, and what is carried to it ends."""
         label = self._labels.pop(link, None)
+        if self.domains is not None:
+            self.domains.release(link)
         if label is not None:
             del self._links[label]
             self._changed(link.cloud_id, None)
@@ -90,13 +100,18 @@ class Switchboard:
         if self.lanes is not None:
             self.lanes.drop(link)
 
+    def label_of(self, link: Link) -> str | None:
+        """The label that this agent has."""
+        return self._labels.get(link)
+
     # -- browsers
 
     def passed_on(self, name: str, source: str) -> Protocol | None:
         """What becomes of a connection that asks for this name; None: it is not in end-to-end mode."""
         label = label_in(name)
         if label is None:
-            return None
+            owner = None if self.domains is None else self.domains.holder(name)
+            return None if owner is None else Spliced(self, owner, source)
         link = self._links.get(label) or self._elsewhere(label)
         return _Nobody() if link is None else Spliced(self, link, source)
 

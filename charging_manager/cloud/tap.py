@@ -25,6 +25,8 @@ from charging_manager.cloud.admin_server import AdminServer
 from charging_manager.cloud.alarms import Alarms
 from charging_manager.cloud.chain import chain_key
 from charging_manager.cloud.cluster import Cluster, NodeFactory
+from charging_manager.cloud.dns_settings import DNS_KNOWN, DNS_PARAMETERS, DnsSettings, read_dns
+from charging_manager.cloud.domains import Domains, names_of
 from charging_manager.cloud.door import Door
 from charging_manager.cloud.downlink import Links, TunnelFactory
 from charging_manager.cloud.front import CloudFront
@@ -50,6 +52,7 @@ from charging_manager.daemon.options import DaemonOptions
 from charging_manager.daemon.reload import Reload, settings_again
 from charging_manager.daemon.runtime import RuntimeFile, remove_runtime, write_runtime
 from charging_manager.daemon.sockets import MAIN, environment_at_start, passed_sockets
+from charging_manager.dns.ask import system_resolver, texts_at
 from charging_manager.errors import ConfigError
 from charging_manager.http.cookies import CookieNames
 from charging_manager.http.guard import DeviceCookies, LoginGuard
@@ -84,20 +87,29 @@ class Options(DaemonOptions):
     daemon = "cloud"
     tapname = PROGRAM
     default_port = 4443
-    known = {**DaemonOptions.known, "open_enrolment": bool, "zone": str, "database": str, "node_address": str}
+    known = {
+        **DaemonOptions.known,
+        "open_enrolment": bool,
+        "zone": str,
+        "database": str,
+        "node_address": str,
+        **DNS_KNOWN,
+    }
     optParameters: list[Sequence[Any]] = [
         ["zone", None, None, "Name under which installations are reached in end-to-end mode, with a port if need be."],
         ["database", None, None, "A PostgreSQL database for several servers: postgresql://user@host/name."],
         ["node-address", None, None, "host:port at which the other servers at this database reach this one."],
+        *DNS_PARAMETERS,
     ]
     optFlags: list[Sequence[Any]] = [
         ["open-enrolment", None, "Admit installations by serial number, which their own key proves."],
     ]
 
     def postOptions(self) -> None:
-        """The zone must be a name."""
+        """The zone must be a name, and what it takes to change it complete."""
         super().postOptions()
         self["zone"] = check_zone(self.get("zone") or "")
+        self["dns"] = read_dns(self, zone_host(self["zone"]))
 
 
 def check_zone(text: str) -> str:
@@ -118,6 +130,12 @@ def check_node_address(text: str) -> str:
     except ConfigError as error:
         raise ConfigError("node-address", "is a name or address, with a port if it is not 4443") from error
     return "" if server is None else text.strip().lower().removeprefix("https://").rstrip("/")
+
+
+def zone_host(zone: str) -> str:
+    """The zone without its port."""
+    server = parse_server(zone)
+    return "" if server is None else server.host
 
 
 def makeService(options: Options) -> IService:
@@ -147,12 +165,15 @@ class Cloud(Service):
         self._open_enrolment = bool(options["open-enrolment"])
         self._database_url: str = options.get("database") or ""
         self._lanes = Lanes(reactor)
-        self._switchboard = Switchboard(options["zone"], self._lanes, Pumps(reactor))
+        self._dns: DnsSettings = options["dns"]
+        self._zone: str = options["zone"]
         self._node_address: str = check_node_address(options.get("node-address") or "")
         self._web = shared("web")
         self._folder = make_private(self._data / "cloud")
         self._secret = load_key(self._folder / "secret")
         self._tls = TlsDoor(self._folder / "tls")
+        domains = Domains(self._texts_at, lambda: names_of(zone_host(self._zone), self._tls.names), reactor)
+        self._switchboard = Switchboard(self._zone, self._lanes, Pumps(reactor), domains)
         self._health: Health | None = None
         self._stops: list[Callable[[], object]] = []
         self._starting: Deferred[None] = succeed(None)
@@ -175,6 +196,9 @@ class Cloud(Service):
 
     def _in_thread(self, work: Callable[[], T]) -> Deferred[T]:
         return deferToThreadPool(self._reactor, self._reactor.getThreadPool(), work)
+
+    async def _texts_at(self, name: str) -> list[str]:
+        return await texts_at(self._reactor, self._dns.resolver or system_resolver(), name)
 
     async def _start(self) -> None:
         reactor, stops = self._reactor, self._stops
@@ -214,6 +238,10 @@ class Cloud(Service):
             utc_now,
             lambda: settings.current.enrolment_approval,
         )
+        publisher = self._dns.publisher(reactor, zone_host(self._zone), self._folder / "published.json")
+        if publisher is not None:
+            publisher.start()
+            stops.append(publisher.stop)
         tunnels = TunnelFactory(
             reactor,
             sites,
@@ -221,6 +249,7 @@ class Cloud(Service):
             open_enrolment=self._open_enrolment,
             links=links,
             switchboard=self._switchboard,
+            publisher=publisher,
         )
         tunnels.turnstile.servers = lambda: cluster.size
         database.listen(
@@ -256,6 +285,8 @@ class Cloud(Service):
                 "http_requests_total": tally.heard,
                 "http_refused_total": tally.refused,
                 "relayed_requests_total": tally.relayed,
+                "own_domains": len(self._switchboard.domains or ()),
+                "published_records": 0 if publisher is None else len(publisher),
             }
 
         async def counted() -> dict[str, float]:

@@ -51,13 +51,18 @@ class Pair:
     def is_ca_signed(self) -> bool:
         return self.leaf.issuer != self.leaf.subject
 
-    def names(self, host: str) -> bool:
-        """Whether the certificate was made for this host."""
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """The names that the certificate was made for, perhaps with a star in front."""
         try:
             names = self.leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         except x509.ExtensionNotFound:
-            return False
-        return host.lower() in names.get_values_for_type(x509.DNSName)
+            return ()
+        return tuple(name.lower() for name in names.get_values_for_type(x509.DNSName))
+
+    def names(self, host: str) -> bool:
+        """Whether the certificate was made for this host."""
+        return host.lower() in self.hosts
 
     @property
     def key_fingerprint(self) -> str:

@@ -65,6 +65,16 @@ class TlsDoor:
         return self._pair.leaf.subject.rfc4514_string()
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """The hosts that it was made for."""
+        return self._pair.hosts
+
+    @property
+    def pair(self) -> Pair:
+        """What is shown now."""
+        return self._pair
+
+    @property
     def not_after(self) -> datetime:
         return self._pair.leaf.not_valid_after_utc
 

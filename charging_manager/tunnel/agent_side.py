@@ -35,6 +35,7 @@ from charging_manager.tunnel.scram import ScramLogin, Stretched
 from charging_manager.tunnel.tls import Channel, ClientTls, TlsChannel
 from charging_manager.tunnel.wire import Wire, verbs
 
+_CAN = (commands.SPLICE, commands.DOMAIN, commands.PUBLISH)
 InThread = Callable[[Callable[[], bytes]], Deferred[bytes]]
 
 
@@ -157,7 +158,7 @@ class AgentSide(Wire):
     def _can(self) -> str | None:
         if self._splices is None:
             return None
-        return commands.SPLICE if self._dial is None else f"{commands.SPLICE} {commands.LANES}"
+        return " ".join(_CAN if self._dial is None else (*_CAN, commands.LANES))
 
     def _is_entered(self, program: str) -> None:
         if self.transport is None or self.closing is not None:
@@ -234,6 +235,20 @@ class AgentSide(Wire):
         if not claim:
             self._lanes.end()
         return self.ask(commands.Claim, bounds.SPLICE_TIMEOUT_S, claim=claim).addCallback(lambda a: str(a["zone"]))
+
+    def can(self, capability: str) -> bool:
+        """The cloud does this beside end-to-end mode."""
+        return self.can_splice and capability in self._cloud_can
+
+    async def claim_domain(self, domain: str, claim: bytes) -> float:
+        """Claim a domain, or with nothing give it back; for how many seconds it is ours. Raises: TunnelError."""
+        answer = await self.ask(commands.ClaimDomain, bounds.DNS_TIMEOUT_S, domain=domain, claim=claim)
+        return float(answer["lease_s"])
+
+    async def publish(self, value: str, claim: bytes | None = None, *, take: bool = False) -> float:
+        """Have a challenge's value published, or taken away; how long that takes everywhere. Raises: TunnelError."""
+        answer = await self.ask(commands.Publish, bounds.DNS_TIMEOUT_S, value=value, claim=claim, take=take)
+        return float(min(max(answer["settle_s"], 0), 600))
 
     def _splice(self, i: int, source: str) -> dict[str, Any]:
         there = self.streams.incoming(i)

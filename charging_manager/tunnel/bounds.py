@@ -69,6 +69,8 @@ ENTER_TIMEOUT_S = 10.0
 LOGIN_TIMEOUT_S = 2.5
 SPLICE_TIMEOUT_S = 10.0
 CARRY_TIMEOUT_S = 4.0
+DNS_TIMEOUT_S = 40.0
+"""The cloud asks a DNS server meanwhile, perhaps after others."""
 REQUEST_TIMEOUT_S = 30.0
 LOGOUT_TIMEOUT_S = 5.0
 GOODBYE_TIMEOUT_S = 2.0

@@ -54,6 +54,12 @@ class Door(Protocol):
     def claimed(self, link: Link, claim: bytes) -> str:
         """An agent claims a label, or gives its own back; the cloud's zone. Raises: Refusal."""
 
+    async def domain_claimed(self, link: Link, domain: str, claim: bytes) -> float:
+        """An agent claims a domain, or gives its own back; for how many seconds it has it. Raises: Refusal."""
+
+    async def publish(self, link: Link, value: str, claim: bytes | None, take: bool) -> tuple[str, float]:
+        """Publish what proves a name, or take it away: the whole name, and how long that takes. Raises: Refusal."""
+
     def admitted(self, link: Link) -> None: ...
 
     def gone(self, link: Link, reason: str) -> None: ...
@@ -159,7 +165,14 @@ class Link(Wire):
         self.connected_at = utc_now()
         table = verbs((commands.Goodbye, self._goodbye))
         if self.can_splice:
-            table = {**table, **verbs((commands.Claim, self._claim))}
+            table = {
+                **table,
+                **verbs(
+                    (commands.Claim, self._claim),
+                    (commands.ClaimDomain, self._claim_domain),
+                    (commands.Publish, self._publish),
+                ),
+            }
             self.streams.allow_more(bounds.SPLICES)
         self.admit(table)
         self._door.admitted(self)
@@ -195,6 +208,13 @@ class Link(Wire):
 
     def _claim(self, claim: bytes) -> dict[str, Any]:
         return {"zone": self._door.claimed(self, claim)}
+
+    async def _claim_domain(self, domain: str, claim: bytes) -> dict[str, Any]:
+        return {"lease_s": int(await self._door.domain_claimed(self, domain, claim))}
+
+    async def _publish(self, value: str, claim: bytes | None = None, take: bool | None = None) -> dict[str, Any]:
+        name, settle_s = await self._door.publish(self, value, claim, bool(take))
+        return {"name": name, "settle_s": round(settle_s)}
 
     async def splice(self, source: str, there: RemoteStream) -> RemoteStream:
         """Carry a connection to the agent as it is: ``there`` are the browser's bytes, the answer those for it.

@@ -23,6 +23,10 @@ _PUT_OFF = re.compile(rb"cm-busy ([1-9][0-9]{0,3})\r\n")
 
 SPLICE = "splice"
 """The capability of carrying connections whose TLS ends at the agent (``Claim``, ``Splice``)."""
+DOMAIN = "domain"
+"""The same for names that are not the cloud's (``ClaimDomain``)."""
+PUBLISH = "publish"
+"""The capability of publishing in the DNS what proves a name to an authority (``Publish``)."""
 
 LANES = "lanes"
 """The capability of carrying such connections on connections of their own (``Dial``, ``Carry``)."""
@@ -169,6 +173,35 @@ class Carry(amp.Command):
 
     commandName = b"Carry"
     arguments = [(b"number", amp.String()), (b"source", amp.Unicode())]
+    errors = {Refusal: b"REFUSED"}
+
+
+class ClaimDomain(amp.Command):
+    """Agent to cloud: connections to this name are mine; an empty one gives it back.
+
+    The DNS must say so (``labels.proof_of`` at ``_charging-manager.<domain>``); claimed again within ``lease_s``.
+    """
+
+    commandName = b"ClaimDomain"
+    arguments = [(b"domain", amp.Unicode()), (b"claim", amp.String())]
+    response = [(b"lease_s", amp.Integer())]
+    errors = {Refusal: b"REFUSED"}
+
+
+class Publish(amp.Command):
+    """Agent to cloud: ``_acme-challenge.<my label>.<zone>`` shall hold this ``value``, or (``take``) need not any more.
+
+    With a ``claim`` it is ``_acme-challenge.<labels.delegate_of(claim)>.<zone>``. ``name`` is the whole name; after
+    ``settle_s`` all servers of the zone should have it.
+    """
+
+    commandName = b"Publish"
+    arguments = [
+        (b"value", amp.Unicode()),
+        (b"claim", amp.String(optional=True)),
+        (b"take", amp.Boolean(optional=True)),
+    ]
+    response = [(b"name", amp.Unicode()), (b"settle_s", amp.Integer())]
     errors = {Refusal: b"REFUSED"}
 
 

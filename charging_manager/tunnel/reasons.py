@@ -38,6 +38,12 @@ SENTENCES: Final[dict[str, str]] = {
     "failed": "The other end failed at this request; its log says why.",
     "token-refused": "The login session is over; please log in again.",
     "label-taken": "Another installation has this address at the cloud server; make a new one.",
+    "domain-forbidden": "This domain cannot lead to an installation: it is the cloud server's own.",
+    "domain-unproven": "The DNS entry that says whose the domain is has not been found yet.",
+    "domain-taken": "Another installation has this domain at the cloud server; its DNS entry has to go first.",
+    "domain-unknown": "The cloud server could not ask the DNS for the domain's entry; it is asked again.",
+    "not-published": "The cloud server could not publish the DNS entry; its log tells the operator why.",
+    "too-often": "The cloud server does no more of this for this installation for now; it is asked again later.",
     "draining": "The tunnel is being closed.",
     "offline": "The installation is not connected.",
 }
