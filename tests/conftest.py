@@ -26,6 +26,8 @@ PACKAGES = {
     "mosquitto": "mosquitto",
     "haproxy": "haproxy",
     "nginx": "nginx-light libnginx-mod-stream",
+    "named": "bind9",
+    "pebble": "pebble",
 }
 """Program to Debian package."""
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from twisted.internet.defer import maybeDeferred
 
+from charging_manager.agent.api_certificate import CertificateDesk
 from charging_manager.agent.api_cloud import CloudPages, ShownUplink
 from charging_manager.agent.api_devices import DevicePages
 from charging_manager.agent.api_drivers import DriverPages, InThread
@@ -28,6 +29,7 @@ from charging_manager.agent.api_trials import TrialPages
 from charging_manager.agent.api_users import UserPages
 from charging_manager.agent.api_vehicle import VehiclePages
 from charging_manager.agent.api_why import WhyPages
+from charging_manager.agent.certify import Certifier
 from charging_manager.agent.end_to_end import EndToEnd
 from charging_manager.agent.people import People
 from charging_manager.agent.running import RunningSite
@@ -43,6 +45,7 @@ def build_table(
     people: People,
     uplink: ShownUplink,
     private: EndToEnd,
+    certifier: Certifier,
     daemon_log: DaemonLog,
     token: str,
     in_thread: InThread = maybeDeferred,
@@ -61,7 +64,7 @@ def build_table(
             *login_routes(site, people),
             *LivePages(site, people).routes(),
             *CloudPages(site, people, uplink).routes(),
-            *PrivatePages(site, people, private).routes(),
+            *PrivatePages(site, people, private, CertificateDesk(site, private, certifier)).routes(),
             *DevicePages(site, people).routes(),
             *DriverPages(site, people, in_thread).routes(),
             *PushedPages(site, people).routes(),

@@ -6,6 +6,7 @@ from typing import Any
 
 from attrs import evolve, field, frozen
 
+from charging_manager.agent.api_certificate import AcmeBody, CertificateDesk, DomainBody, TermsBody
 from charging_manager.agent.api_common import field_problem
 from charging_manager.agent.end_to_end import LOOK_SENTENCES, STAND_SENTENCES, EndToEnd
 from charging_manager.agent.people import People
@@ -42,6 +43,7 @@ class PrivatePages:
     site: RunningSite
     people: People
     door: EndToEnd
+    desk: CertificateDesk
 
     def routes(self) -> list[Route]:
         return [
@@ -51,6 +53,11 @@ class PrivatePages:
             self._route("POST", "/new-address", self.new_address, "Another address; the old one leads nowhere"),
             self._route("PUT", "/certificate", self.bring, "Show this certificate there", PairBody, _LARGEST_PAIR),
             self._route("DELETE", "/certificate", self.make_own, "Show a certificate of our own, with a new key"),
+            self._route("POST", "/terms", self.desk.terms, "What an authority wants agreed to", TermsBody),
+            self._route("PUT", "/acme", self.use_acme, "Get certificates of an authority by ACME", AcmeBody),
+            self._route("POST", "/acme/now", self.try_now, "Ask the authority now, not later"),
+            self._route("PUT", "/domain", self.use_domain, "A domain of one's own, or none", DomainBody),
+            self._route("POST", "/domain/check", self.check_domain, "Have the cloud ask now whose the domain is"),
         ]
 
     @staticmethod
@@ -89,6 +96,7 @@ class PrivatePages:
                 "at": door.looked_at.isoformat(timespec="seconds").replace("+00:00", "Z") if door.looked_at else None,
                 "seen_key": door.seen_key,
             },
+            **self.desk.show(language),
         }
 
     async def change(self, call: Call) -> dict[str, Any]:
@@ -113,10 +121,30 @@ class PrivatePages:
     async def bring(self, call: Call) -> dict[str, Any]:
         body: PairBody = call.body
         _or_problem(lambda: self.door.bring_certificate(body.cert.encode(), body.key.encode()))
+        await self.desk.stop_acme()
         self.people.note(call.caller, "end-to-end", self.door.tls.fingerprint, "certificate")
         return await self.show(call)
 
+    async def use_acme(self, call: Call) -> dict[str, Any]:
+        await self.desk.use_acme(call.body)
+        self.people.note(call.caller, "end-to-end", call.body.directory, "acme")
+        return await self.show(call)
+
+    async def try_now(self, call: Call) -> dict[str, Any]:
+        self.desk.try_now()
+        return await self.show(call)
+
+    async def use_domain(self, call: Call) -> dict[str, Any]:
+        name = await self.desk.use_domain(call.body)
+        self.people.note(call.caller, "end-to-end", name, "domain")
+        return await self.show(call)
+
+    async def check_domain(self, call: Call) -> dict[str, Any]:
+        await self.door.domain.check()
+        return await self.show(call)
+
     async def make_own(self, call: Call) -> dict[str, Any]:
+        await self.desk.stop_acme()
         _or_problem(self.door.own_certificate)
         self.people.note(call.caller, "end-to-end", self.door.tls.fingerprint, "own-certificate")
         return await self.show(call)

@@ -10,6 +10,7 @@ from enum import StrEnum
 
 from attrs import evolve, field, frozen
 
+from charging_manager.agent.acme_settings import AcmeSettings, check_acme
 from charging_manager.agent.goals_config import check_goals, check_vehicles
 from charging_manager.agent.grid_config import check_grid, check_inputs
 from charging_manager.agent.ocpp_config import OcppSettings, check_ocpp
@@ -155,6 +156,9 @@ class Configuration:
     grid: GridSettings = field(factory=GridSettings)
     end_to_end: bool = False
     """Whoever comes through the cloud server comes to our own pages; it carries ciphertext."""
+    own_domain: str = ""
+    """A name of the keeper's own at which that is, too; empty: none."""
+    acme: AcmeSettings = field(factory=AcmeSettings)
     access: Mapping[str, Access] = field(factory=dict)
     """By device: its login, and how its certificate is known."""
     push_tokens: Mapping[str, str] = field(factory=dict)
@@ -272,6 +276,7 @@ def check_configuration(config: Configuration) -> Configuration:
     check_sun(config.sun_forecast)
     check_vehicles(config.vehicles)
     check_ocpp(config.ocpp, config.users)
+    check_acme(config.acme, config.own_domain)
     return config
 
 

@@ -15,6 +15,7 @@ import attrs
 import orjson
 from cattrs.preconf.orjson import make_converter
 
+from charging_manager.agent.acme_settings import AcmeSettings
 from charging_manager.agent.config import Configuration
 from charging_manager.agent.ocpp_config import OcppSettings
 from charging_manager.agent.recording_settings import RecordingSettings
@@ -44,6 +45,8 @@ DOCUMENTS: Mapping[str, Any] = {
     "grid": GridSettings,
     "recording": RecordingSettings,
     "end_to_end": bool,
+    "own_domain": str,
+    "acme": AcmeSettings,
     "access": dict[str, Access],
     "push_tokens": dict[str, str],
     "ocpp": OcppSettings,

@@ -22,6 +22,7 @@ from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 from twisted.protocols.tls import TLSMemoryBIOFactory
 
+from charging_manager.agent.own_domain import OwnDomain
 from charging_manager.agent.probe import key_at
 from charging_manager.agent.spliced import SplicedTransport, peer_named
 from charging_manager.agent.uplink import Uplink, UplinkState
@@ -93,15 +94,18 @@ class EndToEnd:
         folder: Path,
         enabled: bool,
         *,
+        domain: str = "",
         now: UtcNow = utc_now,
         look: Callable[[Any, ServerName], Awaitable[str]] = key_at,
     ) -> None:
-        """Raises: ConfigError."""
+        """``domain`` is one of the keeper's own. Raises: ConfigError."""
         self._reactor, self._folder, self._now, self._key_at = reactor, folder, now, look
         self.enabled = enabled
         self.tls = TlsDoor(folder, now, "end-to-end.localhost")
         self.tls.protocols = (OPEN, HTTP)
         self._secret = load_key(folder / "label.key")
+        self.domain = OwnDomain(reactor, folder, domain, self._domain_moved)
+        self._watchers: list[Callable[[], None]] = []
         self._uplink: Uplink | None = None
         self._factory: Factory | None = None
         self._claimed: AgentSide | None = None
@@ -129,14 +133,41 @@ class EndToEnd:
         self._uplink = uplink
         uplink.watch(self._tunnel_moved)
 
+    def watch(self, callback: Callable[[], None]) -> None:
+        """Call this when an address comes, goes or changes, and when the mode is switched."""
+        self._watchers.append(callback)
+
     def stop(self) -> None:
         self._forget_timer()
+        self.domain.stop()
 
     # -- what the page shows
 
     @property
+    def addresses(self) -> list[ServerName]:
+        """Where browsers reach us; the one that people are to use comes first."""
+        if self.address is None:
+            return []
+        own = [ServerName(self.domain.name, self.address.port)] if self.domain.is_held else []
+        return [*own, self.address]
+
+    @property
     def url(self) -> str | None:
-        return None if self.address is None else f"https://{self.address.host}:{self.address.port}/"
+        """The address that people are to use."""
+        return next((f"https://{one.host}:{one.port}/" for one in self.addresses), None)
+
+    @property
+    def server(self) -> ServerName | None:
+        """The cloud server that is dialled; None: none is entered."""
+        try:
+            return None if self._uplink is None else self._uplink.settings.target()
+        except ConfigError:
+            return None
+
+    @property
+    def side(self) -> AgentSide | None:
+        """The connection on which the mode stands."""
+        return self._claimed if self.stand is Stand.OPEN else None
 
     @property
     def code(self) -> str | None:
@@ -157,6 +188,13 @@ class EndToEnd:
         if enabled != self.enabled:
             self.enabled = enabled
             self._anew()
+            self._tell()
+
+    def use_domain(self, name: str) -> None:
+        """Another domain of the keeper's own, or none."""
+        self.domain.use(name)
+        self._go_by_name()
+        self._tell()
 
     def new_address(self) -> None:
         """Another label from now on; the old one leads nowhere. Raises: ConfigError."""
@@ -198,6 +236,7 @@ class EndToEnd:
             self._claimed = None
             self._forget_timer()
             self.stand = Stand.NO_TUNNEL if self.enabled else Stand.OFF
+            self.domain.tunnel(None, None)
             return
         if side is self._claimed:
             return
@@ -232,9 +271,24 @@ class EndToEnd:
             return
         self.label = label_of(claim)
         self.address = ServerName(f"{self.label}.{parent.host}", parent.port if zone else target.port)
-        self.tls.go_by(self.address.host)
+        self._go_by_name()
         self.stand = Stand.OPEN
         self._after(FIRST_LOOK_S, self._look)
+        self.domain.tunnel(side, target)
+        self._tell()
+
+    def _go_by_name(self) -> None:
+        host = self.domain.name or (self.address.host if self.address is not None else "")
+        if host:
+            self.tls.go_by(host)
+
+    def _domain_moved(self) -> None:
+        self._look_soon()
+        self._tell()
+
+    def _tell(self) -> None:
+        for watcher in self._watchers:
+            watcher()
 
     def _claim_again(self) -> None:
         self._claimed = None
@@ -268,19 +322,25 @@ class EndToEnd:
 
     async def check(self) -> str:
         """Look now; the outcome is one of ``LOOK_SENTENCES``."""
-        address = self.address
-        if self.stand is not Stand.OPEN or address is None:
+        addresses = self.addresses
+        if self.stand is not Stand.OPEN or not addresses:
             return self.look
-        seen = None
-        try:
-            seen = await self._key_at(self._reactor, address)
-            outcome = "ok" if seen == self.tls.fingerprint else "other-key"
-        except TunnelError as error:
-            outcome = error.code if error.code in LOOK_SENTENCES else "tls-failed"
-        if self.stand is Stand.OPEN and address == self.address:
+        found = [await self._look_at(address) for address in addresses]
+        outcome, seen = next((one for one in found if one[0] == "other-key"), None) or next(
+            (one for one in found if one[0] != "ok"), found[0]
+        )
+        if self.stand is Stand.OPEN and addresses == self.addresses:
             self._see(outcome, seen)
             self._after(LOOK_S if outcome == "ok" else LOOK_AGAIN_S, self._look)
         return self.look
+
+    async def _look_at(self, address: ServerName) -> tuple[str, str | None]:
+        """The outcome, and the key that was seen."""
+        try:
+            seen = await self._key_at(self._reactor, address)
+        except TunnelError as error:
+            return (error.code if error.code in LOOK_SENTENCES else "tls-failed"), None
+        return ("ok" if seen == self.tls.fingerprint else "other-key"), seen
 
     def _see(self, outcome: str, seen: str | None) -> None:
         if outcome == "other-key":

@@ -32,7 +32,7 @@ class FetchError(ChargingManagerError):
         self.template, self.fields, self.status = template, fields, status
 
 
-def trust_root(ca: str | None) -> Any:
+def trust_root(ca: str | None, where: str = "agent.tariff_ca") -> Any:
     """For ``Fetcher``: the authorities in a PEM file, or (empty, ``system``) the system's. Raises: ConfigError."""
     if not ca or ca == "system":
         return None
@@ -41,7 +41,7 @@ def trust_root(ca: str | None) -> Any:
             [Certificate.loadPEM(b"-----BEGIN" + one) for one in Path(ca).read_bytes().split(b"-----BEGIN")[1:]]
         )
     except (OSError, ValueError, Error) as error:
-        raise ConfigError("agent.tariff_ca", "is no PEM file with certificates") from error
+        raise ConfigError(where, "is no PEM file with certificates") from error
 
 
 @frozen
@@ -72,7 +72,7 @@ class Fetcher:
         except Exception as error:
             if not late.active():
                 raise FetchError("it has not answered for {seconds} s", seconds=int(PATIENCE_S)) from error
-            raise FetchError("it cannot be reached: {reason}", reason=_reason(error)) from error
+            raise FetchError("it cannot be reached: {reason}", reason=reason_of(error)) from error
         finally:
             if late.active():
                 late.cancel()
@@ -84,7 +84,7 @@ class Fetcher:
         if asked.body is not None:
             headers.setRawHeaders("Content-Type", ["application/json"])
         method = b"GET" if asked.body is None else b"POST"
-        producer = _Whole(asked.body) if asked.body is not None else None
+        producer = WholeBody(asked.body) if asked.body is not None else None
         response = await self._agent.request(method, asked.url.encode("ascii"), headers, producer)
         if response.code != 200:
             leave(response)
@@ -96,7 +96,8 @@ class Fetcher:
         return await body.done
 
 
-def _reason(error: BaseException) -> str:
+def reason_of(error: BaseException) -> str:
+    """Why nobody was reached, in a few words."""
     if isinstance(error, ResponseFailed) and error.reasons:
         error = error.reasons[0].value
     if isinstance(error, DNSLookupError):
@@ -107,7 +108,7 @@ def _reason(error: BaseException) -> str:
 
 
 @implementer(IBodyProducer)
-class _Whole:
+class WholeBody:
     """A small body, written at once."""
 
     def __init__(self, data: bytes) -> None:

@@ -13,8 +13,11 @@ from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 
+from charging_manager.agent.acme_http import AcmeHttp
+from charging_manager.agent.acme_state import StateFile
 from charging_manager.agent.api import build_table
 from charging_manager.agent.api_cloud import ShownUplink
+from charging_manager.agent.certify import Certifier
 from charging_manager.agent.config import CloudSettings
 from charging_manager.agent.end_to_end import EndToEnd
 from charging_manager.agent.events import EventHub
@@ -101,6 +104,7 @@ class Options(DaemonOptions):
         "cloud_ca": str,
         "cloud_pins": list,
         "tariff_ca": str,
+        "acme_ca": str,
         "pause_s": int,
         "modbus_port": int,
         "modbus_bind": str,
@@ -248,7 +252,16 @@ class Parts:
         self.ocpp_door = OcppDoor(self.site.ocpp, self.tls, reactor)
         self.config.listen(lambda change: self.ocpp_door.follow(change.after.ocpp))
         end = LateEnd()
-        self.private = EndToEnd(reactor, make_private(self.folder / "end-to-end"), self.config.current.end_to_end)
+        private_folder = make_private(self.folder / "end-to-end")
+        current = self.config.current
+        self.private = EndToEnd(reactor, private_folder, current.end_to_end, domain=current.own_domain)
+        self.certifier = Certifier(
+            reactor,
+            self.private,
+            StateFile(private_folder / "acme.json"),
+            lambda: self.config.current.acme,
+            AcmeHttp(reactor, trust_root(options.get("acme-ca"), "agent.acme_ca")),
+        )
         settings = uplink_settings(self.key, self.config.current.cloud, options)
         self.uplink = Uplink(reactor, settings, end, splices=self.private)
         self.private.follow(self.uplink)
@@ -261,7 +274,16 @@ class Parts:
             lambda: None if self.site.steering.deciding else "not-deciding",
         )
         self.table = build_table(
-            self.site, self.people, shown, self.private, the_log, token, deferToThread, self.health, tally
+            self.site,
+            self.people,
+            shown,
+            self.private,
+            self.certifier,
+            the_log,
+            token,
+            deferToThread,
+            self.health,
+            tally,
         )
         end.end = TunnelEnd(self.people, self.table, lambda: self.private.enabled, tally)
         pages = Pages([self.web / "agent", self.web / "common"], self.web)
@@ -413,6 +435,8 @@ class AgentService(Service):
             parts.modbus.startService()
             self._started.append(parts.modbus.stopService)
         self._started.append(parts.private.stop)
+        parts.certifier.start()
+        self._started.append(parts.certifier.stop)
         parts.uplink.startService()
         self._started.append(parts.uplink.stopService)
         works = {

@@ -14,8 +14,12 @@ from attrs import evolve
 from twisted.internet.defer import Deferred, execute, succeed
 from twisted.internet.task import Clock
 
+from charging_manager.acme.authority import Reply
+from charging_manager.acme.trouble import AcmeError
+from charging_manager.agent.acme_state import StateFile
 from charging_manager.agent.api import build_table
 from charging_manager.agent.api_cloud import ShownUplink
+from charging_manager.agent.certify import Certifier
 from charging_manager.agent.config import Configuration
 from charging_manager.agent.end_to_end import EndToEnd
 from charging_manager.agent.events import EventHub
@@ -64,6 +68,11 @@ KEY = bytes(range(32))
 HOUSE_NETWORK = Interface("eth0", IPv4Address("192.168.1.7"), IPv4Network("192.168.1.0/24"))
 ADMIN = Caller(Role.ADMIN, source="192.0.2.1")
 REMOTE_ADMIN = evolve(ADMIN, remote=True)
+
+
+async def no_authority(method: str, url: str, body: bytes | None) -> Reply:
+    """There is nobody to ask for a certificate."""
+    raise AcmeError("unreachable", reason="no network")
 
 
 class ScriptedDevice:
@@ -217,13 +226,24 @@ class WholeAgent:
         shown = ShownUplink(self.uplink, self.private)
         self.site.cloud = shown
         self.daemon_log = DaemonLog()
+        state = StateFile(folder / "end-to-end" / "acme.json")
+        self.certifier = Certifier(
+            self.clock, self.private, state, lambda: self.store.current.acme, no_authority, now=self.now
+        )
         self.health = Health(
             self.clock,
             lambda: self.database.read(lambda connection: connection.execute("SELECT 1").fetchone()),
             lambda: None if self.site.steering.deciding else "not-deciding",
         )
         self.table = build_table(
-            self.site, self.people, shown, self.private, self.daemon_log, "metrics-token", health=self.health
+            self.site,
+            self.people,
+            shown,
+            self.private,
+            self.certifier,
+            self.daemon_log,
+            "metrics-token",
+            health=self.health,
         )
         self.end = TunnelEnd(self.people, self.table, lambda: self.private.enabled)
         result_of(self.site.start())

@@ -1,13 +1,16 @@
 // End-to-end mode: whose key ends a browser's encryption, at which address, and how a person can tell.
-import { post, put, remove } from "../common/api.js";
+import { post, put } from "../common/api.js";
 import { moment } from "../common/format.js";
-import { announce, Button, Copyable, DoneBox, Field, ProblemBox, Question, useAsked, useTask } from "../common/parts.js";
+import { announce, Button, Copyable, ProblemBox, Question, useAsked, useTask } from "../common/parts.js";
 import { QrCode } from "../common/qrcode.js";
 import { html, useState } from "../common/ui.js";
 import { t } from "../common/words.js";
+import { Certificate } from "./certificate.js";
+import { OwnDomain } from "./owndomain.js";
 
 /** @typedef {{enabled: boolean, state: string, state_text: string, url: string|null, qr: string[]|null,
  *   code: string|null, fingerprint: string, key_fingerprint: string, own_certificate: boolean, subject: string, not_after: string,
+ *   source: "own"|"brought"|"acme", promise: string, acme: import("./certificate.js").Acme, domain: import("./owndomain.js").Domain,
  *   check: {result: string, text: string, at: string|null, seen_key: string|null}}} EndToEnd */
 
 const AT = "/config/cloud/end-to-end";
@@ -16,40 +19,6 @@ const ASK_MS = 3000;
 /** As browsers show it: pairs of capitals. @param {string} hex */
 function grouped(hex) {
   return hex.toUpperCase().match(/../g)?.join(":") ?? "";
-}
-
-/** @param {{shown: EndToEnd, onShown: (shown: EndToEnd) => void}} props */
-function Certificate({ shown, onShown }) {
-  const task = useTask();
-  const [cert, setCert] = useState("");
-  const [key, setKey] = useState("");
-  const [done, setDone] = useState(/** @type {string|null} */ (null));
-  /** @param {(text: string) => void} keep */
-  const read = (keep) => async (/** @type {any} */ event) => {
-    const file = event.currentTarget.files?.[0];
-    keep(file ? await file.text() : "");
-  };
-  /** @param {() => Promise<any>} work @param {string} said */
-  const change = (work, said) =>
-    void task.run(async () => {
-      setDone(null);
-      onShown(await work());
-      setDone(said);
-    });
-  return html`<details><summary>${t("Certificate")}</summary>
-    <p>${shown.own_certificate ? t("The installation shows a certificate that it made itself.") : t("The installation shows the certificate that was brought: {subject}.", { subject: shown.subject })}
-      ${" "}${t("Valid until {when}.", { when: moment(shown.not_after) })}</p>
-    <p class="help">${t("A certificate of an authority spares the browser's warning. It has to be for the address above, and its key stays on this machine.")}</p>
-    <${Field} label=${t("Certificate with its chain (PEM)")} name="cert" problem=${task.problem}>${(/** @type {any} */ a) => html`<input
-      type="file" accept=".pem,.crt,.cer" ...${a} onChange=${read(setCert)} />`}<//>
-    <${Field} label=${t("Private key (PEM)")} name="key" problem=${task.problem}>${(/** @type {any} */ a) => html`<input
-      type="file" accept=".pem,.key" ...${a} onChange=${read(setKey)} />`}<//>
-    <${ProblemBox} problem=${task.problem} />
-    <${DoneBox} text=${done} />
-    <div class="buttons">
-      <${Button} busy=${task.busy} disabled=${!cert || !key} onClick=${() => change(() => put(`${AT}/certificate`, { cert, key }), t("Saved."))}>${t("Use this certificate")}<//>
-      ${shown.own_certificate ? null : html`<${Button} busy=${task.busy} onClick=${() => change(() => remove(`${AT}/certificate`), t("Saved."))}>${t("Make an own certificate again")}<//>`}
-    </div></details>`;
 }
 
 /** @param {{shown: EndToEnd, onShown: (shown: EndToEnd) => void}} props */
@@ -71,7 +40,7 @@ function Address({ shown, onShown }) {
           help=${t("Keep it to yourself: whoever knows it reaches the login page.")} />
         <p><strong>${t("Fingerprint of the certificate (SHA-256)")}</strong></p>
         <p class="fingerprint" id="fingerprint">${grouped(shown.fingerprint)}</p>
-        <p class="help">${t("Your browser warns of an unknown certificate once. Let it show the certificate, and go on only if its SHA-256 fingerprint is this one.")}</p>
+        ${shown.own_certificate ? html`<p class="help">${t("Your browser warns of an unknown certificate once. Let it show the certificate, and go on only if its SHA-256 fingerprint is this one.")}</p>` : null}
       </div>
     </div>
     <${Copyable} label=${t("Code for charging_manager open")} text=${shown.code ?? ""}
@@ -85,7 +54,8 @@ function Address({ shown, onShown }) {
             setAsking(false);
           })}><p>${t("The old one leads nowhere from then on; bookmarks and codes of it are of no use.")}</p><//>`
       : null}
-    <${Certificate} shown=${shown} onShown=${onShown} />`;
+    <${Certificate} shown=${shown} onShown=${onShown} />
+    <${OwnDomain} shown=${shown} onShown=${onShown} />`;
 }
 
 /** @param {{onSwitch: (enabled: boolean) => void}} props */
@@ -109,7 +79,7 @@ export function EndToEndMode({ onSwitch }) {
     });
   return html`<section aria-labelledby="end-to-end"><h2 id="end-to-end">${t("End-to-end mode")}</h2>
     <p>${t("Your browser's encryption then ends at this installation, and the cloud server carries bytes that it cannot read. You use the installation's own address; the cloud server's login page lets nobody in here any more.")}</p>
-    <p class="help">${t("What this promises: with the right fingerprint, or with charging_manager open, the operator cannot read along. With a certificate of an authority for a name of his, he could obtain another one and read along; then it is only noticeable.")}</p>
+    <p class="help">${t("What this promises: with the right fingerprint, or with charging_manager open, the operator cannot read along. With a certificate of an authority for a name of his, he could obtain another one and read along; then it is only noticeable. A domain of your own takes that from him.")}</p>
     <p class="help">${t("The check below finds an operator who reads everybody along, not one who spares this installation's own visits. That somebody connects, when, and how much passes, he sees in any case.")}</p>
     <${ProblemBox} problem=${problem ?? task.problem} />
     ${shown
