@@ -83,7 +83,7 @@ class TunnelFactory(Factory):
     """Makes a ``Link`` for each connection that chose ``cm-tunnel/1``; TLS is the listener's.
 
     ``salt_key`` makes the fake salts of unknown IDs: 32 secret bytes that stay the same over restarts. Without a
-    ``switchboard`` there is no end-to-end mode.
+    ``switchboard`` there is no end-to-end mode. ``most`` is how many tunnels there is room for.
     """
 
     noisy = False
@@ -101,10 +101,13 @@ class TunnelFactory(Factory):
         publisher: Publisher | None = None,
         chance: random.Random | None = None,
         program: str = f"charging-manager {VERSION}",
+        most: int = 1_000_000,
     ) -> None:
         self._clock = clock
         self._chance = chance or random.SystemRandom()
         self.end = end
+        self._most = most
+        self._told_full = False
         self.program = program
         self.open_enrolment = open_enrolment
         self.salt_key = salt_key
@@ -137,6 +140,12 @@ class TunnelFactory(Factory):
 
     def may_try(self, source: str, cloud_id: str) -> bool:
         """Asked by a link before it judges a login."""
+        if len(self.links) >= self._most and self.links.get(cloud_id) is None:
+            if not self._told_full:
+                self.log.error("no more than {most} tunnels fit; allow more open files (LimitNOFILE)", most=self._most)
+            self._told_full = True
+            return False
+        self._told_full = False
         return self.turnstile.admits(self._clock.seconds(), source, cloud_id)
 
     def failed(self, source: str, cloud_id: str) -> None:
@@ -184,7 +193,7 @@ class TunnelFactory(Factory):
         if self._draining:
             _close(link, "restart")
             return
-        self.turnstile.succeeded(link.source, link.cloud_id)
+        self.turnstile.succeeded(self._clock.seconds(), link.source, link.cloud_id)
         older = self.links.put(link)
         if older is not None:
             self.log.warn("{name} logged in again; its older tunnel is closed", name=link.name())

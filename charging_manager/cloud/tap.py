@@ -46,6 +46,7 @@ from charging_manager.cloud.status import status_line
 from charging_manager.cloud.stores import open_store
 from charging_manager.cloud.webhook import Webhook, poster
 from charging_manager.daemon.ending import or_give_up, refuse
+from charging_manager.daemon.files import allow_many_files
 from charging_manager.daemon.lifesign import Telling, the_life
 from charging_manager.daemon.logs import the_log
 from charging_manager.daemon.options import DaemonOptions
@@ -54,6 +55,7 @@ from charging_manager.daemon.runtime import RuntimeFile, remove_runtime, write_r
 from charging_manager.daemon.sockets import MAIN, environment_at_start, passed_sockets
 from charging_manager.dns.ask import system_resolver, texts_at
 from charging_manager.errors import ConfigError
+from charging_manager.http.admission import Admission
 from charging_manager.http.cookies import CookieNames
 from charging_manager.http.guard import DeviceCookies, LoginGuard
 from charging_manager.http.health import Health
@@ -71,6 +73,7 @@ from charging_manager.http.userids import load_key
 from charging_manager.http.web import build_site
 from charging_manager.paths import make_private, runtime_folder, shared
 from charging_manager.storage.restore import finish
+from charging_manager.tunnel.commands import put_off
 from charging_manager.tunnel.dial import parse_server
 from charging_manager.tunnel.lanes import HELLO_BYTES
 from charging_manager.tunnel.pump import Pumps
@@ -79,6 +82,7 @@ log = Logger()
 T = TypeVar("T")
 
 PROGRAM = "cm-cloud"
+_OTHER_FILES = 8_000
 
 
 class Options(DaemonOptions):
@@ -136,6 +140,11 @@ def zone_host(zone: str) -> str:
     """The zone without its port."""
     server = parse_server(zone)
     return "" if server is None else server.host
+
+
+def _room_for(files: int) -> int:
+    """How many tunnels fit beside browsers, strangers and what they ask, one open file each."""
+    return max(files // 2, files - _OTHER_FILES)
 
 
 def makeService(options: Options) -> IService:
@@ -248,6 +257,7 @@ class Cloud(Service):
             salt_key=hmac.digest(self._secret, b"fake salts", "sha256"),
             open_enrolment=self._open_enrolment,
             links=links,
+            most=_room_for(allow_many_files()),
             switchboard=self._switchboard,
             publisher=publisher,
         )
@@ -258,6 +268,7 @@ class Cloud(Service):
                 links.close(*detail.split(" ", 1)) if detail else quietly(sites.look_again(), log, "installations")
             ),
         )
+        admission = Admission(reactor, put_off)
         sessions = LoginSessions(database, reactor)
         await sessions.load()
         stops.append(sessions.stop)
@@ -275,6 +286,9 @@ class Cloud(Service):
         def figures() -> dict[str, float]:
             return {
                 "tunnels": len(links),
+                "agents_logging_in": admission.in_progress,
+                "agents_waiting": admission.waiting,
+                "agents_put_off_total": admission.put_off_total,
                 "logins": len(sessions.listing()),
                 "tunnel_received_bytes": sum(link.bytes_in for link in links),
                 "tunnel_sent_bytes": sum(link.bytes_out for link in links),
@@ -340,6 +354,7 @@ class Cloud(Service):
             self._allow_http,
             passed_on=self._switchboard.passed_on,
             proxies=self._proxies,
+            admission=admission,
             greeted=(HELLO_BYTES, self._lanes.admit),
             nodes=NodeFactory(cluster, reactor),
             sockets=self._passed.get(MAIN, ()),

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import errno
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from twisted.application.service import Service
@@ -23,10 +24,12 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from charging_manager.errors import ConfigError
+from charging_manager.http.admission import Admission, Place
 from charging_manager.http.clienthello import HelloReader, Malformed, TooLong
 from charging_manager.http.crowd import Crowd
 from charging_manager.http.facts import Forwarded, unmapped
 from charging_manager.http.guard import source_network
+from charging_manager.http.lobby import Waiting
 from charging_manager.http.proxy_header import OF_NOBODY, HeaderReader, NoHeader, Proxies
 from charging_manager.http.tls import HTTP, TlsDoor
 
@@ -63,6 +66,8 @@ class Listener(Service):
     ``passed_on`` is asked for each TLS connection, by the name in its ClientHello and its source: a protocol gets the
     connection still encrypted, None leaves it to us. ``greeted`` is asked for what begins with a zero byte.
 
+    Agents wait for ``admission`` before TLS begins.
+
     Connections from ``proxies`` must begin with a header of the PROXY protocol; all others must not.
 
     ``sockets`` listen already, for us: then ``port`` is not asked for, and becomes the first one's.
@@ -83,11 +88,12 @@ class Listener(Service):
         greeted: Greeted | None = None,
         nodes: Factory | None = None,
         sockets: Sequence[socket.socket] = (),
+        admission: Admission | None = None,
     ) -> None:
         self.port = port
         self._handed_over = sockets
         self.web, self.tls = web, tls
-        self.passed_on = passed_on
+        self.passed_on, self.admission = passed_on, admission
         self.proxies = proxies if proxies is not None else Proxies()
         self.door = _Door(self)
         """Makes the protocol of each connection that comes in."""
@@ -98,7 +104,7 @@ class Listener(Service):
         self.strangers = Crowd(MOST_STRANGERS, MOST_STRANGERS)
         named = {name: factory for name, factory in ((TUNNEL, tunnel), (NODE, nodes)) if factory is not None}
         tls.protocols = (*named, HTTP)
-        inner = ByProtocol(named, web, self.strangers, reactor)
+        inner = ByProtocol(named, web, self.strangers, reactor, () if admission is None else (TUNNEL,))
         self.over_tls: Any = TLSMemoryBIOFactory(tls, False, inner, reactor)
         self._listening: list[Any] = []
         self._renewing = LoopingCall(self._renew)
@@ -145,6 +151,12 @@ class Listener(Service):
             return result
 
         return stopped.addBoth(close_browsers)
+
+    def begin_tls(self, peer: Any, place: Place | None = None) -> Any:
+        """The protocol that does TLS with this peer, who was admitted if it is an agent."""
+        protocol = self.over_tls.buildProtocol(peer)
+        protocol.wrappedProtocol.place = place
+        return protocol
 
     def without_header(self, proxy: str, reason: str) -> None:
         """A proxy's connection did not begin as it must: told at most once a minute."""
@@ -241,7 +253,7 @@ class _Stranger(Protocol):
         elif self._hello is not None or (listener.passed_on is not None and data[0] == _TLS_HANDSHAKE):
             self._read_hello(data)
         elif data[0] == _TLS_HANDSHAKE:
-            self._become(listener.over_tls.buildProtocol(self._peer), data)
+            self._become(listener.begin_tls(self._peer), data)
         elif listener.refuses_plain:
             self._become(_Refusal(listener.reactor), data)
         else:
@@ -273,14 +285,16 @@ class _Stranger(Protocol):
             self.send_away()
             return
         except Malformed:
-            name = None
+            name, waits = None, False
         else:
             if hello is None:
                 return
-            name = hello.name
-        peer = self._peer
-        other = listener.passed_on(name, unmapped(peer.host)) if name is not None and listener.passed_on else None
-        self._become(listener.over_tls.buildProtocol(peer) if other is None else other, reader.taken)
+            name, waits = hello.name, TUNNEL in hello.protocols
+        source = unmapped(self._peer.host)
+        other = listener.passed_on(name, source) if name is not None and listener.passed_on else None
+        if other is None and waits and listener.admission is not None:
+            other = Waiting(listener.admission, source_network(source), partial(listener.begin_tls, self._peer))
+        self._become(listener.begin_tls(self._peer) if other is None else other, reader.taken)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._over()
@@ -356,8 +370,15 @@ class ByProtocol(Factory):
 
     noisy = False
 
-    def __init__(self, named: Mapping[bytes, Factory], other: Factory, strangers: Crowd, reactor: Any) -> None:
-        self.named, self.other = named, other
+    def __init__(
+        self,
+        named: Mapping[bytes, Factory],
+        other: Factory,
+        strangers: Crowd,
+        reactor: Any,
+        need_place: Collection[bytes] = (),
+    ) -> None:
+        self.named, self.other, self.need_place = named, other, need_place
         self.strangers, self.reactor = strangers, reactor
 
     def buildProtocol(self, addr: Any) -> Protocol:
@@ -373,6 +394,7 @@ class _Shaking(Protocol):
     def __init__(self, choice: ByProtocol, peer: Any) -> None:
         self._choice, self._peer = choice, peer
         self._inner: Any = None
+        self.place: Place | None = None
 
     def connectionMade(self) -> None:
         self._deadline = self._choice.reactor.callLater(PATIENCE_S, self.send_away)
@@ -381,20 +403,33 @@ class _Shaking(Protocol):
 
     def handshakeCompleted(self) -> None:
         self._over()
-        choice, transport = self._choice, self.transport
-        self._inner = choice.named.get(transport.negotiatedProtocol, choice.other).buildProtocol(self._peer)
-        if self._inner is None:
+        choice, transport, place = self._choice, self.transport, self.place
+        chosen = transport.negotiatedProtocol
+        if chosen in choice.need_place and place is None:  # its ClientHello was not one to us
             transport.abortConnection()
             return
+        self._inner = choice.named.get(chosen, choice.other).buildProtocol(self._peer)
+        if self._inner is None:
+            self.send_away()
+            return
+        if place is not None and chosen in choice.need_place:
+            self._inner.came_in = place.leave
+        elif place is not None:
+            place.leave()
         transport.wrappedProtocol = self._inner
         self._inner.makeConnection(transport)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        self._over()
+        self._give_up()
 
     def send_away(self) -> None:
-        self._over()
+        self._give_up()
         self.transport.abortConnection()
+
+    def _give_up(self) -> None:
+        self._over()
+        if self.place is not None:
+            self.place.leave()
 
     def _over(self) -> None:
         if self._deadline.active():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import datetime
 from typing import Any, Protocol
@@ -89,6 +89,8 @@ class Link(Wire):
         """The agent's address, as the listener knows it."""
         self.connected_at: datetime | None = None
         self.farewell: str | None = None
+        self.came_in: Callable[..., None] = lambda *, finished=False: None
+        """Called when the login is over, however it ends; others may wait for its place."""
         self._verbs = verbs((commands.Enter, self._enter))
 
     # -- the login
@@ -118,7 +120,7 @@ class Link(Wire):
         except Refusal as refusal:
             code = refusal.code
             self._refused = True
-            self._after_answer = lambda: self.hang_up(code)
+            self._after_answer = lambda: self._is_refused(code)
             self.log.debug("login of {name} from {source} refused", name=cloud_id[:64], source=self.source)
             raise
         finally:
@@ -128,6 +130,10 @@ class Link(Wire):
             self.agent_can = frozenset(can.split())
             answer["can"] = self._door.can()
         return answer
+
+    def _is_refused(self, code: str) -> None:
+        self.came_in(finished=True)
+        self.hang_up(code)
 
     async def _step(self, program: str, cloud_id: str, method: str, message: bytes) -> bytes:
         channel = self.channel or TlsChannel(self.transport, client=False)
@@ -163,6 +169,7 @@ class Link(Wire):
         if self._deadline is not None and self._deadline.active():
             self._deadline.cancel()
         self.connected_at = utc_now()
+        self.came_in(finished=True)
         table = verbs((commands.Goodbye, self._goodbye))
         if self.can_splice:
             table = {
@@ -236,6 +243,7 @@ class Link(Wire):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         if self._deadline is not None and self._deadline.active():
             self._deadline.cancel()
+        self.came_in()
         super().connectionLost(reason)
         self._door.gone(self, self.closing or self.farewell or "lost")
 

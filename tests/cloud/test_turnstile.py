@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from charging_manager.cloud.turnstile import Turnstile
+from charging_manager.cloud.turnstile import AT_ONCE, EVERY_S, Turnstile
 
 
 def tries_in(turnstile: Turnstile, seconds: int, source: str, cloud_id: str, began_s: float = 0.0) -> int:
@@ -41,7 +41,7 @@ def test_one_source_that_tries_many_installations_is_slowed_down() -> None:
 
 def test_an_installation_that_came_in_before_is_not_kept_out_by_strangers() -> None:
     turnstile = Turnstile()
-    turnstile.succeeded("198.51.100.1", "garage")
+    turnstile.succeeded(0.0, "198.51.100.1", "garage")
     for number in range(1000):
         turnstile.failed(0.0, f"10.0.{number // 250}.{number % 250}", "garage")
     assert not turnstile.admits(1.0, "203.0.113.1", "garage")
@@ -61,7 +61,7 @@ def test_success_forgets_what_was_tried_in_vain_before() -> None:
     for _ in range(5):
         turnstile.failed(0.0, "192.0.2.1", "garage")
     assert not turnstile.admits(0.5, "192.0.2.1", "garage")
-    turnstile.succeeded("192.0.2.1", "garage")
+    turnstile.succeeded(0.0, "192.0.2.1", "garage")
     assert turnstile.admits(0.5, "192.0.2.1", "garage")
 
 
@@ -74,5 +74,34 @@ def test_what_is_remembered_is_bounded() -> None:
     turnstile = Turnstile(most=10)
     for number in range(1000):
         turnstile.failed(0.0, f"10.0.{number // 250}.{number % 250}", f"site-{number}" * 1000)
-        turnstile.succeeded("192.0.2.1", f"site-{number}")
+        turnstile.succeeded(0.0, "192.0.2.1", f"site-{number}")
     assert len(turnstile._tallies) <= 10 and len(turnstile._homes) <= 10
+
+
+def test_an_installation_that_comes_in_again_and_again_is_slowed_down_and_nobody_else() -> None:
+    turnstile = Turnstile()
+    came = 0
+    for second in range(600):
+        if turnstile.admits(float(second), "192.0.2.1", "garage"):
+            turnstile.succeeded(float(second), "192.0.2.1", "Garage")
+            came += 1
+    assert came <= AT_ONCE + 600 / EVERY_S + 1
+    assert turnstile.admits(600.0, "192.0.2.1", "house")
+    assert turnstile.admits(600.0 + EVERY_S + 1, "192.0.2.1", "garage")
+    assert not turnstile.admits(599.5, "198.51.100.1", "GARAGE")
+
+
+def test_a_line_that_breaks_now_and_then_is_no_reason_to_wait() -> None:
+    turnstile = Turnstile()
+    for number in range(1000):
+        now_s = number * (EVERY_S + 1)
+        assert turnstile.admits(now_s, "192.0.2.1", "garage")
+        turnstile.succeeded(now_s, "192.0.2.1", "garage")
+
+
+def test_who_does_not_know_the_password_empties_no_bucket_of_those_who_do() -> None:
+    turnstile = Turnstile()
+    turnstile.succeeded(0.0, "192.0.2.1", "garage")
+    for second in range(1000):
+        turnstile.failed(float(second), f"198.51.{second % 250}.{second // 250}", "garage")
+    assert turnstile.admits(1000.0, "192.0.2.1", "garage")
