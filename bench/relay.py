@@ -107,7 +107,7 @@ def relayed_state() -> Iterable[tuple[str, float, str, str, float]]:
         ]
     through, at_agent = sorted(pairs, key=lambda pair: pair[0] / pair[1])[ROUNDS // 2]
     print(f"# through the cloud {through:.0f} requests/s, at the agent {at_agent:.0f} requests/s")
-    return [("relayed-state", through / at_agent, "of-direct", ">=", 0.4)]
+    return [("relayed-state", through / at_agent, "of-direct", ">=", 0.5)]
 
 
 FIGURES = {"relayed-state": relayed_state}

@@ -26,9 +26,12 @@ LANE_WITHIN_S = 10.0
 LANE_BYTES_WITHIN_S = 1.5
 """So soon after it is told of a browser, the agent has its first bytes; else the connection is dead."""
 CARRIED_BYTES = 512 * KIB
-"""What may lie unread in the kernel at each end of such a connection; about as much again in the pipe."""
-CARRIED_UNSENT_BYTES = 128 * KIB
+"""The receive buffer at each end of such a connection, where the system allows it (which doubles it, and counts more
+than what can be read): about so much to twice as much lies unread at most."""
+CARRIED_UNSENT_BYTES = 256 * KIB
+"""What may lie there unsent; that is how much a reader who does not read makes the cloud hold, with what is unread."""
 PIPE_BYTES = 256 * KIB
+"""What is moved at once."""
 QUEUED_BYTES = 1024 * KIB
 """What one tunnel may have lying at one end: unread stream data, and apart from that unsent boxes."""
 SHARE_BYTES = 16 * KIB
