@@ -40,7 +40,9 @@ def trust_root(ca: str | None, where: str = "agent.tariff_ca") -> Any:
         return trustRootFromCertificates(
             [Certificate.loadPEM(b"-----BEGIN" + one) for one in Path(ca).read_bytes().split(b"-----BEGIN")[1:]]
         )
-    except (OSError, ValueError, Error) as error:
+    except OSError as error:
+        raise ConfigError(where, f"{ca} cannot be read ({error.strerror})") from error
+    except (ValueError, Error) as error:
         raise ConfigError(where, "is no PEM file with certificates") from error
 
 

@@ -46,7 +46,7 @@ from charging_manager.agent.uplink import Uplink, UplinkSettings
 from charging_manager.clocks import use_monotonic, utc_now
 from charging_manager.control.chain import chain
 from charging_manager.control.decide import Rules, decide
-from charging_manager.daemon.ending import or_give_up, refuse
+from charging_manager.daemon.ending import made, or_give_up
 from charging_manager.daemon.lifesign import the_life
 from charging_manager.daemon.logs import the_log
 from charging_manager.daemon.options import DaemonOptions, port_number
@@ -143,11 +143,7 @@ def makeService(options: Options) -> IService:
     from twisted.internet import reactor
 
     use_monotonic(reactor)
-    try:
-        parts = Parts(reactor, options)
-    except ConfigError as error:
-        refuse(PROGRAM, error)
-    return AgentService(reactor, parts)
+    return AgentService(reactor, made(PROGRAM, lambda: Parts(reactor, options)))
 
 
 class Parts:

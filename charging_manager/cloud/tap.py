@@ -45,7 +45,7 @@ from charging_manager.cloud.splice import Switchboard
 from charging_manager.cloud.status import status_line
 from charging_manager.cloud.stores import open_store
 from charging_manager.cloud.webhook import Webhook, poster
-from charging_manager.daemon.ending import or_give_up, refuse
+from charging_manager.daemon.ending import made, or_give_up
 from charging_manager.daemon.files import allow_many_files
 from charging_manager.daemon.lifesign import Telling, the_life
 from charging_manager.daemon.logs import the_log
@@ -152,10 +152,7 @@ def makeService(options: Options) -> IService:
     from twisted.internet import reactor  # here and nowhere else
 
     use_monotonic(reactor)
-    try:
-        return Cloud(reactor, options)
-    except ConfigError as error:
-        refuse(PROGRAM, error)
+    return made(PROGRAM, lambda: Cloud(reactor, options))
 
 
 class Cloud(Service):

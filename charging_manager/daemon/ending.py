@@ -8,35 +8,57 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Any, NoReturn
+from collections.abc import Callable
+from typing import Any, TextIO, TypeVar
 
 from twisted.internet.defer import Deferred
-from twisted.logger import Logger
+from twisted.logger import Logger, LoggingFile
 from twisted.python.failure import Failure
 
-from charging_manager.daemon.journal import marked
+from charging_manager.daemon.journal import goes_to_journal, marked
 from charging_manager.daemon.lifesign import the_life
 from charging_manager.errors import ConfigError
 
 log = Logger()
+T = TypeVar("T")
 
 
-def refuse(program: str, error: ConfigError) -> NoReturn:
-    """For makeService, before the reactor runs."""
-    sys.exit(complain(program, str(error), 1, error))
+def made(program: str, make: Callable[[], T]) -> T:
+    """For makeService, before the reactor runs: what ``make`` gives, or the end in one sentence.
+
+    A bug's traceback follows the sentence.
+    """
+    try:
+        return make()
+    except ConfigError as error:
+        sys.exit(complain(program, str(error), 1, error))
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        sys.exit(complain(program, f"{where}{error.strerror}; check who owns it, and the disk", 1, error))
+    except Exception as error:
+        complain(program, f"could not start: {error}; the traceback has the details", 1, error)
+        raise
 
 
 def complain(program: str, sentence: str, status: int, error: BaseException | None = None) -> int:
     """Say it where people look, and give ``status`` back."""
     the_life.failed(sentence, error)
-    print(marked(1, f"{program}: {sentence}", sys.stderr), file=sys.stderr, flush=True)  # noqa: T201
+    out = _stderr()
+    print(marked(1, f"{program}: {sentence}", out), file=out, flush=True)
     return status
+
+
+def _stderr() -> TextIO:
+    """The real one: while the reactor runs, Twisted has its own in place of ``sys.stderr``, which writes to the log."""
+    real = sys.__stderr__
+    return real if isinstance(sys.stderr, LoggingFile) and real is not None else sys.stderr
 
 
 def give_up(reactor: Any, program: str, sentence: str, error: BaseException | None = None) -> None:
     """Say why on stderr and in the log, stop everything in order, and end with status 1."""
     complain(program, sentence, 1, error)
-    log.error("{program} stops: {sentence}", program=program, sentence=sentence)
+    if not goes_to_journal(_stderr()):  # there it would stand twice
+        log.error("{program} stops: {sentence}", program=program, sentence=sentence)
 
     def end() -> None:
         sys.stdout.flush()

@@ -31,6 +31,7 @@ _SENTENCES = {
     sqlite3.SQLITE_IOERR: ("io-error", "the disk failed to read or write; check it, nothing was changed"),
     sqlite3.SQLITE_CORRUPT: ("damaged", "the database is damaged; restore a backup"),
     sqlite3.SQLITE_NOTADB: ("damaged", "the database is damaged; restore a backup"),
+    sqlite3.SQLITE_CANTOPEN: ("no-access", "the database cannot be opened; check who owns it, its folder and the disk"),
     sqlite3.SQLITE_BUSY: ("busy", "another program holds the database; stop it"),
 }
 

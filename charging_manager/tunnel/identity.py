@@ -87,7 +87,9 @@ def load_or_make_key(path: Path) -> AgentKey:
             raise ConfigError(str(path), f"cannot be written ({error.strerror}); nothing was changed") from error
     try:
         private = serialization.load_pem_private_key(path.read_bytes(), password=None)
-    except (OSError, ValueError, TypeError) as error:
+    except OSError as error:
+        raise ConfigError(str(path), f"cannot be read ({error.strerror}); check who owns it") from error
+    except (ValueError, TypeError) as error:
         raise ConfigError(str(path), "the agent's key cannot be read; restore it from a backup") from error
     if not isinstance(private, Ed25519PrivateKey):
         raise ConfigError(str(path), "this is not the agent's Ed25519 key; restore it from a backup")
