@@ -12,6 +12,7 @@ import os
 import shutil
 import stat
 import subprocess
+import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -110,13 +111,13 @@ def clean_debian(place: Path) -> Iterator[Chroot]:
     root.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755,size=3G", "tmpfs", root], check=True)
     try:
-        subprocess.run(["tar", "--extract", "--numeric-owner", "--file", _base(place), "--directory", root], check=True)
+        subprocess.run(["tar", "--extract", "--numeric-owner", "--file", base(place), "--directory", root], check=True)
         yield Chroot(root)
     finally:
         subprocess.run(["umount", "--lazy", root], check=True)
 
 
-def _base(place: Path) -> Path:
+def base(place: Path) -> Path:
     """The packed clean system; made if there is none of these sources yet."""
     sources = _sources()
     name = hashlib.sha256("".join(sources).encode()).hexdigest()[:12]
@@ -153,3 +154,8 @@ def _sources() -> list[str]:
     found = sorted({line for line in told if line.split()[1].startswith(SUITE)}, key=lambda line: line.split()[1])
     assert found, f"apt on this machine knows no {SUITE} archive of Debian: apt-get update"
     return found
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as folder:
+        base(Path(folder))

@@ -31,3 +31,8 @@ def built() -> list[Path]:
     found = sorted(Path(str(FOLDER)).glob("*.deb"))
     assert len(found) == 3, "make deb"
     return found
+
+
+def work(debian: Chroot, action: str) -> str:
+    """Both daemons as their units say, without a network, and a person at work with them (debian/tests/site.py)."""
+    return debian.run("python3", "/root/started.py", "python3", "/root/site.py", action, "/root/notes").stdout

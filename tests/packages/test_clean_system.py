@@ -6,13 +6,9 @@ import re
 from pathlib import Path
 
 from tests.packages.chroot import Chroot
+from tests.packages.conftest import work
 
 OURS = ("charging-manager", "charging-manager-cloud", "charging-manager-common")
-
-
-def site(debian: Chroot, action: str) -> str:
-    """Both daemons as their units say, without a network, and a person at work with them."""
-    return debian.run("python3", "/root/started.py", "python3", "/root/site.py", action, "/root/notes").stdout
 
 
 def test_the_packages_work_and_leave_nothing(debian: Chroot, built: list[Path]) -> None:
@@ -25,15 +21,15 @@ def test_the_packages_work_and_leave_nothing(debian: Chroot, built: list[Path]) 
     debian.apt("install", *debs, network=False)
     assert debian.run("dpkg", "--verify").stdout == ""
     assert debian.run("charging_manager", "--version").stdout.startswith("charging_manager ")
-    assert "all is well" in site(debian, "begin")
-    assert "all is well" in site(debian, "look")
+    assert "all is well" in work(debian, "begin")
+    assert "all is well" in work(debian, "look")
     (debian.root / "etc/charging-manager/drivers/own.toml").write_text("# somebody's own\n")
 
     debian.apt("remove", *OURS, network=False)
     for state in ("var/lib/charging-manager/admin", "var/lib/charging-manager-cloud/admin"):
         assert (debian.root / state).is_file(), "removal keeps the state"
     debian.apt("install", *debs, network=False)
-    assert "all is well" in site(debian, "look")
+    assert "all is well" in work(debian, "look")
 
     debian.apt("purge", *OURS, network=False)
     after = debian.files()
