@@ -23,11 +23,10 @@ set -e
 mount --make-rprivate /
 mount -t proc proc "$0/proc"
 mount --rbind /dev "$0/dev"
-mount --bind "$1" "$0/var/cache/apt/archives"
 mount -t tmpfs -o mode=755 tmpfs "$0/run"
-[ "$2" = network ] || ip link set lo up
+[ "$1" = network ] || ip link set lo up
 root=$0
-shift 2
+shift
 exec chroot "$root" "$@"
 """
 _UNTOLD = ("/var/lib/dpkg/", "/var/lib/apt/", "/var/cache/", "/var/log/", "/proc/", "/dev/", "/tmp/", "/run/", "/root/")
@@ -51,10 +50,8 @@ class Chroot:
     ) -> subprocess.CompletedProcess[str]:
         """As root. Raises: AssertionError with what it said, if it fails and ``check`` is set."""
         apart = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--ipc", *([] if network else ["--net"])]
-        archives = CACHE / "archives"
-        archives.mkdir(parents=True, exist_ok=True)
         done = subprocess.run(
-            [*apart, "sh", "-c", _ENTER, self.root, archives, "network" if network else "alone", *words],
+            [*apart, "sh", "-c", _ENTER, self.root, "network" if network else "alone", *words],
             input=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -112,9 +109,21 @@ def clean_debian(place: Path) -> Iterator[Chroot]:
     subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755,size=3G", "tmpfs", root], check=True)
     try:
         subprocess.run(["tar", "--extract", "--numeric-owner", "--file", base(place), "--directory", root], check=True)
+        _share(CACHE / "archives", root / "var/cache/apt/archives")
         yield Chroot(root)
+        _share(root / "var/cache/apt/archives", CACHE / "archives")
     finally:
         subprocess.run(["umount", "--lazy", root], check=True)
+
+
+def _share(source: Path, target: Path) -> None:
+    """What apt has fetched it need not fetch again."""
+    target.mkdir(parents=True, exist_ok=True)
+    for package in source.glob("*.deb") if source.is_dir() else ():
+        if not (target / package.name).exists():
+            half = target / f"{os.getpid()}.half"
+            shutil.copyfile(package, half)
+            half.replace(target / package.name)
 
 
 def base(place: Path) -> Path:
