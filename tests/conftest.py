@@ -24,6 +24,8 @@ PACKAGES = {
     "openssl": "openssl",
     "ip": "iproute2",
     "mosquitto": "mosquitto",
+    "esbuild": "esbuild",
+    "brotli": "brotli",
     "haproxy": "haproxy",
     "nginx": "nginx-light libnginx-mod-stream",
     "named": "bind9",

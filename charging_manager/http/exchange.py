@@ -152,15 +152,15 @@ class WebRequest(HardenedRequest):
             self._send_bare(404, "there is nothing at this address")
             return
         headers = page_headers(self._hsts())
-        packed = file.packed if "gzip" in self.head.headers.get("accept-encoding", "") else None
-        etag = file.etag if packed is None else file.etag[:-1] + '-z"'
-        headers += [("Cache-Control", "no-cache"), ("ETag", etag), ("Vary", "Accept-Encoding")]
+        data, coding, etag = file.chosen(self.head.headers.get("accept-encoding", ""))
+        caching = "public, max-age=31536000, immutable" if file.lasting else "no-cache"
+        headers += [("Cache-Control", caching), ("ETag", etag), ("Vary", "Accept-Encoding")]
         if etag in [each.strip() for each in self.head.headers.get("if-none-match", "").split(",")]:
             self._reply(304, None, b"", headers)
             return
-        if packed is not None:
-            headers.append(("Content-Encoding", "gzip"))
-        self._reply(200, file.kind, file.data if packed is None else packed, headers)
+        if coding:
+            headers.append(("Content-Encoding", coding))
+        self._reply(200, file.kind, data, headers)
 
     def _send_bare(self, status: int, sentence: str, *more: tuple[str, str], **fields: object) -> None:
         language = self.site.pages.language_of(self.path_only) or best_language(self.facts.accept_language)

@@ -13,7 +13,7 @@ from html import escape
 from pathlib import Path
 
 import orjson
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from charging_manager.errors import ConfigError
 from charging_manager.words import LANGUAGES, catalogue, say
@@ -21,6 +21,9 @@ from charging_manager.words import LANGUAGES, catalogue, say
 _PAGE = re.compile(rf"/ui/({'|'.join(LANGUAGES)})/([a-z0-9-]{{1,60}})\.htm")
 _LOCALE = re.compile(rf"/ui/locale/({'|'.join(LANGUAGES)})\.json")
 _FILE = re.compile(r"/ui/files((?:/[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}){1,8})")
+_LASTING = re.compile(r"/bundle/[a-z0-9-]+-[0-9a-f]{16}\.[a-z0-9]+")
+"""As debian/bundle.py names what it makes."""
+_REFUSED = re.compile(r"q=0(\.0*)?", re.IGNORECASE)
 _HOLE = re.compile(r"\{\{(lang|t:([^{}]+))\}\}")
 _KINDS = {
     ".js": "text/javascript; charset=utf-8",
@@ -46,12 +49,28 @@ _BARE_PAGE = """<!DOCTYPE html>
 
 @frozen
 class File:
-    """One file as it goes out; ``packed`` is its gzip form where that is worth it."""
+    """One file as it goes out; ``packed`` is its gzip form where that is worth it, ``brotli`` the form that a package
+    brings. What is ``lasting`` has its content's hash in its name, and need not be asked for again.
+    """
 
     data: bytes = field(repr=False)
     kind: str
     etag: str
     packed: bytes | None = field(default=None, repr=False)
+    brotli: bytes | None = field(default=None, repr=False)
+    lasting: bool = False
+
+    def chosen(self, accepted: str) -> tuple[bytes, str, str]:
+        """Bytes, coding (or nothing) and ETag for a browser that sends this as Accept-Encoding."""
+        known = {
+            coding.strip().lower()
+            for coding, _, weight in (each.partition(";") for each in accepted.split(","))
+            if not _REFUSED.fullmatch(weight.strip())
+        }
+        for coding, form in (("br", self.brotli), ("gzip", self.packed)):
+            if form is not None and coding in known:
+                return form, coding, f'{self.etag[:-1]}-{coding[0]}"'
+        return self.data, "", self.etag
 
 
 def make_file(data: bytes, kind: str) -> File:
@@ -98,7 +117,7 @@ class Pages:
         kind = _KINDS.get(path.suffix.lower()) or ("text/plain; charset=utf-8" if path.name == "LICENSE" else None)
         if kind is None or not path.is_relative_to(self._files) or not path.is_file():
             return None
-        return self._keep(path, "", lambda data: make_file(data, kind))
+        return self._keep(path, "", lambda data: _packed_before(path, make_file(data, kind), name))
 
     def _keep(self, path: Path, language: str, make: Callable[[bytes], File]) -> File:
         stamp = path.stat().st_mtime_ns
@@ -106,6 +125,18 @@ class Pages:
         if kept is None or kept[0] != stamp:
             kept = self._kept[str(path), language] = (stamp, make(path.read_bytes()))
         return kept[1]
+
+
+def _packed_before(path: Path, file: File, name: str) -> File:
+    """What has its hash in its name is for ever, and its packed forms, made as small as can be, lie beside it."""
+    if not _LASTING.fullmatch(name):
+        return file
+    forms = {}
+    for key, suffix in (("packed", ".gz"), ("brotli", ".br")):
+        beside = path.with_name(path.name + suffix)
+        if beside.is_file():
+            forms[key] = beside.read_bytes()
+    return evolve(file, lasting=True, **forms)
 
 
 def bare_page(language: str, sentence: str, **fields: object) -> bytes:

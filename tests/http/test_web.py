@@ -17,6 +17,15 @@ from charging_manager.http.headers import DATA_POLICY, PAGE_POLICY
 from charging_manager.http.routes import Problem
 from tests.http.wire import Town, request
 
+BUNDLED = "/ui/files/bundle/agent-login-0123456789abcdef.js"
+
+
+def lay_bundle(folder: Path) -> None:
+    place = folder / "web/bundle" / Path(BUNDLED).name
+    place.parent.mkdir()
+    for suffix, data in (("", b"plain();"), (".gz", b"as gzip"), (".br", b"as brotli")):
+        place.with_name(place.name + suffix).write_bytes(data)
+
 
 @pytest.fixture
 def town(tmp_path: Path) -> Town:
@@ -194,6 +203,38 @@ def test_files_have_types_and_etags_and_are_packed(town: Town) -> None:
     head.send(request("HEAD", target))
     assert b"Content-Length: 4000" in head.transport.sent
     assert head.transport.sent.endswith(b"\r\n\r\n")
+
+
+@pytest.mark.parametrize(
+    ("accepted", "coding"),
+    [
+        ("gzip, deflate, br, zstd", b"br"),
+        ("gzip;q=1.0, BR ;q=0.5", b"br"),
+        ("br;q=0, gzip", b"gzip"),
+        ("br;q=0.0, gzip;q=0", b""),
+        ("vbr, xgzip", b""),
+        ("", b""),
+    ],
+)
+def test_what_was_packed_beforehand_goes_out_as_it_lies_there(
+    town: Town, tmp_path: Path, accepted: str, coding: bytes
+) -> None:
+    lay_bundle(tmp_path)
+    reply = town.ask(request(target=BUNDLED, Accept_Encoding=accepted))
+    assert reply.body == {b"br": b"as brotli", b"gzip": b"as gzip", b"": b"plain();"}[coding]
+    assert reply.all("Content-Encoding") == ([coding.decode()] if coding else [])
+    assert reply["Cache-Control"] == "public, max-age=31536000, immutable"
+    assert reply["Vary"] == "Accept-Encoding"
+    assert town.ask(request(target=BUNDLED, Accept_Encoding=accepted, If_None_Match=reply["ETag"])).status == 304
+
+
+def test_packed_forms_have_no_address_and_count_for_hashed_names_alone(town: Town, tmp_path: Path) -> None:
+    lay_bundle(tmp_path)
+    assert [town.ask(request(target=BUNDLED + form)).status for form in (".gz", ".br")] == [404, 404]
+    (tmp_path / "web/common/app.js.br").write_bytes(b"left by somebody")
+    reply = town.ask(request(target="/ui/files/common/app.js", Accept_Encoding="br"))
+    assert reply.body.startswith(b"export const")
+    assert reply["Cache-Control"] == "no-cache"
 
 
 def test_a_changed_file_is_seen(town: Town, tmp_path: Path) -> None:
