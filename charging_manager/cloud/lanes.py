@@ -150,7 +150,7 @@ class _Pool:
         late = [number for number in numbers if number in self._expected]
         for number in late:
             self._forget(number)
-        if not late:
+        if len(late) < len(numbers):  # some came: it is no firewall, but a busy line, or another server's port
             return
         hold_off_s = min(HOLD_OFF_MOST_S, HOLD_OFF_S * 2.0**self._failures)
         if not self._failures:

@@ -135,7 +135,10 @@ class LaneEnds:
     async def take(self, number: bytes) -> Lane:
         """The lane of this ticket, once a browser's first bytes are there. Raises: Refusal."""
         lane = self._waiting.pop(number, None)
-        if lane is None or lane.transport is None:
+        if lane is None:
+            raise Refusal("lost")
+        if lane.transport is None:  # it is being dialled still: no honest cloud knows it
+            lane.give_up()
             raise Refusal("lost")
         self._used = [transport for transport in self._used if transport.connected]
         try:

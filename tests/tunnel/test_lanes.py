@@ -17,7 +17,7 @@ from charging_manager.tunnel import bounds, commands
 from charging_manager.tunnel.lanes import GREETING, HELLO_BYTES, TICKET_BYTES, Ticket, number_in, pack, unpack
 from charging_manager.tunnel.reasons import Violation
 from tests.support.loop import Loop, Peer
-from tests.tunnel.test_splice import NAME, Ear, Whole
+from tests.tunnel.test_splice import NAME, Ear, Whole, _Producer
 
 
 class Tickets(SynchronousTestCase):
@@ -73,6 +73,7 @@ class Carrying(SynchronousTestCase):
         self.whole = Whole(self, self.loop, self.lanes)
         self.dialled = 0
         self.dead_end: Deferred[Any] | None = None
+        self.lose_one = False
         self.tunnel = self.whole.agent(dial=self.dial)
         self.whole.claim(self.tunnel)
         self.peers: list[Peer] = []
@@ -82,6 +83,9 @@ class Carrying(SynchronousTestCase):
         self.dialled += 1
         if self.dead_end is not None:
             return self.dead_end
+        if self.lose_one:
+            self.lose_one = False
+            return Deferred()
         self.loop.join(_Arriving(self.lanes), lane)
         return succeed(lane)
 
@@ -216,6 +220,14 @@ class Carrying(SynchronousTestCase):
         self.come()
         self.assertGreater(self.dialled, asked)
 
+    def test_one_that_is_lost_on_the_way_is_asked_for_again_at_once(self) -> None:
+        self.lose_one = True
+        self.warm()
+        self.assertEqual(len(self.lanes), READY - 1)
+        self.after(bounds.LANE_WITHIN_S)
+        self.come()
+        self.assertEqual((self.streams, len(self.lanes)), (2, READY))
+
     def test_more_are_kept_where_there_were_too_few_but_not_endlessly(self) -> None:
         for _ in range(20):
             self.whole.board.passed_on(NAME, "192.0.2.7")
@@ -267,6 +279,43 @@ class Carrying(SynchronousTestCase):
         self.ear.transport.loseConnection()
         self.assertEqual(len(browser.hear()), 3_000_000)
         self.assertTrue(browser.ended)
+
+    def test_a_browser_that_does_not_read_stops_what_the_agent_produces(self) -> None:
+        self.warm()
+        browser = self.come()
+        producer, said = _Producer(), 0
+        self.ear.transport.registerProducer(producer, True)
+        while not producer.paused and said < 64 << 20:
+            self.ear.transport.write(b"x" * 65_536)
+            said += 65_536
+            self.settle()
+        self.assertLess(said, 8 << 20)
+        self.assertEqual(len(browser.hear()), said)
+        self.assertFalse(producer.paused)
+        self.ear.transport.unregisterProducer()
+
+    def test_an_agent_that_does_not_read_stops_the_browser(self) -> None:
+        self.warm()
+        browser = self.come()
+        self.ear.transport.pauseProducing()
+        data = b"x" * (32 << 20)
+        said = browser.say(data)
+        self.assertLess(said, 8 << 20)
+        self.ear.transport.resumeProducing()
+        self.settle()
+        self.assertEqual(len(self.ear.heard), len(b"hello") + said)
+
+    def test_a_cloud_that_tells_of_a_lane_which_is_being_dialled_still_leaves_none_behind(self) -> None:
+        self.dead_end = Deferred()
+        self.warm()
+        lane = next(iter(self.tunnel.side._lanes._waiting.values()))
+        refused: list[Any] = []
+        Deferred.fromCoroutine(self.tunnel.link.carry(lane.ticket.number, "x")).addErrback(refused.append)
+        self.settle()
+        self.assertEqual(refused[0].value.code, "lost")
+        peer = self.loop.connect(lane)  # now it is there
+        self.assertEqual((peer.hear(), peer.ended), (b"", True))
+        peer.socket.close()
 
     def test_with_the_tunnel_all_ends(self) -> None:
         self.warm()

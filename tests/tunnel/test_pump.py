@@ -5,11 +5,16 @@ from __future__ import annotations
 import os
 from unittest import mock
 
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from charging_manager.tunnel import bounds, pump
 from charging_manager.tunnel.pump import Pumps
 from tests.support.loop import Loop
+
+_SOME = os.urandom(12_000_000)
 
 
 class Pumping(SynchronousTestCase):
@@ -150,3 +155,32 @@ class ManyPumps(SynchronousTestCase):
             far.close()
         loop.settle()
         self.assertEqual(len(os.listdir("/proc/self/fd")), before)
+
+
+STEPS = st.lists(st.tuples(st.sampled_from(["say", "hear"]), st.booleans(), st.integers(1, 400_000)), max_size=30)
+
+
+@pytest.mark.parametrize("can_splice", [pump.CAN_SPLICE, False])
+@settings(max_examples=40, deadline=None)
+@given(steps=STEPS)
+def test_whatever_is_said_and_read_when_everything_arrives_once_and_in_order(
+    can_splice: bool, steps: list[tuple[str, bool, int]]
+) -> None:
+    loop = Loop()
+    joined = Pumps(loop).make(lambda there, back: None)
+    near, far = loop.connect(joined.near), loop.connect(joined.far)
+    said, heard = {True: 0, False: 0}, {True: b"", False: b""}
+    try:
+        with mock.patch.object(pump, "CAN_SPLICE", can_splice):
+            for what, there, size in [*steps, ("hear", True, 1 << 30), ("hear", False, 1 << 30)]:
+                speaker, hearer = (near, far) if there else (far, near)
+                if what == "say":
+                    said[there] += speaker.say(_SOME[said[there] : said[there] + size])
+                else:
+                    heard[there] += hearer.hear(size)
+        assert {there: len(data) for there, data in heard.items()} == said
+        assert all(_SOME.startswith(data) for data in heard.values())
+    finally:
+        joined.break_off()
+        near.close()
+        far.close()
