@@ -288,7 +288,7 @@ class Certifier:
 
     def _without_account(self, error: AcmeError) -> AcmeError:
         """The same error; if it says that the account was closed, the next attempt makes another one."""
-        if error.kind != "unauthorized":
+        if error.kind != "unauthorized" or error.code == "binding-wrong":
             return error
         self._state.change(account_key="", account="", order="", order_key="", order_names=())
         return AcmeError("account", kind=error.kind, wait_s=error.wait_s, detail=error.fields.get("detail", ""))

@@ -29,7 +29,7 @@ ANSWER_WITHIN_S = 10.0
 SENTENCES: Final[dict[str, str]] = {
     "dns-unreachable": "The DNS server {server} does not answer; is it running, and reachable from here over TCP?",
     "dns-timeout": "The DNS server {server} did not answer in time.",
-    "dns-nonsense": "What answers at {server} is no DNS server, or its answer is not signed with the key.",
+    "dns-nonsense": "What answers at {server} is no DNS server, or one that does not know the TSIG key.",
     "dns-key": "The DNS server {server} does not accept the TSIG key; check its name, its secret and its algorithm.",
     "dns-clock": "The DNS server {server} says that the clock here or there is wrong.",
     "dns-refused": "The DNS server {server} refuses ({answer}); does the zone allow updates with this TSIG key?",
@@ -93,18 +93,20 @@ async def ask(reactor: Any, server: DnsServer, question: dns.message.Message) ->
         raise DnsError("dns-clock", server=server) from error
     except dns.exception.DNSException as error:
         raise DnsError("dns-nonsense", server=server) from error
+    except _Unsigned as refusal:
+        raise DnsError("dns-refused", server=server, answer=str(refusal)) from refusal
     except _Over as over:
         raise DnsError(over.code, server=server) from over
 
 
 def _read(wire: bytes, question: dns.message.Message) -> dns.message.Message:
     answer = dns.message.from_wire(wire, keyring=question.keyring, request_mac=question.mac)
-    signed = question.keyring is not None
-    refused_unsigned = answer.rcode() == dns.rcode.NOTAUTH and not answer.had_tsig
-    if signed and refused_unsigned:  # some servers do not sign that they do not know the key
-        raise dns.tsig.PeerBadKey
-    if not question.is_response(answer) or (signed and not answer.had_tsig):
+    if not question.is_response(answer):
         raise dns.exception.FormError
+    if question.keyring is not None and not answer.had_tsig:
+        if answer.rcode() == dns.rcode.NOERROR:
+            raise dns.exception.FormError
+        raise _Unsigned(dns.rcode.to_text(answer.rcode()))  # a refusal needs no signature to be one
     return answer
 
 
@@ -132,6 +134,10 @@ async def texts_at(reactor: Any, server: DnsServer, name: str) -> list[str]:
         if records.rdtype == dns.rdatatype.TXT
         for record in records
     ]
+
+
+class _Unsigned(Exception):
+    """A refusal without a signature."""
 
 
 class _Over(Exception):

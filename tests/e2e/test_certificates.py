@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import os
 import secrets
 import socket
 import ssl
+import subprocess
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
+from signal import SIGKILL
 from typing import Any
 
 import pytest
@@ -18,14 +21,16 @@ from cryptography import x509
 
 from tests.support.api import Browser
 from tests.support.authority import TestAuthority, authority
-from tests.support.nameserver import NameServer, name_server
-from tests.support.processes import Running, daemon, eventually, free_port
+from tests.support.browser import browser
+from tests.support.nameserver import KEY_NAME, NameServer, make_key, name_server
+from tests.support.processes import BIN, Running, daemon, eventually, free_port
 from tests.support.sites import PASSWORD, set_password
 
 pytestmark = [pytest.mark.e2e, pytest.mark.needs("named", "pebble")]
 
+SHOTS = os.environ.get("CM_SHOTS")
 AT = "/api/v1/config/cloud/end-to-end"
-ZONE, OWN_ZONE = "e2e.localhost", "own.localhost"
+ZONE, OWN_ZONE, LOCKED_ZONE = "e2e.localhost", "own.localhost", "locked.localhost"
 
 
 @define
@@ -43,6 +48,12 @@ class Place:
     @property
     def host(self) -> str:
         return str(self.shown()["url"]).split("/")[2].partition(":")[0]
+
+    @property
+    def host_at_cloud(self) -> str:
+        """Under the label, whatever other address there is."""
+        label = str(self.shown()["code"]).rpartition("-")[0]
+        return f"{label}.{ZONE}"
 
     def acme(self) -> Any:
         return self.shown()["acme"]
@@ -116,7 +127,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     folder.chmod(0o755)
     set_password(folder / "cloud")
     with contextlib.ExitStack() as stack:
-        names = stack.enter_context(name_server(folder / "dns", ZONE, OWN_ZONE))
+        names = stack.enter_context(name_server(folder / "dns", ZONE, OWN_ZONE, locked=LOCKED_ZONE))
         pebble = stack.enter_context(authority(folder / "pebble", names.address))
         port = free_port()
         options = (
@@ -161,3 +172,288 @@ def test_a_certificate_comes_through_the_cloud_and_a_browser_is_content(world: W
         one.read_bytes() for one in world.folder.rglob("*") if one.is_file() and garage.data not in one.parents
     ]
     assert not any(secret.splitlines()[1] in one for one in everywhere)
+
+
+def test_a_killed_agent_goes_on_with_its_order(world: World) -> None:
+    """Killed while the DNS server is down, with the order made and the proof not published."""
+    with world.place("killed") as place:
+        world.names.stop()
+        try:
+            place.agree(world.pebble.directory)
+            assert "could not publish" in place.fails("could not publish")["problem"]
+            state = (place.data / "agent/end-to-end/acme.json").read_text()
+            assert '"order":"https://' in state
+            place.again()
+            place.agent.stop(SIGKILL)
+        finally:
+            world.names.start()
+    orders = world.pebble.process.output.count("Added order") if world.pebble.process else 0
+    with world.place("killed") as place:
+        place.again()
+        place.has_certificate()
+        assert world.client(place.host)[0] == 200
+        assert world.pebble.process
+        assert orders == world.pebble.process.output.count("Added order")
+
+
+def test_it_is_renewed_for_the_same_key_while_connections_go_on(world: World) -> None:
+    """A certificate of thirty seconds; the authority was started anew meanwhile and has forgotten every account."""
+    world.pebble.stop()
+    world.pebble.start(certificateValidityPeriod=30)
+    try:
+        with world.place("short") as place:
+            place.agree(world.pebble.directory)
+            place.has_certificate()
+            _, first = world.client(place.host)
+            account = place.acme()["account"]
+            world.pebble.stop()
+            world.pebble.start()
+            second = eventually(
+                lambda: (found := world.client(place.host)[1]) and found != first and found, within_s=40
+            )
+            assert second.public_key() == first.public_key()
+            assert second.not_valid_before_utc - first.not_valid_before_utc >= timedelta(seconds=15)
+            assert place.acme()["problem"] is None
+            assert place.acme()["account"] != account or world.pebble.process
+    finally:
+        world.pebble.stop()
+        world.pebble.config.pop("certificateValidityPeriod")
+        world.pebble.start()
+
+
+def test_an_own_domain_leads_to_who_can_prove_it_and_nobody_takes_it(world: World, garage: Place) -> None:
+    domain = f"charge.{OWN_ZONE}"
+    garage.agree(world.pebble.directory)
+    with world.place("thief") as thief:
+        entered = garage.site.put(f"{AT}/domain", {"domain": domain.upper()})["domain"]
+        assert (entered["name"], entered["state"]) == (domain, "unproven")
+        with pytest.raises(ssl.SSLCertVerificationError):
+            world.client(domain)  # the cloud's own certificate answers: nobody was given the name
+        proof = entered["proof"]
+        world.names.update(f"zone {OWN_ZONE}", f'update add {proof["name"]} 1 TXT "{proof["value"]}"')
+        assert garage.site.post(f"{AT}/domain/check", {})["domain"]["state"] == "held"
+
+        stolen = thief.site.put(f"{AT}/domain", {"domain": domain})["domain"]
+        assert stolen["state"] == "unproven"  # the record is there for all to read, and is of no use to him
+        assert stolen["proof"]["value"] != proof["value"]
+        for own in (f"charge.{ZONE}", ZONE, garage.host_at_cloud):
+            assert thief.site.put(f"{AT}/domain", {"domain": own})["domain"]["state"] == "forbidden", own
+        thief.site.put(f"{AT}/domain", {"domain": domain})
+        world.names.update(f"zone {OWN_ZONE}", f'update add {proof["name"]} 1 TXT "{stolen["proof"]["value"]}"')
+        assert thief.site.post(f"{AT}/domain/check", {})["domain"]["state"] == "taken"
+
+        shown = garage.shown()
+        assert shown["url"] == f"https://{domain}:{world.cloud_port}/"
+        garage.fails("did not find the record")  # nothing leads to the cloud's zone yet
+        alias = shown["domain"]["challenge"]
+        world.names.update(f"zone {OWN_ZONE}", f"update add {alias['name']} 1 CNAME {alias['value']}.")
+        assert garage.host_at_cloud.partition(".")[0] not in str(shown["domain"])  # the label is told to nobody
+        garage.again()
+        garage.has_certificate()
+        status, certificate = world.client(domain)
+        assert status == 200
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        assert names.get_values_for_type(x509.DNSName) == [domain]
+        assert "CAA record" in garage.shown()["promise"]
+
+        world.names.update(f"zone {OWN_ZONE}", f'update delete {proof["name"]} TXT "{proof["value"]}"')
+        assert thief.site.post(f"{AT}/domain/check", {})["domain"]["state"] == "held"  # now it is his
+        assert garage.site.post(f"{AT}/domain/check", {})["domain"]["state"] == "unproven"
+        with pytest.raises(ssl.SSLCertVerificationError):
+            world.client(domain)
+        thief.site.put(f"{AT}/domain", {"domain": ""})
+    world.names.update(f"zone {OWN_ZONE}", f"update delete {alias['name']} CNAME")
+    garage.site.put(f"{AT}/domain", {"domain": ""})
+    assert garage.has_certificate()["url"].startswith("https://cm-")
+
+
+def test_the_keepers_own_dns_server_takes_the_proof_and_a_wrong_key_is_named(world: World, tmp_path: Path) -> None:
+    domain = f"self.{OWN_ZONE}"
+    right = world.names.key.read_text().split('"')[3]
+    wrong = make_key(tmp_path / "wrong").read_text().split('"')[3]
+    with world.place("self") as place:
+        place.site.put(f"{AT}/domain", {"domain": domain})
+        updates = {"dns_server": world.names.address, "dns_zone": OWN_ZONE, "key_name": KEY_NAME, "settle_s": 0}
+        foreign = {**updates, "dns_zone": "elsewhere.example", "key_secret": right}
+        terms = {"directory": world.pebble.directory, "terms": "x"}
+        refused = place.site.call("PUT", f"{AT}/acme", {**terms, **foreign})
+        assert (refused.status, refused.json["field"]) == (422, "dns_zone")
+        place.agree(world.pebble.directory, **updates, key_secret=wrong)
+        place.fails("does not accept the TSIG key")
+        place.site.put(f"{AT}/domain", {"domain": f"self.{LOCKED_ZONE}"})
+        place.agree(world.pebble.directory, **{**updates, "dns_zone": LOCKED_ZONE}, key_secret=right)
+        place.fails("refuses (REFUSED)")
+        place.site.put(f"{AT}/domain", {"domain": domain})
+        place.agree(world.pebble.directory, **updates, key_secret=right)
+        place.has_certificate()
+        assert world.names.texts(f"_acme-challenge.{domain}") == []
+        shown = str(place.shown()) + place.agent.output + str(place.site.get("/api/v1/log"))
+        assert right not in shown
+        assert wrong not in shown
+        assert place.acme()["key_secret_set"]
+
+
+def test_an_authority_that_knows_its_customers_is_told_who_we_are(world: World) -> None:
+    world.pebble.stop()
+    keys = {"kid-1": "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W"}
+    world.pebble.start(externalAccountBindingRequired=True, externalAccountMACKeys=keys)
+    try:
+        with world.place("customer") as place:
+            directory = world.pebble.directory
+            assert place.site.post(f"{AT}/terms", {"directory": directory})["wants_binding"]
+            place.agree(directory)
+            place.fails("wants to know its customer")
+            place.agree(directory, customer="kid-1", customer_key=keys["kid-1"][::-1])
+            place.fails("does not accept the customer's ID and key")
+            place.agree(directory, customer="kid-1", customer_key=keys["kid-1"])
+            place.has_certificate()
+            assert keys["kid-1"] not in str(place.shown())
+    finally:
+        world.pebble.stop()
+        world.pebble.start(externalAccountBindingRequired=False)
+
+
+def _shoot(page: Any, name: str) -> None:
+    if SHOTS:
+        for scheme in ("light", "dark"):
+            page.colours(scheme)
+            height = page.js("return document.documentElement.scrollHeight")
+            page.size(page.js("return innerWidth"), min(int(height) + 200, 6000))
+            page.driver.save_screenshot(f"{SHOTS}/{name}-{scheme}.png")
+        page.colours("light")
+
+
+@pytest.mark.needs("chromium")
+def test_a_keeper_gets_a_certificate_and_a_domain_on_the_page(world: World) -> None:
+    domain = f"page.{OWN_ZONE}"
+    with world.place("page") as place, browser() as page:
+        here = f"http://localhost:{place.port}/ui"
+        page.open(f"{here}/en/login.htm")
+        page.fill("Admin password", PASSWORD)
+        page.press("Log in")
+        page.drawn("overview.htm")
+        page.open(f"{here}/en/remote.htm")
+        page.until(lambda: page.all("[data-check]"))
+        page.find("details.certificate summary").click()
+        page.press_choice("details.certificate", "Of an authority, by itself (ACME)")
+        page.choose("Authority", "other")
+        page.fill("Address of its ACME directory", world.pebble.directory)
+        page.press("Read the terms of service")
+        page.until(lambda: "Do%20what" in page.text("details.certificate"))
+        assert not page.find("details.certificate .button.main").is_enabled()  # nobody agrees by himself
+        page.tick("I have read the authority's terms of service, and agree to them.")
+        _shoot(page, "acme-form")
+        page.press("Get a certificate")
+        page.until(lambda: page.all("[data-acme=valid]"))
+        assert "could obtain another" in page.text("[data-promise=acme]")
+        assert world.client(place.host)[0] == 200
+
+        page.press("Use a domain of your own") if not page.has_field("Domain") else None
+        page.js("for (const one of document.querySelectorAll('details')) one.open = true")
+        page.fill("Domain", domain)
+        page.press("Use this domain")
+        page.until(lambda: page.all("[data-domain=unproven]"))
+        proof = place.shown()["domain"]["proof"]
+        assert page.field("Name of the TXT entry").get_attribute("value") == proof["name"]
+        assert page.field("Value of the TXT entry").get_attribute("value") == proof["value"]
+        alias = (page.field("Name of the CNAME entry"), page.field("Where it leads"))
+        name, target = (str(one.get_attribute("value")) for one in alias)
+        page.until(lambda: "Check the DNS entries" in page.text("[data-acme]"))
+        _shoot(page, "domain-unproven")
+        page.size(390)
+        assert page.sideways() == 0
+        _shoot(page, "domain-phone")
+        page.size(1280)
+        world.names.update(
+            f"zone {OWN_ZONE}",
+            f'update add {proof["name"]} 1 TXT "{proof["value"]}"',
+            f"update add {name} 1 CNAME {target}.",
+        )
+        page.press("Ask again")
+        page.until(lambda: page.all("[data-domain=held]"))
+        page.press("Try now")
+        page.until(lambda: page.all("[data-acme=valid]"))
+        assert (
+            page.field("Address of this installation").get_attribute("value") == f"https://{domain}:{world.cloud_port}/"
+        )
+        assert world.client(domain)[0] == 200
+        _shoot(page, "domain-held")
+        for language in ("fr", "de"):
+            page.open(f"{here}/{language}/remote.htm")
+            page.until(lambda: page.all("[data-domain=held]"))
+            assert page.sideways() == 0
+            _shoot(page, f"domain-held-{language}")
+        assert page.complaints() == []
+
+
+@pytest.mark.parametrize("made", ["with another key", "nowhere"])
+def test_a_cloud_that_may_not_change_its_zone_says_so_in_its_log_and_at_the_agent(
+    world: World, tmp_path: Path, made: str
+) -> None:
+    """The certificate that was there goes on; the cloud's log tells the operator what to do, without a secret."""
+    key = make_key(tmp_path / "other")
+    address = f"127.0.0.1:{free_port()}" if made == "nowhere" else world.names.address
+    secret = key.read_text().split('"')[3]
+    bare = tmp_path / "bare"
+    bare.write_text(secret)
+    bare.chmod(0o600)
+    port = free_port()
+    options = (
+        *("--zone", f"{ZONE}:{port}", "--dns-server", address),
+        *("--dns-key-file", str(bare), "--dns-key-name", KEY_NAME),
+    )
+    set_password(tmp_path / "cloud")
+    with daemon("cm-cloud", tmp_path / "cloud", *options, port=port) as (cloud, _):
+        keeper = Browser(port, secure=True)
+        keeper.post("/api/v1/cloud/admin/login", {"password": PASSWORD})
+        other = World(tmp_path, world.names, world.pebble, port, keeper)
+        with other.place("poor") as place:
+            place.agree(world.pebble.directory)
+            place.fails("could not publish")
+            assert place.shown()["own_certificate"]
+        said = cloud.wait_line("could not publish a DNS entry (poor)")
+        assert ("does not answer" if made == "nowhere" else "does not accept the TSIG key") in said
+        assert secret not in cloud.output
+
+
+def test_a_cloud_without_dns_settings_and_an_authority_that_is_none_are_named(world: World, tmp_path: Path) -> None:
+    port = free_port()
+    set_password(tmp_path / "cloud")
+    with daemon("cm-cloud", tmp_path / "cloud", "--zone", f"{ZONE}:{port}", port=port):
+        keeper = Browser(port, secure=True)
+        keeper.post("/api/v1/cloud/admin/login", {"password": PASSWORD})
+        other = World(tmp_path, world.names, world.pebble, port, keeper)
+        with other.place("poor") as place:
+            place.agree(world.pebble.directory)
+            place.fails("publishes no DNS entries")
+            assert "publishes no DNS entries" in place.acme()["hint"]
+            for directory, part in (
+                (f"https://localhost:{port}/", "cannot be reached"),  # not of an authority that we trust
+                (f"https://localhost:{world.pebble.port}/nowhere", "does not speak ACME"),
+                ("https://127.0.0.1:1/dir", "cannot be reached"),
+                ("http://localhost/dir", "begins with https"),
+            ):
+                refused = place.site.call("POST", f"{AT}/terms", {"directory": directory})
+                assert refused.status in (422, 502), directory
+                assert part in refused.json["detail"], directory
+
+
+@pytest.mark.parametrize(
+    ("options", "part"),
+    [
+        (("--dns-server", "ns.example"), "needs zone too"),
+        (("--zone", "cloud.example", "--dns-server", "ns.example"), "dns_key_file"),
+        (("--zone", "cloud.example", "--dns-server", "ns.example", "--dns-key-file", "/nowhere"), "cannot be read"),
+        (("--zone", "cloud.example", "--dns-server", "ns.example", "--dns-zone", "other.example"), "does not lie in"),
+        (("--zone", "cloud.example", "--dns-zone", "cloud.example"), "of no use without dns_server"),
+        (("--dns-resolver", "not a name"), "DNS server"),
+    ],
+)
+def test_dns_settings_that_make_no_sense_end_the_program_in_one_line(
+    tmp_path: Path, options: tuple[str, ...], part: str
+) -> None:
+    command = [BIN / "twistd", "-n", "cm-cloud", "--data", tmp_path, *options]
+    ended = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=60)
+    assert ended.returncode == 2
+    assert part in ended.stderr
+    assert len(ended.stderr.splitlines()) == 1

@@ -29,10 +29,12 @@ def make_key(path: Path, name: str = KEY_NAME) -> Path:
 
 @define
 class NameServer:
-    """Authoritative for its zones. It can be stopped and come back on the same port."""
+    """Authoritative for its zones, and follows a CNAME from one to the other. Stopped, it may come back on its port."""
 
     folder: Path
     zones: tuple[str, ...]
+    locked: str
+    """A zone that nobody may change; empty: there is none."""
     port: int = field(factory=free_port)
     process: Running | None = None
 
@@ -47,12 +49,12 @@ class NameServer:
     def start(self) -> None:
         if not self.key.exists():
             make_key(self.key)
-            for zone in self.zones:
+            for zone in filter(None, (*self.zones, self.locked)):
                 (self.folder / zone).write_text(_START)
         self.folder.chmod(0o777)
         config = self.folder / "named.conf"
         config.write_text(
-            f'include "{self.key}";\noptions {{ directory "{self.folder}"; listen-on-v6 {{ none; }}; recursion no;\n'
+            f'include "{self.key}";\noptions {{ directory "{self.folder}"; listen-on-v6 {{ none; }}; recursion yes;\n'
             f" listen-on port {self.port} {{ 127.0.0.1; }}; allow-transfer {{ none; }}; notify no;\n"
             " pid-file none; session-keyfile none; empty-zones-enable no; dnssec-validation no; };\ncontrols { };\n"
             + "".join(
@@ -60,6 +62,7 @@ class NameServer:
                 f' update-policy {{ grant "{KEY_NAME}" zonesub TXT CNAME; }}; }};\n'
                 for zone in self.zones
             )
+            + (f'zone "{self.locked}" {{ type primary; file "{self.locked}"; }};\n' if self.locked else "")
         )
         self.process = Running("named", "-g", "-n", "1", "-c", config)
         eventually(lambda: self.texts(f"ns.{self.zones[0]}") == [])
@@ -87,10 +90,10 @@ class NameServer:
 
 
 @contextlib.contextmanager
-def name_server(folder: Path, *zones: str) -> Iterator[NameServer]:
+def name_server(folder: Path, *zones: str, locked: str = "") -> Iterator[NameServer]:
     """For the length of a block."""
     folder.mkdir(exist_ok=True)
-    server = NameServer(folder, zones)
+    server = NameServer(folder, zones, locked)
     server.start()
     try:
         yield server

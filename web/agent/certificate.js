@@ -23,6 +23,7 @@ function State({ acme, onShown }) {
     ${acme.problem ? html`<p role="alert">${acme.problem}</p>` : null}
     ${acme.hint && acme.hint !== acme.problem ? html`<p>${acme.hint}</p>` : null}
     ${acme.renew_at ? html`<p class="help">${t("It is renewed: {when}", { when: moment(acme.renew_at) })}</p>` : null}
+    ${acme.account ? html`<p class="help">${t("Account there: {account}", { account: acme.account })}</p>` : null}
     ${acme.next_try_at ? html`<p class="help">${t("Next try: {when}", { when: moment(acme.next_try_at) })}</p>` : null}
     <${ProblemBox} problem=${task.problem} />
     ${acme.state === "working" || acme.state === "valid" ? null : html`<div class="buttons"><${Button} busy=${task.busy}

@@ -37,7 +37,7 @@ function Address({ shown, onShown }) {
       ${shown.qr ? html`<${QrCode} rows=${shown.qr} label=${t("QR code of the address")} />` : null}
       <div>
         <${Copyable} label=${t("Address of this installation")} text=${shown.url ?? ""}
-          help=${t("Keep it to yourself: whoever knows it reaches the login page.")} />
+          help=${shown.own_certificate ? t("Keep it to yourself: whoever knows it reaches the login page.") : undefined} />
         <p><strong>${t("Fingerprint of the certificate (SHA-256)")}</strong></p>
         <p class="fingerprint" id="fingerprint">${grouped(shown.fingerprint)}</p>
         ${shown.own_certificate ? html`<p class="help">${t("Your browser warns of an unknown certificate once. Let it show the certificate, and go on only if its SHA-256 fingerprint is this one.")}</p>` : null}
