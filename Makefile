@@ -11,7 +11,7 @@ LOCKED = -q --generate-hashes --allow-unsafe --strip-extras --no-header --no-emi
 MACHINE_amd64 = x86_64
 MACHINE_arm64 = aarch64
 
-.PHONY: demo test unit check bench soak lock wheelhouse deb dev clean
+.PHONY: demo test unit check bench soak lock wheelhouse deb dev tools clean
 
 demo: .venv/ready  ## a simulated site, its agent and a cloud server, until Ctrl-C
 	@exec $(RUN) demo --seed $(SEED) --port $(PORT) --cloud-port $(CLOUD_PORT)
@@ -37,6 +37,7 @@ soak: .venv/ready  ## the long rehearsals; CI runs a tenth of them
 lock: .venv/ready  ## make the three requirements files anew
 	@.venv/bin/python -m pip install -q pip-tools
 	@.venv/bin/pip-compile $(LOCKED) -o requirements.txt requirements.in
+	@.venv/bin/pip-compile $(LOCKED) -o requirements-tools.txt requirements-tools.in
 	@.venv/bin/pip-compile $(LOCKED) -c requirements.txt -o requirements-run.txt requirements-run.in
 	@.venv/bin/pip-compile $(LOCKED) -c requirements.txt -o requirements-build.txt requirements-build.in
 
@@ -46,6 +47,8 @@ deb: wheelhouse  ## the three Debian packages, in build/deb
 	@debian/build build/deb
 
 dev: .venv/ready
+
+tools: .venv/tools/ready  ## what looks at us from outside, in an environment of its own: bandit, sslyze, schemathesis
 
 clean:
 	@rm -rf .venv build wheelhouse *.egg-info .pytest_cache .mypy_cache .ruff_cache
@@ -60,6 +63,12 @@ clean:
 	@.venv/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements.txt
 	@.venv/bin/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch .venv/ready
+
+.venv/tools/ready: .venv/ready requirements-tools.txt
+	@test -x .venv/tools/bin/python || .venv/bin/python -m venv .venv/tools
+	@echo "installing what requirements-tools.txt lists into .venv/tools"
+	@.venv/tools/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements-tools.txt
+	@touch .venv/tools/ready
 
 # For the Python of Debian 12, whatever Python fetches them.
 wheelhouse/$(ARCH)/ready: requirements-run.txt requirements-build.txt

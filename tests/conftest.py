@@ -26,6 +26,7 @@ PACKAGES = {
     "mosquitto": "mosquitto",
     "esbuild": "esbuild",
     "brotli": "brotli",
+    "testssl": "testssl.sh",
     "haproxy": "haproxy",
     "nginx": "nginx-light libnginx-mod-stream",
     "named": "bind9",

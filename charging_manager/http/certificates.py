@@ -20,7 +20,7 @@ from charging_manager.errors import ConfigError
 
 PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
-LIFETIME = timedelta(days=825)
+LIFETIME = timedelta(days=824)
 RENEW_BEFORE = timedelta(days=30)
 LARGEST = 262_144
 _OURS = "Charging Manager, self-signed"
@@ -83,7 +83,10 @@ class Pair:
 
 
 def self_signed(host: str, now: datetime, key: PrivateKey | None = None) -> Pair:
-    """A certificate of our own: ECDSA P-256, 825 days, for localhost, this host's name and the loopback addresses."""
+    """A certificate of our own: ECDSA P-256, for localhost, this host's name and the loopback addresses.
+
+    It is valid for less than 825 days, the most that Apple takes of a server.
+    """
     key = key or ec.generate_private_key(ec.SECP256R1())
     names: list[x509.GeneralName] = [x509.DNSName("localhost")]
     if _HOST.fullmatch(host) and host != "localhost":

@@ -82,7 +82,7 @@ def test_the_first_certificate_is_our_own() -> None:
     names = pair.leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     assert names.get_values_for_type(x509.DNSName) == ["localhost", "box-7.example"]
     assert [str(each) for each in names.get_values_for_type(x509.IPAddress)] == ["127.0.0.1", "::1"]
-    assert pair.leaf.not_valid_after_utc == NOW + timedelta(days=825)
+    assert pair.leaf.not_valid_after_utc == NOW + timedelta(days=824)
     assert isinstance(pair.key, ec.EllipticCurvePrivateKey)
     assert pair.key.curve.name == "secp256r1"
     assert pair.is_ours
@@ -111,7 +111,7 @@ def test_it_is_renewed_with_the_same_key_before_its_end(tmp_path: Path) -> None:
     assert door.renew()
     assert door.fingerprint == key
     assert door.certificate_fingerprint != shown
-    assert door.not_after == NOW + timedelta(days=1625)
+    assert door.not_after == NOW + timedelta(days=1624)
     assert Door(tmp_path).certificate_fingerprint == door.certificate_fingerprint
 
 
