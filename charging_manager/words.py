@@ -15,6 +15,8 @@ from babel.numbers import format_decimal
 from charging_manager.paths import shared
 
 LANGUAGES = ("en", "fr", "de")
+_SAID_BY_THE_SERVER = ("charging_manager/storage/", "charging_manager/http/")
+"""Rooms whose sentences reach people as answers of the API alone (``http/problems.py``)."""
 
 
 @cache
@@ -25,6 +27,21 @@ def catalogue(language: str) -> Mapping[str, str]:
     with (shared("locale") / f"{language}.po").open("rb") as file:
         messages = read_po(file, locale=language)
     return {str(m.id): str(m.string) for m in messages if m.id and m.string and not m.fuzzy}
+
+
+@cache
+def for_browsers(language: str) -> Mapping[str, str]:
+    """The same without what is never said but in answers of the API, which the server says in the language itself."""
+    if language == "en" or language not in LANGUAGES:
+        return {}
+    with (shared("locale") / f"{language}.po").open("rb") as file:
+        messages = read_po(file, locale=language)
+    whole = catalogue(language)
+    return {
+        str(m.id): whole[str(m.id)]
+        for m in messages
+        if str(m.id) in whole and not all(place.startswith(_SAID_BY_THE_SERVER) for place, _ in m.locations)
+    }
 
 
 def say(language: str, sentence: str, **fields: object) -> str:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from charging_manager.words import best_language, say
+from charging_manager.words import best_language, catalogue, for_browsers, say
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.mark.parametrize(
@@ -35,3 +39,12 @@ def test_numbers_are_shown_as_the_language_writes_them(language: str, value: flo
 
 def test_a_sentence_without_translation_stays_english_with_its_fields() -> None:
     assert say("fr", "no such sentence {amps}", amps=6) == "no such sentence 6"
+
+
+def test_browsers_get_every_sentence_that_a_page_says_and_none_that_only_answers_say() -> None:
+    whole, fetched = catalogue("de"), for_browsers("de")
+    said = (ROOT / "web/common/backups.js").read_text("utf-8")
+    assert "Make a backup now" in said and fetched["Make a backup now"] == whole["Make a backup now"]
+    answered = "this is not the passphrase that it was encrypted with"
+    assert answered in whole and answered not in fetched
+    assert fetched["The weekly backup failed: {reason}."]

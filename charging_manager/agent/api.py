@@ -6,6 +6,7 @@ from typing import Any
 
 from twisted.internet.defer import maybeDeferred
 
+from charging_manager.agent.api_backups import backup_routes
 from charging_manager.agent.api_certificate import CertificateDesk
 from charging_manager.agent.api_cloud import CloudPages, ShownUplink
 from charging_manager.agent.api_devices import DevicePages
@@ -79,6 +80,7 @@ def build_table(
             *InputPages(site, people, token).routes(),
             *GridPages(site, people, token).routes(),
             *RecordingPages(site, people).routes(),
+            *backup_routes(site, people),
             *ScanPages(site, people).routes(),
             *TrialPages(site, people).routes(),
             *OcppPages(site, people).routes(),

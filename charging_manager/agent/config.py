@@ -35,6 +35,7 @@ from charging_manager.model.site import (
     check_site,
 )
 from charging_manager.model.vehicle import Vehicle
+from charging_manager.storage.keeping import BackupSettings, check_settings
 from charging_manager.tariffs.checks import check_sun, check_tariff
 from charging_manager.tariffs.settings import SunSettings, TariffSettings
 from charging_manager.words import LANGUAGES
@@ -164,6 +165,7 @@ class Configuration:
     push_tokens: Mapping[str, str] = field(factory=dict)
     """By device that tells us by itself: the SHA-256 of its token."""
     ocpp: OcppSettings = field(factory=OcppSettings)
+    backups: BackupSettings = field(factory=BackupSettings)
 
     @property
     def root(self) -> str | None:
@@ -244,6 +246,7 @@ def check_configuration(config: Configuration) -> Configuration:
     _check_language("language", config.language)
     zone(config.timezone)
     check_recording(config.recording)
+    check_settings(config.backups)
     for circuit in config.circuits.values():
         _check_id(f"circuits.{circuit.id}.id", circuit.id)
         _check_name(f"circuits.{circuit.id}.name", circuit.name)

@@ -26,6 +26,7 @@ from charging_manager.model.input import Input
 from charging_manager.model.rule import Rule
 from charging_manager.model.site import SolarSettings
 from charging_manager.model.vehicle import Vehicle
+from charging_manager.storage.keeping import BackupSettings
 from charging_manager.tariffs.settings import SunSettings, TariffSettings
 
 DOCUMENTS: Mapping[str, Any] = {
@@ -50,6 +51,7 @@ DOCUMENTS: Mapping[str, Any] = {
     "access": dict[str, Access],
     "push_tokens": dict[str, str],
     "ocpp": OcppSettings,
+    "backups": BackupSettings,
 }
 """By field of the configuration: its type."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib.resources import files
+
 from charging_manager.storage.summary import Kept
 
 AGENT = Kept(
@@ -23,4 +25,5 @@ AGENT = Kept(
     },
     documents="SELECT name, value FROM document",
     newest="SELECT max(started_at) FROM charging_session",
+    schema=files("charging_manager.agent") / "schema",
 )

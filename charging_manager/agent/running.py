@@ -50,6 +50,7 @@ from charging_manager.errors import ChargingManagerError
 from charging_manager.model.plan import Budget, Plan, SiteImage
 from charging_manager.model.reading import Reading
 from charging_manager.model.site import ChargePoint
+from charging_manager.storage.keeper import Keeper
 
 _SHELF_EVERY_S = 5.0
 _RULES = Rules()
@@ -103,6 +104,7 @@ class RunningSite:
         self.pace = Pace()
         self.cloud: CloudView | None = None
         self.recorder: Recorder | None = None
+        self.keeper: Keeper | None = None
         self.searching: Searching | None = None
         self.trials: Trials | None = None
         self.ocpp: Central | None = None
@@ -363,6 +365,9 @@ class RunningSite:
                     {"reason": self.recorder.trouble},
                 )
             )
+        if self.keeper is not None and self.keeper.trouble is not None:
+            reason = self.keeper.trouble.sentence
+            alarms.append(Sentence("backup-failed", "The weekly backup failed: {reason}.", {"reason": reason}))
         if self.ocpp is not None and self.ocpp.trouble is not None:
             alarms.append(Sentence("ocpp-closed", "Charge points cannot call: {reason}", {"reason": self.ocpp.trouble}))
         devices = self.config.current.devices

@@ -13,6 +13,7 @@ from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 
+from charging_manager import VERSION
 from charging_manager.agent.acme_http import AcmeHttp
 from charging_manager.agent.acme_state import StateFile
 from charging_manager.agent.api import build_table
@@ -26,6 +27,7 @@ from charging_manager.agent.fetch import Fetcher, trust_root
 from charging_manager.agent.fleet import Spec
 from charging_manager.agent.front import AgentFront
 from charging_manager.agent.journal import Journal
+from charging_manager.agent.kept import AGENT
 from charging_manager.agent.modbus_door import ModbusServer, read_door
 from charging_manager.agent.modbus_map import Registers
 from charging_manager.agent.ocpp_central import Central
@@ -43,10 +45,10 @@ from charging_manager.agent.store import ConfigStore
 from charging_manager.agent.tariff import TariffWatch
 from charging_manager.agent.trials import Trials
 from charging_manager.agent.uplink import Uplink, UplinkSettings
-from charging_manager.clocks import use_monotonic, utc_now
+from charging_manager.clocks import use_monotonic, utc_now, zone
 from charging_manager.control.chain import chain
 from charging_manager.control.decide import Rules, decide
-from charging_manager.daemon.ending import made, or_give_up
+from charging_manager.daemon.ending import begin_anew, made, or_give_up
 from charging_manager.daemon.lifesign import the_life
 from charging_manager.daemon.logs import the_log
 from charging_manager.daemon.options import DaemonOptions, port_number
@@ -80,7 +82,10 @@ from charging_manager.http.web import build_site
 from charging_manager.modbus.address import Address, OcppAddress
 from charging_manager.paths import driver_folders, make_private, shared
 from charging_manager.storage.database import Database
+from charging_manager.storage.keeper import Keeper
+from charging_manager.storage.keeping import Shelf, file_made_at
 from charging_manager.storage.restore import finish
+from charging_manager.storage.summary import refuse_newer_state
 from charging_manager.tariffs.plugins import PluginShelf
 from charging_manager.tunnel.dial import parse_server
 from charging_manager.tunnel.identity import AgentKey, load_or_make_key
@@ -213,6 +218,19 @@ class Parts:
             lambda: self.config.current.recording,
             rules,
             deferToThread,
+        )
+        self.site.keeper = self.keeper = Keeper(
+            clock=reactor,
+            now=utc_now,
+            shelf=Shelf(self.data, f"charging-manager {VERSION}", lambda: self.config.current.backups),
+            settings=lambda: self.config.current.backups,
+            where=lambda: zone(self.config.current.timezone),
+            in_thread=deferToThread,
+            own_database=self.folder / "agent.db",
+            kept=(AGENT,),
+            checks=refuse_newer_state((AGENT,)),
+            begin_anew=lambda: begin_anew(reactor, (getattr(options, "parent", None) or {}).get("pidfile")),
+            since=lambda: file_made_at(self.folder / "id.key"),
         )
         self.site.searching = Searching(
             Machine(own_interfaces, serial_lines, lambda host: resolved(host, reactor)),
@@ -433,6 +451,8 @@ class AgentService(Service):
         self._started.append(parts.private.stop)
         parts.certifier.start()
         self._started.append(parts.certifier.stop)
+        parts.keeper.start()
+        self._started.append(parts.keeper.stop)
         parts.uplink.startService()
         self._started.append(parts.uplink.stopService)
         works = {

@@ -8,7 +8,6 @@ import sqlite3
 import sys
 import tempfile
 from contextlib import closing
-from importlib.resources import files
 from pathlib import Path
 
 from charging_manager import VERSION
@@ -25,8 +24,8 @@ from charging_manager.storage.backup import Backup, is_encrypted, make_backup, u
 from charging_manager.storage.files import workplace
 from charging_manager.storage.passphrase import check_passphrase, read_passphrase
 from charging_manager.storage.restore import Restored, commit, discard, finish, nobody_runs, stage, staged
-from charging_manager.storage.schema import Upgrade, read_upgrades, refuse_newer, version_of
-from charging_manager.storage.summary import Summary, summarise
+from charging_manager.storage.schema import Upgrade, read_upgrades, version_of
+from charging_manager.storage.summary import Summary, refuse_newer_state, summarise
 
 _CLOUD = Option(("--cloud",), "that of the cloud server's default state directory", {"action": "store_true"})
 _FILE = Option(
@@ -110,9 +109,7 @@ def restore(arguments: argparse.Namespace) -> int:
 
 def schema_of(database: Path) -> tuple[Upgrade, ...]:
     """This program's upgrades of an agent's or a cloud server's database, told by the file's name."""
-    if database.name == Path(CLOUD.database).name:
-        return read_upgrades(files("charging_manager.cloud.schema"))
-    return read_upgrades(files("charging_manager.agent") / "schema")
+    return read_upgrades((CLOUD if database.name == Path(CLOUD.database).name else AGENT).schema)
 
 
 class Look:
@@ -123,14 +120,13 @@ class Look:
 
     def __call__(self, state: Path) -> None:
         """Raises: ConfigError."""
-        for name in (CLOUD.database, AGENT.database):
-            path = state / name
-            if path.is_file():
-                with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro&immutable=1", uri=True)) as db:
-                    db.row_factory = sqlite3.Row
-                    refuse_newer(Path(name), version_of(db), schema_of(path))
-                    if name == CLOUD.database and version_of(db) >= 2 and (state / "cloud/secret").is_file():
-                        self._verify(db, state / "cloud/secret")
+        refuse_newer_state((CLOUD, AGENT))(state)
+        path = state / CLOUD.database
+        if path.is_file() and (state / "cloud/secret").is_file():
+            with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro&immutable=1", uri=True)) as db:
+                db.row_factory = sqlite3.Row
+                if version_of(db) >= 2:
+                    self._verify(db, state / "cloud/secret")
 
     def _verify(self, db: sqlite3.Connection, secret: Path) -> None:
         try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib.resources import files
+
 from charging_manager.storage.summary import Kept
 
 CLOUD = Kept(
@@ -17,4 +19,5 @@ CLOUD = Kept(
     },
     documents="SELECT name, value FROM setting",
     newest="SELECT max(at) FROM audit",
+    schema=files("charging_manager.cloud.schema"),
 )

@@ -19,7 +19,7 @@ log = Logger()
 _NAME = "server"
 _TOPIC = "settings"
 _DAY_S = 86_400
-_KEEP = "INSERT INTO setting (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
+KEEP = "INSERT INTO setting (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
 
 
 @frozen
@@ -64,7 +64,7 @@ class SettingsStore:
         text = orjson.dumps(asdict(settings)).decode()
 
         def keep(db: Connection) -> None:
-            db.execute(_KEEP, (_NAME, text))
+            db.execute(KEEP, (_NAME, text))
             self._database.tell(db, _TOPIC)
 
         await self._database.write(keep)

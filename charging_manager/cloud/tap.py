@@ -6,6 +6,7 @@ import hmac
 import secrets
 import socket
 from collections.abc import Callable, Sequence
+from datetime import UTC
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,6 +16,7 @@ from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 
+from charging_manager import VERSION
 from charging_manager.clocks import use_monotonic, utc_now
 from charging_manager.cloud.accounts import CUT_OFF, Accounts
 from charging_manager.cloud.admin import Admin
@@ -23,6 +25,7 @@ from charging_manager.cloud.admin_ledger import AdminLedger
 from charging_manager.cloud.admin_logins import admin_login_routes
 from charging_manager.cloud.admin_server import AdminServer
 from charging_manager.cloud.alarms import Alarms
+from charging_manager.cloud.backups import BackupStore
 from charging_manager.cloud.chain import chain_key
 from charging_manager.cloud.cluster import Cluster, NodeFactory
 from charging_manager.cloud.dns_settings import DNS_KNOWN, DNS_PARAMETERS, DnsSettings, read_dns
@@ -32,9 +35,10 @@ from charging_manager.cloud.downlink import Links, TunnelFactory
 from charging_manager.cloud.front import CloudFront
 from charging_manager.cloud.hearing import quietly
 from charging_manager.cloud.house import House
+from charging_manager.cloud.kept import CLOUD
 from charging_manager.cloud.keys import ApiKeys
 from charging_manager.cloud.lanes import Lanes
-from charging_manager.cloud.ledger import Ledger
+from charging_manager.cloud.ledger import Ledger, doer
 from charging_manager.cloud.logins import Logins
 from charging_manager.cloud.machine import Machine
 from charging_manager.cloud.node_table import NodeTable, load_node_id
@@ -45,7 +49,7 @@ from charging_manager.cloud.splice import Switchboard
 from charging_manager.cloud.status import status_line
 from charging_manager.cloud.stores import open_store
 from charging_manager.cloud.webhook import Webhook, poster
-from charging_manager.daemon.ending import made, or_give_up
+from charging_manager.daemon.ending import begin_anew, made, or_give_up
 from charging_manager.daemon.files import allow_many_files
 from charging_manager.daemon.lifesign import Telling, the_life
 from charging_manager.daemon.logs import the_log
@@ -56,6 +60,7 @@ from charging_manager.daemon.sockets import MAIN, environment_at_start, passed_s
 from charging_manager.dns.ask import system_resolver, texts_at
 from charging_manager.errors import ConfigError
 from charging_manager.http.admission import Admission
+from charging_manager.http.backup_pages import BackupPages
 from charging_manager.http.cookies import CookieNames
 from charging_manager.http.guard import DeviceCookies, LoginGuard
 from charging_manager.http.health import Health
@@ -64,6 +69,7 @@ from charging_manager.http.pages import Pages
 from charging_manager.http.passwords import AdminPassword
 from charging_manager.http.proxy_header import Proxies
 from charging_manager.http.pulse import Pulse
+from charging_manager.http.routes import Route
 from charging_manager.http.second_factor import SecondFactor
 from charging_manager.http.sessions import LoginSessions
 from charging_manager.http.table import RouteTable
@@ -72,7 +78,10 @@ from charging_manager.http.tls import TlsDoor
 from charging_manager.http.userids import load_key
 from charging_manager.http.web import build_site
 from charging_manager.paths import make_private, runtime_folder, shared
+from charging_manager.storage.keeper import Keeper
+from charging_manager.storage.keeping import Shelf, file_made_at
 from charging_manager.storage.restore import finish
+from charging_manager.storage.summary import refuse_newer_state
 from charging_manager.tunnel.commands import put_off
 from charging_manager.tunnel.dial import parse_server
 from charging_manager.tunnel.lanes import HELLO_BYTES
@@ -174,6 +183,7 @@ class Cloud(Service):
         self._dns: DnsSettings = options["dns"]
         self._zone: str = options["zone"]
         self._node_address: str = check_node_address(options.get("node-address") or "")
+        self._pid_file = (getattr(options, "parent", None) or {}).get("pidfile")
         self._web = shared("web")
         self._folder = make_private(self._data / "cloud")
         self._secret = load_key(self._folder / "secret")
@@ -206,6 +216,30 @@ class Cloud(Service):
     async def _texts_at(self, name: str) -> list[str]:
         return await texts_at(self._reactor, self._dns.resolver or system_resolver(), name)
 
+    def _keep(self, backups: BackupStore, ledger: Ledger) -> list[Route]:
+        """What makes and shows backups of a state that is in our own file."""
+        keeper = Keeper(
+            clock=self._reactor,
+            now=utc_now,
+            shelf=Shelf(self._data, f"charging-manager {VERSION}", lambda: backups.current),
+            settings=lambda: backups.current,
+            where=lambda: UTC,
+            in_thread=self._in_thread,
+            own_database=self._folder / "cloud.sqlite",
+            kept=(CLOUD,),
+            checks=refuse_newer_state((CLOUD,)),
+            begin_anew=lambda: begin_anew(self._reactor, self._pid_file),
+            since=lambda: file_made_at(self._folder / "secret"),
+        )
+        keeper.start()
+        self._stops.append(keeper.stop)
+        return BackupPages(
+            keeper,
+            "/api/v1/cloud/admin/backups",
+            backups.change,
+            lambda caller, action, detail: ledger.did(doer(caller), caller.source, action, detail),
+        ).routes()
+
     async def _start(self) -> None:
         reactor, stops = self._reactor, self._stops
         tls = self._tls
@@ -232,6 +266,8 @@ class Cloud(Service):
             await ledger.did("machine", "", "restored", held)
         settings, keys = SettingsStore(database), ApiKeys(database, reactor, utc_now)
         await settings.load()
+        backups = BackupStore(database)
+        await backups.load()
         await keys.load()
         webhook = Webhook(database, settings, poster(reactor), reactor)
         alarms = Alarms(database, settings, reactor, utc_now)
@@ -315,6 +351,7 @@ class Cloud(Service):
             lambda: database.read(lambda connection: connection.execute("SELECT 1").fetchone()),
             lambda: "not-set-up" if password.state == "unset" else None,
         )
+        keeping = self._keep(backups, ledger) if not self._database_url else []
         table = RouteTable(
             [
                 *self._health.routes(),
@@ -326,6 +363,7 @@ class Cloud(Service):
                 *Admin(accounts, ledger, links, logins, self._in_thread, utc_now, cluster.way_to).routes(),
                 *AdminLedger(ledger).routes(),
                 *admin_login_routes(sessions, ledger),
+                *keeping,
                 *AdminServer(accounts, ledger, settings, keys, webhook, self._open_enrolment).routes(),
                 *Machine(token, tls, announce, figures, ledger, counted).routes(),
             ],

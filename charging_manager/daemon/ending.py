@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TextIO, TypeVar
 
 from twisted.internet.defer import Deferred
@@ -21,6 +22,9 @@ from charging_manager.errors import ConfigError
 
 log = Logger()
 T = TypeVar("T")
+
+LAST_ANSWER_S = 0.5
+"""So long whoever asked for it has time to hear that it begins."""
 
 
 def made(program: str, make: Callable[[], T]) -> T:
@@ -66,6 +70,21 @@ def give_up(reactor: Any, program: str, sentence: str, error: BaseException | No
 
     reactor.addSystemEventTrigger("after", "shutdown", end)
     reactor.callWhenRunning(reactor.stop)
+
+
+def begin_anew(reactor: Any, pid_file: str | None = None) -> None:
+    """Stop everything in order, and start the same program again in this process; systemd does that by itself."""
+
+    def again() -> None:
+        log.info("begins anew")
+        sys.stdout.flush()
+        if pid_file:
+            Path(pid_file).unlink(missing_ok=True)  # it names this very process, which twistd would take for another
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606
+
+    if not {"NOTIFY_SOCKET", "LISTEN_FDS"} & os.environ.keys():
+        reactor.addSystemEventTrigger("after", "shutdown", again)
+    reactor.callLater(LAST_ANSWER_S, reactor.stop)
 
 
 def or_give_up(starting: Deferred[Any], reactor: Any, program: str) -> Deferred[Any]:

@@ -16,7 +16,7 @@ import orjson
 from attrs import evolve, field, frozen
 
 from charging_manager.errors import ConfigError
-from charging_manager.words import LANGUAGES, catalogue, say
+from charging_manager.words import LANGUAGES, for_browsers, say
 
 _PAGE = re.compile(rf"/ui/({'|'.join(LANGUAGES)})/([a-z0-9-]{{1,60}})\.htm")
 _LOCALE = re.compile(rf"/ui/locale/({'|'.join(LANGUAGES)})\.json")
@@ -157,6 +157,6 @@ def _filled(shell: bytes, language: str) -> bytes:
 
 def _words(language: str) -> dict[str, str]:
     try:
-        return dict(catalogue(language))
+        return dict(for_browsers(language))
     except (ConfigError, OSError):
         return {}

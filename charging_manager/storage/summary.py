@@ -6,13 +6,14 @@ import hashlib
 import sqlite3
 from collections.abc import Mapping
 from contextlib import closing
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
 from attrs import frozen
 
-from charging_manager.storage.backup import Backup
-from charging_manager.storage.schema import version_of
+from charging_manager.storage.backup import Backup, Check
+from charging_manager.storage.schema import read_upgrades, refuse_newer, version_of
 
 Rows = list[dict[str, Any]]
 
@@ -30,6 +31,20 @@ class Kept:
     settings: Mapping[str, str]
     documents: str
     newest: str
+    schema: Traversable
+
+
+def refuse_newer_state(kept: tuple[Kept, ...]) -> Check:
+    """A Check: no database may be of a newer program. Raises there: ConfigError."""
+
+    def check(state: Path) -> None:
+        for one in kept:
+            path = state / one.database
+            if path.is_file():
+                with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as db:
+                    refuse_newer(Path(one.database), version_of(db), read_upgrades(one.schema))
+
+    return check
 
 
 @frozen

@@ -12,6 +12,7 @@ import pytest
 from attrs import evolve
 
 from charging_manager.agent.store import ConfigStore
+from charging_manager.storage import summary
 from charging_manager.storage.database import Database
 from tests.agent.waiting import result_of
 from tests.cli.test_commands import _bare_environment, audit_log, one_line, status_of
@@ -107,10 +108,8 @@ def test_a_backup_of_a_newer_version_is_refused_and_an_older_one_is_taken(
     for name in ("older", "newer"):
         assert status_of("backup", str(tmp_path / f"{name}.file"), "--data", str(tmp_path / name)) == (name == "newer")
     assert "newer Charging Manager" in one_line(capsys)
-    import charging_manager.cli.backup as command
-
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(command, "refuse_newer", lambda *_: None)  # as the newer program would have made it
+        patch.setattr(summary, "refuse_newer", lambda *_: None)  # as the newer program would have made it
         assert status_of("backup", str(tmp_path / "newer.file"), "--data", str(newer)) == 0
     capsys.readouterr()
     assert status_of("restore", str(tmp_path / "newer.file"), "--data", str(data), "--yes") == 1

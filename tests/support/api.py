@@ -74,5 +74,5 @@ class Browser:
 
     def post(self, path: str, body: object) -> Any:
         reply = self.call("POST", path, body)
-        assert reply.status in (200, 201, 204), (path, reply.status, reply.body[:500])
+        assert reply.status in (200, 201, 202, 204), (path, reply.status, reply.body[:500])
         return reply.json

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from charging_manager.words import catalogue
+from charging_manager.words import for_browsers
 from tests.support.bundles import bundle
 from tests.web.support import SHELLS, WEB
 
@@ -50,7 +50,7 @@ def test_a_page_is_light(web: Path, shell: Path) -> None:
     own = [file for file in files if not file.name.startswith("common-")]
     page = len(gzip.compress((web / shell.relative_to(WEB)).read_bytes(), 6))
     packed = {file: file.with_name(file.name + ".gz").stat().st_size for file in files}
-    words = len(gzip.compress("".join(f"{key}{value}" for key, value in catalogue("fr").items()).encode(), 6))
+    words = len(gzip.compress("".join(f"{key}{value}" for key, value in for_browsers("fr").items()).encode(), 6))
     assert page + sum(packed[file] for file in own) < ONE_MORE
     assert page + sum(packed.values()) + words < FIRST_LOOK
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from charging_manager.words import catalogue
+from charging_manager.words import for_browsers
 from tests.web.support import SHELLS, WEB, reached
 
 MOST_BYTES = 100 * 1024
@@ -26,5 +26,5 @@ def test_a_page_with_all_that_it_needs_is_light(shell: Path) -> None:
         *reached(script),
         *(WEB / "common" / name for name in ("style.css", "theme.js", "icon.svg")),
     }
-    words = "".join(f"{key}{value}" for key, value in catalogue("fr").items()).encode()
+    words = "".join(f"{key}{value}" for key, value in for_browsers("fr").items()).encode()
     assert sum(packed(path.read_bytes()) for path in files) + packed(words) < MOST_BYTES

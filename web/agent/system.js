@@ -1,5 +1,6 @@
 // Log, admin password, and what runs here.
 import { get, problemFrom, put } from "../common/api.js";
+import { Backups } from "../common/backups.js";
 import { DASH, known, number } from "../common/format.js";
 import { me, start } from "../common/frame.js";
 import { LogPanel } from "../common/logpanel.js";
@@ -78,6 +79,7 @@ function System() {
         ? html`<p>${t("The admin password can be changed at the site only.")}</p>`
         : html`<${NewPassword} first=${Boolean(me.value.setup)} path="/admin/password" />`}
     </section>
+    <${Backups} path="/backups" />
     <${Recording} />
     <${About} />`;
 }

@@ -7,7 +7,7 @@ import { LogPanel } from "../common/logpanel.js";
 import { NewPassword } from "../common/newpassword.js";
 import { Button, ProblemBox, TextField, useTask } from "../common/parts.js";
 import { SecondFactor } from "../common/secondfactor.js";
-import { html, useState } from "../common/ui.js";
+import { html, useEffect, useState } from "../common/ui.js";
 import { loadWords, t } from "../common/words.js";
 import { AddInstallation } from "./addinstallation.js";
 import { Installations } from "./installations.js";
@@ -40,6 +40,15 @@ function AdminLogin({ onIn }) {
   <p class="help"><a href="login.htm">${t("Log in to an installation")}</a></p>`;
 }
 
+/** Few look at them, and they come after what everybody looks at: fetched once the rest is there. */
+function BackupsLater() {
+  const [part, setPart] = useState(/** @type {{view: any}|null} */ (null));
+  useEffect(() => {
+    import("../common/backups.js").then((module) => setPart({ view: module.Backups }), () => setPart(null));
+  }, []);
+  return part ? html`<${part.view} path="/cloud/admin/backups" />` : null;
+}
+
 function Admin() {
   const [inside, setInside] = useState(me.value.cloud_admin === true || (me.value.setup === true && me.value.role === "admin"));
   const [setup, setSetup] = useState(me.value.setup === true);
@@ -56,6 +65,7 @@ function Admin() {
     <${Installations} round=${round} onGone=${() => setInside(false)} />
     <${ServerSettings} onApproved=${() => setRound(round + 1)} />
     <${ApiKeys} />
+    <${BackupsLater} />
     <${FailedLogins} />
     <${Audit} />
     <${LogPanel} levelPath="/cloud/admin/log/level" linesPath="/cloud/admin/log" />
