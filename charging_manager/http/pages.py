@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Sequence
 from html import escape
 from pathlib import Path
+from typing import Any
 
 import orjson
 from attrs import evolve, field, frozen
@@ -131,7 +132,7 @@ def _packed_before(path: Path, file: File, name: str) -> File:
     """What has its hash in its name is for ever, and its packed forms, made as small as can be, lie beside it."""
     if not _LASTING.fullmatch(name):
         return file
-    forms = {}
+    forms: dict[str, Any] = {}
     for key, suffix in (("packed", ".gz"), ("brotli", ".br")):
         beside = path.with_name(path.name + suffix)
         if beside.is_file():
