@@ -144,6 +144,14 @@ class Cluster(Service):
         """The tunnel at another server that has this label in end-to-end mode."""
         return self.directory.by_label(label)
 
+    def by_domain(self, domain: str) -> FarLink | None:
+        """The tunnel at another server that this domain leads to."""
+        return self.directory.by_domain(domain)
+
+    def domain_changed(self, cloud_id: str, domain: str | None) -> None:
+        """A domain of its keeper's own leads to a tunnel here from now on; None: it does not any more."""
+        self._tell(self.directory.led_to(cloud_id, domain))
+
     def label_changed(self, cloud_id: str, label: str | None) -> None:
         """A tunnel here is reached by this label from now on."""
         self._tell(self.directory.labelled(cloud_id, label))

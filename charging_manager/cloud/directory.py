@@ -33,11 +33,19 @@ class Directory:
 
     def labelled(self, cloud_id: str, label: str | None) -> Entry | None:
         """A tunnel here has this label from now on; None: there is no such tunnel."""
-        entry = self._here.get(cloud_id.lower())
-        if entry is None or entry.label == label:
+        return self._change(cloud_id, label=label)
+
+    def led_to(self, cloud_id: str, domain: str | None) -> Entry | None:
+        """The same of a domain of its keeper's own."""
+        return self._change(cloud_id, domain=domain)
+
+    def _change(self, cloud_id: str, **what: str | None) -> Entry | None:
+        before = self._here.get(cloud_id.lower())
+        if before is None:
             return None
-        entry = self._here[cloud_id.lower()] = evolve(entry, label=label)
-        return entry
+        after = evolve(before, label=what.get("label", before.label), domain=what.get("domain", before.domain))
+        self._here[cloud_id.lower()] = after
+        return None if after == before else after
 
     def went(self, cloud_id: str) -> Entry | None:
         """A tunnel is not here any more."""
@@ -73,7 +81,14 @@ class Directory:
 
     def by_label(self, label: str) -> FarLink | None:
         """The tunnel elsewhere that has this label."""
-        found = (far for there in self._there.values() for far in there.values() if far.entry.label == label)
+        return self._newest_where(lambda entry: entry.label == label)
+
+    def by_domain(self, domain: str) -> FarLink | None:
+        """The tunnel elsewhere that this domain leads to."""
+        return self._newest_where(lambda entry: entry.domain == domain)
+
+    def _newest_where(self, fits: Callable[[Entry], bool]) -> FarLink | None:
+        found = (far for there in self._there.values() for far in there.values() if fits(far.entry))
         return max(found, key=lambda far: far.entry.generation, default=None)
 
     def _each(self, key: str) -> Iterator[FarLink]:

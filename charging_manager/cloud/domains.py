@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 from twisted.internet.defer import Deferred, DeferredSemaphore
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
 from charging_manager.dns.ask import DnsError
@@ -25,6 +25,7 @@ from charging_manager.tunnel.reasons import Refusal, Violation
 
 if TYPE_CHECKING:
     from charging_manager.tunnel.cloud_side import Link
+    from charging_manager.tunnel.node_link import FarLink
 
 LEASE_S = 6 * 3600.0
 """So long after the DNS said so last; agents ask every half hour."""
@@ -42,6 +43,7 @@ class _Held:
     link: Link
     claim: bytes
     proved_s: float
+    ending: IDelayedCall
 
 
 class Domains:
@@ -53,24 +55,39 @@ class Domains:
         self._look, self._own, self._clock = look, own, clock
         self._held: dict[str, _Held] = {}
         self._names: dict[Link, str] = {}
+        self._changed: Callable[[str, str | None], object] = lambda cloud_id, domain: None
+        self._elsewhere: Callable[[str], FarLink | None] = lambda domain: None
         self._asked: dict[str, deque[float]] = {}
         self._places = DeferredSemaphore(LOOKS_AT_ONCE)
 
     def __len__(self) -> int:
         return len(self._held)
 
-    def holder(self, name: str) -> Link | None:
-        """The agent that this name leads to."""
+    def watch(self, changed: Callable[[str, str | None], object], elsewhere: Callable[[str], FarLink | None]) -> None:
+        """``changed`` is told Cloud ID and domain (None: none any more); ``elsewhere`` finds those of other servers."""
+        self._changed, self._elsewhere = changed, elsewhere
+
+    def holder(self, name: str) -> Link | FarLink | None:
+        """The agent that this name leads to; where two servers have one each, the one that is here."""
         held = self._held.get(name)
-        if held is None or self._clock.seconds() - held.proved_s > LEASE_S:
-            return None
-        return held.link
+        return self._elsewhere(name) if held is None else held.link
+
+    def stop(self) -> None:
+        for link in list(self._names):
+            self.release(link)
 
     def release(self, link: Link) -> None:
         """This agent has no domain any more."""
         name = self._names.pop(link, None)
         if name is not None:
-            del self._held[name]
+            held = self._held.pop(name)
+            if held.ending.active():
+                held.ending.cancel()
+            self._changed(link.cloud_id, None)
+
+    def _end(self, link: Link) -> None:
+        self.log.info("{name} has not proved its domain for too long", name=link.name())
+        self.release(link)
 
     async def claim(self, link: Link, domain: str, claim: bytes) -> float:
         """This agent wants the domain's connections; how long it has them then. Raises: Refusal, Violation."""
@@ -88,7 +105,7 @@ class Domains:
         except DnsError as error:
             self.log.warn("the DNS does not say whose {domain} is: {error}", domain=domain, error=str(error))
             held = self._held.get(domain)
-            if held is not None and held.link is link and self.holder(domain) is link:
+            if held is not None and held.link is link:
                 return held.proved_s + LEASE_S - self._clock.seconds()  # what was proved is still so for a while
             raise Refusal("domain-unknown") from error
         self._decide(link, domain, claim, found)
@@ -105,13 +122,15 @@ class Domains:
             raise Refusal("domain-unproven")
         if held is not None and held.link is not link:
             same = held.link.cloud_id.lower() == link.cloud_id.lower()
-            if not same and self.holder(domain) is not None and proof_of(held.claim, domain) in found:
+            if not same and proof_of(held.claim, domain) in found:
                 raise Refusal("domain-taken")
             self.release(held.link)
         if held is None or held.link is not link:
             self.log.info("{domain} leads to {name}", domain=domain, name=link.name())
         self.release(link)
-        self._held[domain], self._names[link] = _Held(link, claim, self._clock.seconds()), domain
+        ending = self._clock.callLater(LEASE_S, self._end, link)
+        self._held[domain], self._names[link] = _Held(link, claim, self._clock.seconds(), ending), domain
+        self._changed(link.cloud_id, domain)
 
     def _check_name(self, domain: str) -> None:
         try:

@@ -188,8 +188,8 @@ class Cloud(Service):
         self._folder = make_private(self._data / "cloud")
         self._secret = load_key(self._folder / "secret")
         self._tls = TlsDoor(self._folder / "tls")
-        domains = Domains(self._texts_at, lambda: names_of(zone_host(self._zone), self._tls.names), reactor)
-        self._switchboard = Switchboard(self._zone, self._lanes, Pumps(reactor), domains)
+        self._domains = Domains(self._texts_at, lambda: names_of(zone_host(self._zone), self._tls.names), reactor)
+        self._switchboard = Switchboard(self._zone, self._lanes, Pumps(reactor), self._domains)
         self._health: Health | None = None
         self._stops: list[Callable[[], object]] = []
         self._starting: Deferred[None] = succeed(None)
@@ -258,6 +258,8 @@ class Cloud(Service):
         accounts, links = Accounts(database, utc_now, me), Links()
         cluster = Cluster(me, self._secret, links, reactor, utc_now)
         self._switchboard.watch(cluster.label_changed, cluster.by_label)
+        self._domains.watch(cluster.domain_changed, cluster.by_domain)
+        stops.append(self._domains.stop)
         ledger = Ledger(database, utc_now, chain_key(self._secret))
         await accounts.nobody_is_here()
         await ledger.begin()
@@ -332,7 +334,7 @@ class Cloud(Service):
                 "http_requests_total": tally.heard,
                 "http_refused_total": tally.refused,
                 "relayed_requests_total": tally.relayed,
-                "own_domains": len(self._switchboard.domains or ()),
+                "own_domains": len(self._domains),
                 "published_records": 0 if publisher is None else len(publisher),
             }
 

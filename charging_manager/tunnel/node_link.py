@@ -49,6 +49,8 @@ class Entry:
     label: str | None = None
     """Of end-to-end mode; in memory only, at either server."""
     here: bool = True
+    domain: str | None = None
+    """A name of its keeper's own that leads to it."""
 
 
 class LocalLink(Protocol):

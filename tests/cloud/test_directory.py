@@ -80,3 +80,23 @@ def test_a_label_is_told_when_it_changes_and_only_then() -> None:
     assert gone is not None and not gone.here
     assert here.went("garage") is None
     assert cast(Any, list(here.here())) == []
+
+
+def test_a_domain_is_told_as_a_label_is_and_found_elsewhere() -> None:
+    here, _ = directory()
+    there, _ = directory("b")
+    assert there.led_to("garage", "charge.example.org") is None
+    there.came("garage", "v")
+    there.labelled("garage", "cm-x")
+    told = there.led_to("Garage", "charge.example.org")
+    assert told is not None and (told.label, told.domain) == ("cm-x", "charge.example.org")
+    assert there.led_to("garage", "charge.example.org") is None
+    b = asker("b")
+    here.heard(b, [told])
+    found = here.by_domain("charge.example.org")
+    assert found is not None and found.asker is b
+    assert here.by_domain("other.example.org") is None
+    gone = there.led_to("garage", None)
+    assert gone is not None and gone.label == "cm-x"
+    here.heard(b, [gone])
+    assert here.by_domain("charge.example.org") is None

@@ -42,6 +42,9 @@ class House:
         self.looks = 0
         own = names_of("cloud.example", ["portal.example", "*.star.example", "localhost"])
         self.domains = Domains(self.look, lambda: own, self.clock)
+        self.told: list[tuple[str, str | None]] = []
+        self.elsewhere: dict[str, Any] = {}
+        self.domains.watch(lambda *what: self.told.append(what), self.elsewhere.get)
 
     async def look(self, name: str) -> list[str]:
         self.looks += 1
@@ -125,6 +128,7 @@ def test_a_record_that_has_gone_ends_it_at_the_next_look_and_a_silent_dns_does_n
     assert house.claim(BOB) == "domain-unknown"
     house.clock.advance(2)
     assert house.holder() is None  # an agent that no longer proves it has it no longer
+    assert house.told[-1] == ("ann", None)
     assert house.claim(ANN) == "domain-unknown"
     house.dns_is_down = False
     assert house.claim(ANN) == "ok"
@@ -189,3 +193,16 @@ def test_who_has_gone_while_the_dns_was_asked_gets_nothing(house: House) -> None
     gone.claim, gone.transport = ANN.claim, None
     assert house.claim(gone) == "offline"
     assert house.holder() is None
+
+
+def test_other_servers_are_told_and_asked_but_what_is_here_counts_first(house: House) -> None:
+    house.elsewhere[DOMAIN] = BOB
+    assert house.holder() is BOB
+    house.publish(ANN)
+    assert house.claim(ANN) == "ok"
+    assert house.holder() is ANN
+    assert house.told == [("ann", DOMAIN)]
+    house.domains.stop()
+    assert house.told[-1] == ("ann", None)
+    assert house.holder() is BOB
+    assert not house.clock.getDelayedCalls()
