@@ -18,7 +18,7 @@ import pytest
 from attrs import frozen
 
 from charging_manager.http.passwords import AdminPassword
-from tests.support.api import Browser
+from tests.support.api import TRUSTING, Browser
 from tests.support.processes import daemon, eventually
 
 pytestmark = pytest.mark.e2e
@@ -27,8 +27,6 @@ TABLE = Path(__file__).with_name("raw_requests.txt")
 SLOWLY = "Slowly"
 LAST = b"GET /last HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 DRIP_S, ENOUGH_S = 0.3, 40.0
-CLIENT = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-CLIENT.check_hostname, CLIENT.verify_mode = False, ssl.CERT_NONE
 PATIENCE_S = 3.0
 """Only a case that has gone wrong waits so long: all others end by the server's hanging up."""
 ADMIN, CLOUD_ADMIN, INSTALLATION = "the site's own password", "the cloud's own password", "password of the tunnel"
@@ -122,7 +120,7 @@ class Target:
         return codecs.escape_decode(text.replace("¶", "\r\n").encode())[0]  # type: ignore[attr-defined,no-any-return]
 
     def connect(self) -> ssl.SSLSocket:
-        return CLIENT.wrap_socket(socket.create_connection(("127.0.0.1", self.port), ENOUGH_S))
+        return TRUSTING.wrap_socket(socket.create_connection(("127.0.0.1", self.port), ENOUGH_S))
 
 
 def all_of(tls: ssl.SSLSocket) -> bytes:

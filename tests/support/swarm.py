@@ -25,6 +25,7 @@ from attrs import define, field
 from tests.support.processes import ROOT
 
 PASSWORD = "the password of them all"
+SECRET = "lets a browser in at each of them"
 _SOURCES = 250
 _BEGIN_PER_S = 150.0
 
@@ -82,15 +83,17 @@ class Swarm:
 
 
 @contextlib.contextmanager
-def swarm(port: int, count: int, processes: int = 4, network: int = 10) -> Iterator[Swarm]:
-    """So many agents at the cloud on this port, in so many processes; they begin one after the other."""
+def swarm(port: int, count: int, processes: int = 4, network: int = 10, begin: int = 0) -> Iterator[Swarm]:
+    """So many agents, from number ``begin`` on, at the cloud on this port, in so many processes; one after the other
+    they come."""
     whole = Swarm()
     each = -(-count // processes)
     try:
         for part in range(processes):
             first = part * each
             size = min(each, count - first)
-            command = [sys.executable, "-m", "tests.support.swarm", *map(str, (port, first, size, network + part))]
+            words = map(str, (port, begin + first, size, network + part))
+            command = [sys.executable, "-m", "tests.support.swarm", *words]
             whole.processes.append(
                 subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
             )
@@ -119,7 +122,7 @@ def main() -> None:
     from charging_manager.agent.uplink import Uplink, UplinkSettings, UplinkState
     from charging_manager.clocks import use_monotonic
     from charging_manager.tunnel.identity import AgentKey, Ed25519PrivateKey
-    from charging_manager.tunnel.link import RemoteAnswer
+    from charging_manager.tunnel.link import RemoteAnswer, RemoteGrant
     from charging_manager.tunnel.reasons import Refusal
     from charging_manager.tunnel.scram import Stretched
 
@@ -128,10 +131,12 @@ def main() -> None:
     use_monotonic(reactor)
 
     class End:
-        """Nobody logs in here; what is asked all the same is answered."""
+        """Whoever has the secret logs in here; what is asked is answered with nothing."""
 
-        async def login(self, login: Any) -> Any:
-            raise Refusal("refused")
+        async def login(self, login: Any) -> RemoteGrant:
+            if login.secret != SECRET:
+                raise Refusal("refused")
+            return RemoteGrant("the token of them all", "admin")
 
         async def request(self, token: str, request: Any) -> RemoteAnswer:
             return RemoteAnswer(204)
