@@ -7,6 +7,7 @@ everybody gets the whole time anew to come back, and what was never here raises 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import timedelta
 
 import orjson
@@ -19,6 +20,7 @@ from twisted.logger import Logger
 from charging_manager.clocks import UtcNow
 from charging_manager.cloud.settings import SettingsStore
 from charging_manager.cloud.webhook import enqueue
+from charging_manager.storage.database import DatabaseGone
 from charging_manager.storage.store import Connection, Store
 
 log = Logger()
@@ -58,7 +60,8 @@ class Alarms(Service):
             self._loop.stop()
 
     async def _look_guarded(self) -> None:
-        with log.failuresHandled("looking for missing installations failed; the next look comes"):
+        looked_again = log.failuresHandled("looking for missing installations failed; the next look comes")
+        with looked_again, suppress(DatabaseGone):
             if self._database.leads:
                 await self.look()
 

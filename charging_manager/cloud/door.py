@@ -17,6 +17,7 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from charging_manager.cloud.accounts import Accounts
+from charging_manager.cloud.hearing import database_offline
 from charging_manager.cloud.installation import Installation
 from charging_manager.cloud.ledger import Ledger
 from charging_manager.cloud.logins import Logins
@@ -24,6 +25,7 @@ from charging_manager.cloud.names import readings_of
 from charging_manager.errors import TunnelError
 from charging_manager.http.guard import DeviceCookies, LoginGuard
 from charging_manager.http.routes import Answer, Call, Problem, Right, Role, Route
+from charging_manager.storage.database import DatabaseGone
 from charging_manager.tunnel.link import RemoteGrant, RemoteLogin
 from charging_manager.words import LANGUAGES
 
@@ -139,7 +141,9 @@ class Door:
         """The answer with a new login, or Problem 401 ``login-failed`` when its moment has come.
 
         Only so many wait for that moment: one more stranger is sent away at once, whatever was typed, so that thousands
-        of guesses that are held for 3 s do not fill every place that a known browser needs. Raises: Problem 503 then.
+        of guesses that are held for 3 s do not fill every place that a known browser needs.
+
+        Raises: Problem 503 then; and, at that moment, while the database does not answer.
         """
         if self._held >= MOST_HELD and not await self._is_known(knock):
             raise Problem(503, "busy", "too many logins at once; try again in a few seconds")
@@ -159,13 +163,18 @@ class Door:
 
     async def _unless_refused(self, trying: Awaitable[Answer]) -> Answer:
         answered_s = self._clock.seconds() + ANSWERED_AFTER_S + SPREAD_S * self._spread()
+        gone = False
         try:
             return await trying
         except _NotLetIn:
             pass
+        except DatabaseGone:
+            gone = True
         except Exception:
             log.failure("a cloud login failed by a fault of ours")
         await deferLater(self._clock, max(0.0, answered_s - self._clock.seconds()), lambda: None)
+        if gone:  # whoever asks, and whatever was typed
+            raise database_offline()
         raise Problem(
             401,
             "login-failed",

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from attrs import evolve
 from twisted.internet.defer import Deferred
 
+from charging_manager.cloud.hearing import database_offline
 from charging_manager.cloud.keys import ApiKey, bearer_of
 from charging_manager.cloud.logins import AdminLogin, InstallationLogin, Logins
 from charging_manager.cloud.relay import TokenRefused, Way, carry
@@ -27,6 +28,7 @@ from charging_manager.http.web import Front
 from charging_manager.words import best_language
 
 OWN = "/api/v1/cloud/"
+_WITHOUT_LOGIN = {"/api/v1/cloud/login", "/api/v1/cloud/admin/login", "/metrics", *HEALTH}
 LOGOUT = ("POST", "/api/v1/logout")
 
 
@@ -102,6 +104,8 @@ class CloudFront(Front):
             await self._logins.leave(facts.login)
             return await self._table.answer(evolve(raw, body=b""), caller)
         login = self._logins.find(facts.login)
+        if login is None and facts.login and self._logins.in_doubt and raw.path not in _WITHOUT_LOGIN:
+            return problem_answer(database_offline(), language)
         if isinstance(login, InstallationLogin) and raw.path.startswith("/api/") and not raw.path.startswith(OWN):
             return await self._relay(raw, login, facts.login, language)
         if caller.role is Role.NOBODY and raw.path.startswith("/api/") and not self._is_own(raw.path):

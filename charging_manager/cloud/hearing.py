@@ -1,4 +1,4 @@
-"""What another server has told is taken up; while the database does not answer, the next time will do."""
+"""What another server has told is taken up; and what is said while the database does not answer."""
 
 from __future__ import annotations
 
@@ -9,7 +9,17 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from charging_manager.http.routes import Problem
 from charging_manager.storage.database import StorageError
+
+
+def database_offline() -> Problem:
+    """For whoever asked for something that needs the database."""
+    return Problem(
+        503,
+        "database-offline",
+        "The server's database does not answer right now. Try again in a minute: the server goes on by itself.",
+    )
 
 
 def quietly(work: Coroutine[Any, Any, Any], log: Logger, what: str) -> Deferred[Any]:

@@ -12,10 +12,12 @@ from attrs import define, frozen
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from charging_manager.clocks import UtcNow
 from charging_manager.cloud.hearing import quietly
 from charging_manager.http.routes import Problem
+from charging_manager.storage.database import DatabaseGone
 from charging_manager.storage.store import Connection, Store
 
 log = Logger()
@@ -122,7 +124,12 @@ class ApiKeys:
         noting: Deferred[object] = self._database.write(
             lambda db: db.execute("UPDATE api_key SET last_used_at = ?, last_source = ? WHERE number = ?", values)
         )
-        noting.addErrback(lambda failure: log.failure("the use of a key could not be noted", failure=failure))
+        noting.addErrback(_not_noted)
+
+
+def _not_noted(failure: Failure) -> None:
+    if failure.check(DatabaseGone) is None:
+        log.failure("the use of a key could not be noted", failure=failure)
 
 
 def bearer_of(headers: Mapping[str, str]) -> str | None:

@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from attrs import frozen
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from charging_manager.clocks import UtcNow
 from charging_manager.cloud import chain
 from charging_manager.cloud.chain import Head
 from charging_manager.http.routes import Caller
+from charging_manager.storage.database import DatabaseGone
 from charging_manager.storage.store import Connection, Store
 
 log = Logger()
@@ -21,6 +23,7 @@ CONNECTIONS_KEPT = 50
 ROWS_KEPT = 10_000
 """Of failed logins."""
 AUDIT_KEPT = 100_000
+_MOST_WAITING = 10_000
 HEAD_LOGGED_EVERY = 100
 """Entries of the audit log: so often its newest hash is written into the daemon's log."""
 
@@ -51,6 +54,7 @@ class Ledger:
         self._database = database
         self._now = now
         self._key = key
+        self._waiting: list[tuple[str, str, str, str, str]] = []
         self.head = Head(0, "")
         """The audit log's newest entry, as far as this process knows."""
 
@@ -61,9 +65,25 @@ class Ledger:
 
     def did(self, who: str, source: str, action: str, subject: str) -> Deferred[None]:
         """The cloud's admin, a key, a browser or a program of this machine did something. No secret stands in it."""
-        entry = (self._stamp(), who, source, action, subject)
-        noting = self._database.write(lambda db: chain.append(db, self._key, entry, AUDIT_KEPT))
-        return self._quietly(noting.addCallback(self._went_on))
+        self._waiting.append((self._stamp(), who, source, action, subject))
+        return self.catch_up()
+
+    def catch_up(self) -> Deferred[None]:
+        """Write down what waits: while the database was away nothing could be."""
+        batch, self._waiting = self._waiting[-_MOST_WAITING:], []
+        if not batch:
+            return succeed(None)
+
+        def note(db: Connection) -> Head:
+            heads = [chain.append(db, self._key, entry, AUDIT_KEPT) for entry in batch]
+            return heads[-1]
+
+        def gone(failure: Failure) -> Failure:
+            if failure.check(DatabaseGone):
+                self._waiting = batch + self._waiting
+            return failure
+
+        return self._quietly(self._database.write(note).addCallbacks(self._went_on, gone))
 
     def _went_on(self, head: Head) -> None:
         self.head = head
@@ -94,7 +114,7 @@ class Ledger:
         return self._quietly(self._database.write(note))
 
     def passed(self, passages: list[Passage]) -> Deferred[None]:
-        """Tunnels came and went; passages of installations that are gone by now are dropped."""
+        """Tunnels came and went; passages of installations that are gone are dropped. Fails with StorageError."""
 
         def note(db: Connection) -> None:
             db.executemany(
@@ -108,7 +128,7 @@ class Ledger:
                 [(n, n, CONNECTIONS_KEPT) for n in {p.installation for p in passages}],
             )
 
-        return self._quietly(self._database.write(note))
+        return self._database.write(note)
 
     def audit(self, limit: int, before: int | None = None) -> Deferred[list[dict[str, Any]]]:
         """The newest entries, newest first; with ``before`` only those older than that number."""
@@ -149,4 +169,8 @@ class Ledger:
         return self._now().isoformat(timespec="seconds")
 
     def _quietly(self, writing: Deferred[None]) -> Deferred[None]:
-        return writing.addErrback(lambda failure: log.failure("the ledger could not be written", failure=failure))
+        def failed(failure: Failure) -> None:
+            if failure.check(DatabaseGone) is None:  # which the store says itself
+                log.failure("the ledger could not be written", failure=failure)
+
+        return writing.addErrback(failed)

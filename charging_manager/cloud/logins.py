@@ -91,6 +91,11 @@ class Logins:
         """To be waited for before ``find``, where another server may have let this browser in; None: no need to."""
         return self._sessions.prepare(cookie)
 
+    @property
+    def in_doubt(self) -> bool:
+        """Who is unknown may yet be logged in: it could not be looked for."""
+        return self._sessions.in_doubt
+
     def find(self, cookie: str | None) -> InstallationLogin | AdminLogin | None:
         """Whose cookie this is."""
         session = self._sessions.find(cookie) if cookie else None

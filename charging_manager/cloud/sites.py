@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Protocol
 
+from attrs import evolve
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from charging_manager.clocks import UtcNow
 from charging_manager.cloud.accounts import Accounts, Sighting
@@ -19,14 +21,26 @@ from charging_manager.cloud.installation import why_not
 from charging_manager.cloud.ledger import Ledger, Passage
 from charging_manager.errors import TunnelError
 from charging_manager.http.routes import Problem
+from charging_manager.storage.database import DatabaseGone
+from charging_manager.tunnel.reasons import Refusal
 from charging_manager.tunnel.scram import ScramVerifier
 
 log = Logger()
 
 WRITE_EVERY_S = 2.0
 """Thousands of agents may come back at once: their passages are written together, not one by one."""
+_MOST_WAITING = 100_000
 SIGHT_EVERY_S = 60.0
 """So old is ``last_seen_at`` at most after a ``kill -9``."""
+
+
+@contextmanager
+def _busy_while_gone() -> Iterator[None]:
+    """Agents are told to ask again; nothing is said about their password. Raises: Refusal."""
+    try:
+        yield
+    except DatabaseGone as error:
+        raise Refusal("busy") from error
 
 
 def version_in(program: str) -> str:
@@ -80,6 +94,7 @@ class Sites(Service):
         self._here: Counter[int] = Counter()
         self._passages: list[Passage] = []
         self._sightings: dict[int, Sighting] = {}
+        self._unnoted: list[SiteLink] = []
         self._counted: dict[SiteLink, tuple[int, int]] = {}
         self._writing, self._sighting = LoopingCall(self._write), LoopingCall(self._sight)
         self._writing.clock = self._sighting.clock = clock
@@ -101,15 +116,17 @@ class Sites(Service):
         return self._has_password()
 
     async def verifiers_of(self, cloud_id: str) -> list[ScramVerifier]:
-        known = await self._accounts.verifiers(cloud_id)
+        with _busy_while_gone():
+            known = await self._accounts.verifiers(cloud_id)
         return [] if known is None else [known.now, *([known.next] if known.next else [])]
 
     async def proved(self, cloud_id: str, verifier: ScramVerifier) -> bool:
-        known = await self._accounts.verifiers(cloud_id)
-        if known is None or verifier != known.next:
-            return known is not None and verifier == known.now
-        if not await self._accounts.proved(cloud_id, verifier):  # replaced or deleted meanwhile
-            return False
+        with _busy_while_gone():
+            known = await self._accounts.verifiers(cloud_id)
+            if known is None or verifier != known.next:
+                return known is not None and verifier == known.now
+            if not await self._accounts.proved(cloud_id, verifier):  # replaced or deleted meanwhile
+                return False
         log.info("the new password of {cloud_id} is proven; the old one has ended", cloud_id=cloud_id)
         await self._ledger.did("installation", "", "password-proven", cloud_id)
         return True
@@ -119,7 +136,8 @@ class Sites(Service):
         if not self._open_enrolment:
             return False
         try:
-            await self._accounts.enrol(serial, approved=not self._asks_approval())
+            with _busy_while_gone():
+                await self._accounts.enrol(serial, approved=not self._asks_approval())
         except Problem as problem:
             log.warn("installation {serial} was not enrolled: {reason}", serial=serial, reason=str(problem))
             return False
@@ -127,9 +145,16 @@ class Sites(Service):
 
     def connected(self, link: SiteLink) -> None:
         self._live.add(link)
-        Deferred.fromCoroutine(self._arrived(link)).addErrback(
-            lambda failure: log.failure("the arrival of {cloud_id} failed", failure=failure, cloud_id=link.cloud_id)
-        )
+        self._arrives(link)
+
+    def _arrives(self, link: SiteLink) -> None:
+        def failed(failure: Failure) -> None:
+            if failure.check(DatabaseGone):
+                self._unnoted.append(link)
+            else:
+                log.failure("the arrival of {cloud_id} failed", failure=failure, cloud_id=link.cloud_id)
+
+        Deferred.fromCoroutine(self._arrived(link)).addErrback(failed)
 
     async def look_again(self) -> None:
         """Others may have deleted or disabled what is here, and we have not heard of it. Raises: StorageError."""
@@ -188,19 +213,42 @@ class Sites(Service):
         )
 
     def _write(self) -> Deferred[None]:
-        """Everything gathered, in two transactions; a failure is logged and costs only this batch."""
+        """Everything gathered, in two transactions; a failure is logged and costs only this batch. While the database
+        is away all waits."""
+        unnoted, self._unnoted = self._unnoted, []
+        for link in unnoted:
+            self._arrives(link)
         passages, self._passages = self._passages, []
         sightings, self._sightings = self._sightings, {}
 
         async def write() -> None:
+            await self._ledger.catch_up()
             if sightings:
                 await self._accounts.seen(sightings.values())
+                sightings.clear()
             if passages:
                 await self._ledger.passed(passages)
 
-        return Deferred.fromCoroutine(write()).addErrback(
-            lambda failure: log.failure("passages of tunnels could not be written", failure=failure)
-        )
+        def failed(failure: Failure) -> None:
+            if failure.check(DatabaseGone):
+                self._wait_with(passages, sightings)
+            else:
+                log.failure("passages of tunnels could not be written", failure=failure)
+
+        return Deferred.fromCoroutine(write()).addErrback(failed)
+
+    def _wait_with(self, passages: list[Passage], sightings: dict[int, Sighting]) -> None:
+        self._passages = (passages + self._passages)[-_MOST_WAITING:]
+        for number, older in sightings.items():
+            newer = self._sightings.get(number)
+            if newer is None:
+                self._sightings[number] = older
+            else:
+                self._sightings[number] = evolve(
+                    newer,
+                    received_bytes=newer.received_bytes + older.received_bytes,
+                    sent_bytes=newer.sent_bytes + older.sent_bytes,
+                )
 
     def _stamp(self) -> str:
         return self._now().isoformat(timespec="seconds")

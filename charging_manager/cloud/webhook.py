@@ -11,6 +11,7 @@ import hmac
 import io
 import random
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 from twisted.application.service import Service
@@ -24,6 +25,7 @@ from twisted.web.http_headers import Headers
 
 from charging_manager import VERSION
 from charging_manager.cloud.settings import SettingsStore
+from charging_manager.storage.database import DatabaseGone
 from charging_manager.storage.store import Connection, Store
 
 log = Logger()
@@ -89,7 +91,7 @@ class Webhook(Service):
         return self._database.read(lambda db: int(db.execute("SELECT count(*) FROM webhook_call").fetchone()[0]))
 
     async def _work(self) -> None:
-        with log.failuresHandled("the webhook failed; what waits is tried again"):
+        with log.failuresHandled("the webhook failed; what waits is tried again"), suppress(DatabaseGone):
             while self._database.leads and self._clock.seconds() >= self._resting_until_s and await self._send_one():
                 pass
 

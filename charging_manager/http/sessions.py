@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Callable, Coroutine, Hashable, Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -25,7 +26,7 @@ from twisted.python.failure import Failure
 
 from charging_manager.clocks import UtcNow, utc_now
 from charging_manager.http.routes import Role
-from charging_manager.storage.database import StorageError
+from charging_manager.storage.database import DatabaseGone, StorageError
 from charging_manager.storage.store import Connection, Store
 
 IDLE_S = 14 * 86_400.0
@@ -89,6 +90,8 @@ class LoginSessions:
         self._by_handle: dict[str, bytes] = {}
         self._listeners: list[Callable[[LoginSession], None]] = []
         self._unwritten: set[bytes] = set()
+        self.in_doubt = False
+        """The last ``prepare`` could not look: who is unknown may yet be logged in."""
         database.listen(_TOPIC, self._hear)
         self._sweeping = LoopingCall(self._sweep_guarded)
         self._sweeping.clock = clock
@@ -159,9 +162,13 @@ class LoginSessions:
         if live is not None and not self._expired(live, self._clock.seconds()):
             return None
         looking: Deferred[None] = Deferred.fromCoroutine(self._look_for([key]))
-        return looking.addErrback(self._not_found)
+        return looking.addCallbacks(self._looked, self._not_found)
+
+    def _looked(self, _: object) -> None:
+        self.in_doubt = False
 
     def _not_found(self, failure: Failure) -> None:
+        self.in_doubt = True
         if failure.check(StorageError) is None:
             self._log.failure("a login of another server could not be looked for", failure=failure)
 
@@ -293,7 +300,10 @@ class LoginSessions:
         return now_s - live.seen_s >= self._idle_s or now_s - live.created_s >= self._absolute_s
 
     async def _sweep_guarded(self) -> None:
-        with self._log.failuresHandled("looking for expired logins failed; the next look comes"):
+        with (
+            self._log.failuresHandled("looking for expired logins failed; the next look comes"),
+            suppress(DatabaseGone),
+        ):
             await self._sweep()
 
     async def _sweep(self) -> None:

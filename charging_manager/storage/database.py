@@ -25,6 +25,8 @@ from charging_manager.storage.workers import Here, OwnThread, Worker
 
 T = TypeVar("T")
 
+_GONE_SENTENCE = "the database server does not answer; try again in a minute, it goes on by itself when it is back"
+
 _SENTENCES = {
     sqlite3.SQLITE_FULL: ("disk-full", "the disk is full; make room, nothing was changed"),
     sqlite3.SQLITE_READONLY: ("read-only", "the disk can only be read; make it writable, nothing was changed"),
@@ -43,6 +45,13 @@ class StorageError(ChargingManagerError):
         super().__init__(sentence)
         self.code = code
         self.sentence = sentence
+
+
+class DatabaseGone(StorageError):
+    """The server that has the database does not answer now; it is tried again by itself."""
+
+    def __init__(self) -> None:
+        super().__init__("database-offline", _GONE_SENTENCE)
 
 
 class Database:

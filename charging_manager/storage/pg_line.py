@@ -19,16 +19,20 @@ from psycopg.conninfo import conninfo_to_dict
 from twisted.internet.interfaces import IReactorTime
 
 from charging_manager.errors import ConfigError
-from charging_manager.storage.database import StorageError
+from charging_manager.storage.database import DatabaseGone, StorageError
 
-GONE = "database-offline"
-"""Code of the StorageError while the server does not answer."""
 CONNECT_WITHIN_S = 4
 ANSWER_WITHIN_S = 8.0
 """A statement takes no longer, or its connection is given up: longer than the server's own limits below."""
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.25, 5.0
-_SENTENCE = "the database server does not answer; try again in a minute, it goes on by itself when it is back"
 _LIMITS = "-c statement_timeout=7s -c lock_timeout=6s -c idle_in_transaction_session_timeout=20s"
+_BUSY = {"40001", "40P01", "55P03", "57014"}
+"""Conflicts, locks that were waited for too long, statements that took too long."""
+_SENTENCES = {
+    "53100": ("disk-full", "the database server's disk is full; make room, nothing was changed"),
+    "25006": ("read-only", "the database can only be read; is this the standby server?"),
+    "busy": ("busy", "the database server has too much to do; try again, nothing was changed"),
+}
 _chance = random.SystemRandom()
 
 
@@ -150,14 +154,14 @@ class Line:
         if self._connection is not None:
             return self._connection
         if self._clock.seconds() < self._next_try_s:
-            raise StorageError(GONE, _SENTENCE)
+            raise DatabaseGone()
         try:
             self._connection = self._place.connect()
         except psycopg.Error as error:
             pause_s = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0 ** min(self._failures, 10))
             self._failures += 1
             self._next_try_s = self._clock.seconds() + pause_s * (0.75 + 0.5 * _chance.random())
-            raise StorageError(GONE, _SENTENCE) from error
+            raise DatabaseGone() from error
         self._failures = 0
         return self._connection
 
@@ -242,15 +246,12 @@ class Line:
     def _judged(self, error: psycopg.Error) -> Exception:
         """Trouble with the server becomes ours; a wrong statement or a broken constraint is the caller's business."""
         state = error.sqlstate or ""
-        if state == "53100":
-            return StorageError("disk-full", "the database server's disk is full; make room, nothing was changed")
-        if state == "25006":
-            return StorageError("read-only", "the database can only be read; is this the standby server?")
-        if state in ("40001", "40P01", "55P03", "57014") or (state[:2] == "53" and state != "53300"):
-            return StorageError("busy", "the database server has too much to do; try again, nothing was changed")
+        known = "53100" if state == "53100" else "busy" if state in _BUSY or state[:2] == "53" else state
+        if known in _SENTENCES and state != "53300":
+            return StorageError(*_SENTENCES[known])
         lost = self._connection is None or self._connection.closed
         if lost or state[:2] in ("08", "57") or state == "53300" or isinstance(error, psycopg.InterfaceError):
-            return StorageError(GONE, _SENTENCE)
+            return DatabaseGone()
         return error
 
 

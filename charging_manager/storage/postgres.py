@@ -17,9 +17,9 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from charging_manager.errors import ConfigError
-from charging_manager.storage.database import StorageError
+from charging_manager.storage.database import DatabaseGone, StorageError
 from charging_manager.storage.news import News
-from charging_manager.storage.pg_line import GONE, Line, Place
+from charging_manager.storage.pg_line import Line, Place
 from charging_manager.storage.pg_schema import bring_up_shared, check_server, version_of_shared
 from charging_manager.storage.schema import read_upgrades, refuse_newer
 from charging_manager.storage.store import Connection
@@ -158,7 +158,7 @@ class PostgresStore:
 
         def failed(failure: Failure) -> Failure:
             error = failure.value
-            if isinstance(error, StorageError) and error.code == GONE and not self._gone:
+            if isinstance(error, DatabaseGone) and not self._gone:
                 self._gone = True
                 self._log.error(
                     "the database server {place} does not answer ({why}); what needs it waits",

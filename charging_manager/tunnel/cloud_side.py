@@ -150,8 +150,9 @@ class Link(Wire):
             raise Violation("login changed its name")
         try:
             reply = await proof.verify(message)
-        except Refusal:
-            self._door.failed(self.source, cloud_id)
+        except Refusal as refusal:
+            if refusal.code != "busy":  # that is no fault of whoever tried
+                self._door.failed(self.source, cloud_id)
             raise
         if self.transport is None or self.closing is not None:
             raise Refusal("timeout")

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import itertools
+import os
 import shutil
 import signal
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,9 +20,14 @@ from attrs import define, frozen
 from tests.e2e.test_cloud import CLOUD_ADMIN, SITE_ADMIN, SITE_PASSWORD, passwd
 from tests.support.api import Browser, Reply
 from tests.support.postgres import Postgres, running_postgres
-from tests.support.processes import BIN, Running, answers, daemon, eventually, free_port
+from tests.support.processes import BIN, ROOT, Running, answers, daemon, eventually, free_port, throughout
+from tests.support.proxies import haproxy
 
 pytestmark = [pytest.mark.e2e, pytest.mark.needs("haproxy")]
+
+PROXY = "127.0.0.2"
+BACK_WITHIN_S = 60.0
+"""An agent whose server was lost."""
 
 
 @define
@@ -33,7 +42,7 @@ class Server:
     def start(self) -> None:
         self.process = Running(
             *(BIN / "twistd", "-n", "cm-cloud", "--data", self.data, "--port", str(self.port), "--loglevel", "3"),
-            *("--database", self.url, "--node-address", f"127.0.0.1:{self.port}"),
+            *("--database", self.url, "--node-address", f"127.0.0.1:{self.port}", "--proxy-from", PROXY),
             cwd=self.data,
         )
         process = self.process
@@ -53,6 +62,9 @@ class Server:
         browser.post("/api/v1/cloud/admin/login", {"password": CLOUD_ADMIN})
         return browser
 
+    def tunnels(self) -> float:
+        return self.figure("tunnels") if self.process is not None else 0
+
     def figure(self, name: str) -> float:
         text = self.browser().call("GET", "/metrics").body.decode()
         return float(next(line.split()[1] for line in text.splitlines() if line.startswith(f"cm_cloud_{name} ")))
@@ -65,13 +77,25 @@ class Cloud:
     postgres: Postgres
     a: Server
     b: Server
+    port: int
+    """Of haproxy."""
     agent_port: int
     folder: Path
+
+    def browser(self) -> Browser:
+        return Browser(self.port, secure=True)
 
     def site(self) -> Browser:
         browser = Browser(self.agent_port, host="localhost")
         browser.post("/api/v1/login", {"password": SITE_ADMIN})
         return browser
+
+    def holder(self) -> Server:
+        """The one that has the tunnel."""
+        return eventually(lambda: next((each for each in (self.a, self.b) if each.tunnels() == 1), None))  # type: ignore[return-value]
+
+    def other(self) -> Server:
+        return self.b if self.holder() is self.a else self.a
 
     def connect_site(self, port: int) -> None:
         """Its tunnel goes to this port from now on."""
@@ -103,7 +127,25 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
         site_data.mkdir(mode=0o700)
         passwd(site_data, SITE_ADMIN)
         _, agent_port = stack.enter_context(daemon("cm-agent", site_data))
-        yield Cloud(postgres, *servers, agent_port, folder)
+        port = free_port()
+        stack.enter_context(haproxy(folder, as_documented(port, *servers), port, defaults=""))
+        yield Cloud(postgres, *servers, port, agent_port, folder)
+
+
+def as_documented(port: int, a: Server, b: Server) -> str:
+    """The configuration of docs/cluster.md, with our addresses in it."""
+    page = (ROOT / "docs" / "cluster.md").read_text()
+    text = page.split("```haproxy\n")[1].split("```")[0]
+    for theirs, ours in (
+        ("10.0.0.11:4443", f"127.0.0.1:{a.port}"),
+        ("10.0.0.12:4443", f"127.0.0.1:{b.port}"),
+        ("source 10.0.0.5", f"source {PROXY}"),
+        ("bind :443", f"bind 127.0.0.1:{port}"),
+        ("maxconn 20000", "maxconn 2000"),
+    ):
+        assert theirs in text
+        text = text.replace(theirs, ours)
+    return text
 
 
 def log_in(browser: Browser) -> Reply:
@@ -148,3 +190,113 @@ def test_what_one_server_is_told_holds_at_the_other_at_once(cloud: Cloud) -> Non
     path, bearer = "/api/v1/cloud/admin/installations", f"Bearer {key}"
     eventually(lambda: program.call("GET", path, Authorization=bearer).status == 200, within_s=5)
     assert settings
+
+
+class Acknowledged:
+    """An operator's program that adds one installation after the other, through haproxy, and remembers each answer."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        self._cloud, self._stopping = cloud, threading.Event()
+        self.added: list[str] = []
+        self.browser = cloud.browser()
+        eventually(lambda: self._log_in().status == 200)
+        self._thread = threading.Thread(target=self._work)
+
+    def _log_in(self) -> Reply:
+        return self.browser.call("POST", "/api/v1/cloud/admin/login", {"password": CLOUD_ADMIN})
+
+    def _work(self) -> None:
+        for number in itertools.count():
+            if self._stopping.wait(0.05):
+                return
+            name = f"{threading.get_ident()}-{number}"
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                body = {"cloud_id": name, "password": "twelve chars!"}
+                if self.browser.call("POST", "/api/v1/cloud/admin/installations", body).status == 201:
+                    self.added.append(name)
+
+    def __enter__(self) -> Acknowledged:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *what: object) -> None:
+        self._stopping.set()
+        self._thread.join(60)
+
+    def check(self) -> None:
+        """All of it is there, and the login with which it was done still counts."""
+        there = {row["cloud_id"] for row in self.browser.get("/api/v1/cloud/admin/installations")["installations"]}
+        assert set(self.added) <= there
+        noted = {row["subject"] for row in self.browser.get("/api/v1/cloud/admin/audit.json")["audit"]}
+        assert set(self.added) <= noted
+        assert self.browser.get("/api/v1/cloud/admin/audit/verify")["whole"]
+
+
+def kill_and_come_back(cloud: Cloud, victim: Server, browser: Browser) -> float:
+    """``kill -9``; how long until the site is reached again, by the same login, through haproxy."""
+    began_s = time.monotonic()
+    victim.stop(signal.SIGKILL)
+    eventually(lambda: browser.call("GET", "/api/v1/state").status == 200, within_s=BACK_WITHIN_S)
+    took_s = time.monotonic() - began_s
+    with events(browser) as stream:
+        assert b"event: snapshot" in stream.read1(65_536) + stream.read1(65_536)
+    victim.start()
+    for server in (cloud.a, cloud.b):
+        eventually(lambda server=server: server.figure("servers_linked") == 1)
+    return took_s
+
+
+def test_either_server_may_be_killed_and_nothing_acknowledged_is_lost(cloud: Cloud) -> None:
+    cloud.connect_site(cloud.port)
+    holder, other = cloud.holder(), cloud.other()
+    browser = other.browser()  # at the one server, while the tunnel is at the other
+    eventually(lambda: log_in(browser).status == 200)
+    with events(browser) as stream:
+        assert b"event: snapshot" in stream.read1(65_536) + stream.read1(65_536)
+        cloud.site().put("/api/v1/site", {**cloud.site().get("/api/v1/site"), "name": "Renamed"})
+        eventually(lambda: b"Renamed" in stream.read1(65_536))
+    browser.port = cloud.port
+    with Acknowledged(cloud) as operator:
+        eventually(lambda: len(operator.added) >= 3)
+        took_s = kill_and_come_back(cloud, holder, browser)  # the one with the tunnel
+        assert cloud.holder() is other
+        count = len(operator.added)
+        eventually(lambda: len(operator.added) > count)
+        kill_and_come_back(cloud, holder, browser)  # the one without it
+        assert cloud.holder() is other
+    assert took_s <= BACK_WITHIN_S
+    operator.check()
+    assert log_in(cloud.browser()).status == 200
+
+
+def test_while_the_database_is_away_tunnels_stay_and_logins_say_so_and_then_all_goes_on(cloud: Cloud) -> None:
+    cloud.connect_site(cloud.port)
+    site, browser, admin = cloud.site(), cloud.browser(), cloud.browser()
+    eventually(lambda: log_in(browser).status == 200)
+    admin.post("/api/v1/cloud/admin/login", {"password": CLOUD_ADMIN})
+    assert cloud.holder().figure("tunnels") == 1
+    with Acknowledged(cloud) as operator, events(browser) as stream:
+        eventually(lambda: len(operator.added) >= 3)
+        cloud.postgres.stop()
+        eventually(lambda: admin.call("GET", "/api/v1/cloud/admin/installations").status == 503)
+        refused = log_in(cloud.browser())
+        assert (refused.status, refused.json["code"]) == (503, "database-offline")
+        assert "does not answer right now" in refused.json["detail"]
+
+        def goes_on() -> bool:
+            connected = site.get("/api/v1/config/cloud")["state"] == "connected"
+            return connected and browser.call("GET", "/api/v1/state").status == 200
+
+        throughout(goes_on, for_s=60 if os.environ.get("CM_LONG") else 6, every_s=0.5)
+        site.put("/api/v1/site", {**site.get("/api/v1/site"), "name": "Meanwhile"})
+        eventually(lambda: b"Meanwhile" in stream.read1(65_536))
+        cloud.postgres.start()
+        eventually(lambda: log_in(cloud.browser()).status == 200)
+        count = len(operator.added)
+        eventually(lambda: len(operator.added) > count)
+    operator.check()
+    for server in (cloud.a, cloud.b):
+        eventually(lambda server=server: server.browser().call("GET", "/readyz").status == 200)
+        assert server.process is not None
+        lines = [line for line in server.process.lines if "Traceback" in line]
+        assert lines == []

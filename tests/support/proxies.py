@@ -12,14 +12,16 @@ _STREAM = Path("/usr/lib/nginx/modules/ngx_stream_module.so")
 """Debian's libnginx-mod-stream."""
 
 
+_DEFAULTS = (
+    "global\n  maxconn 2000\ndefaults\n  mode tcp\n  timeout connect 5s\n  timeout client 60s\n  timeout server 60s\n"
+)
+
+
 @contextlib.contextmanager
-def haproxy(folder: Path, sections: str, port: int) -> Iterator[Running]:
+def haproxy(folder: Path, sections: str, port: int, defaults: str = _DEFAULTS) -> Iterator[Running]:
     """haproxy with these sections; ``port`` is one that it listens on."""
     file = folder / "haproxy.cfg"
-    file.write_text(
-        "global\n  maxconn 2000\ndefaults\n  mode tcp\n"
-        "  timeout connect 5s\n  timeout client 60s\n  timeout server 60s\n" + sections
-    )
+    file.write_text(defaults + sections)
     with running("haproxy", "-db", "-f", file) as process:
         yield _ready(process, port)
 
