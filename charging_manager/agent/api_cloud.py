@@ -23,6 +23,10 @@ from charging_manager.tunnel.identity import check_cloud_id, check_cloud_passwor
 from charging_manager.tunnel.reasons import sentence
 from charging_manager.words import say
 
+CERTIFICATE_ENDS_SENTENCE = (
+    "The certificate for end-to-end mode ends on {day}, and there is no new one yet: see the page of the cloud service."
+)
+
 
 class ShownUplink:
     """The uplink as the pages see it: its state, its last error as a sentence, and how it gets new settings."""
@@ -44,7 +48,11 @@ class ShownUplink:
     @property
     def alarms(self) -> list[Sentence]:
         """What everybody at the site should know of the way through the cloud."""
-        return [Sentence("read-along", LOOK_SENTENCES["other-key"])] if self._private.read_along else []
+        alarms = [Sentence("read-along", LOOK_SENTENCES["other-key"])] if self._private.read_along else []
+        ends_at = self._private.ends_at
+        if ends_at is not None:
+            alarms.append(Sentence("certificate-ends", CERTIFICATE_ENDS_SENTENCE, {"day": f"{ends_at:%Y-%m-%d}"}))
+        return alarms
 
     @property
     def next_try_s(self) -> float | None:

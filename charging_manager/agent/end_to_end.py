@@ -177,6 +177,15 @@ class EndToEnd:
         return make_code(self.label, self.tls.fingerprint)
 
     @property
+    def ends_at(self) -> datetime | None:
+        """When the certificate that is not of our making ends, if that is soon: in the last sixth of its life."""
+        leaf = self.tls.pair.leaf
+        life = leaf.not_valid_after_utc - leaf.not_valid_before_utc
+        if not self.enabled or self.tls.is_ours or self._now() < leaf.not_valid_after_utc - life / 6:
+            return None
+        return leaf.not_valid_after_utc
+
+    @property
     def read_along(self) -> bool:
         """Our own check found somebody else's key."""
         return self.enabled and self.look == "other-key"
@@ -323,6 +332,9 @@ class EndToEnd:
     async def check(self) -> str:
         """Look now; the outcome is one of ``LOOK_SENTENCES``."""
         addresses = self.addresses
+        if self.tls.is_ours:
+            with self.log.failuresHandled("our own certificate could not be renewed; the next try comes soon"):
+                self.tls.renew()
         if self.stand is not Stand.OPEN or not addresses:
             return self.look
         found = [await self._look_at(address) for address in addresses]

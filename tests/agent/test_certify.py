@@ -18,6 +18,7 @@ from twisted.internet.task import Clock
 from charging_manager.acme.authority import Reply
 from charging_manager.agent.acme_settings import AcmeSettings
 from charging_manager.agent.acme_state import StateFile
+from charging_manager.agent.api_cloud import ShownUplink
 from charging_manager.agent.certify import NO_PUBLISHER_SENTENCE, AcmeStand, Certifier
 from charging_manager.agent.end_to_end import EndToEnd
 from charging_manager.tunnel import commands
@@ -140,6 +141,7 @@ def test_failures_are_repeated_more_and_more_seldom_and_the_old_certificate_goes
     assert house.certifier.stand is AcmeStand.PAUSED
     assert house.problem == "The authority has a fault of its own: out of paper."
     assert house.door.tls.pair.certificate_fingerprint == first
+    assert house.door.ends_at is None
     before = house.authority.requests("order")
     house.pass_s(2 * DAY_S, 600)
     assert 2 <= house.authority.requests("order") - before <= 5
@@ -308,3 +310,29 @@ def test_a_broken_state_file_means_a_new_account_and_no_crash(house: House) -> N
     again.pass_s(60)
     assert again.certifier.stand is AcmeStand.VALID
     assert len(house.authority.accounts) == 2
+
+
+def test_that_it_ends_without_a_new_one_is_an_alarm_in_the_last_sixth_of_its_life(house: House) -> None:
+    shown = ShownUplink(house.uplink, house.door)  # type: ignore[arg-type]
+    house.pass_s(60)
+    house.authority.refuse("order", 500, "serverInternal", "out of paper", times=10_000)
+    house.pass_s(74 * DAY_S, 3600)
+    assert shown.alarms == []
+    house.pass_s(2 * DAY_S, 3600)
+    assert house.door.ends_at == house.door.tls.not_after
+    (alarm,) = shown.alarms
+    assert alarm.code == "certificate-ends"
+    assert "ends on 2026-05-30" in alarm.sentence.format_map(alarm.fields)
+    house.door.own_certificate()
+    assert shown.alarms == []
+
+
+def test_our_own_certificate_is_renewed_while_the_agent_runs(tmp_path: Path) -> None:
+    house = House(tmp_path / "end-to-end")
+    house.settings = evolve(house.settings, enabled=False)
+    house.begin()
+    house.pass_s(60)
+    key, ends = house.door.tls.fingerprint, house.door.tls.not_after
+    house.pass_s(800 * DAY_S, DAY_S)
+    assert house.door.tls.not_after > ends
+    assert house.door.tls.fingerprint == key
