@@ -8,7 +8,6 @@ import os
 import secrets
 import socket
 import ssl
-import subprocess
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -23,7 +22,7 @@ from tests.support.api import Browser
 from tests.support.authority import TestAuthority, authority
 from tests.support.browser import browser
 from tests.support.nameserver import KEY_NAME, NameServer, make_key, name_server
-from tests.support.processes import BIN, Running, daemon, eventually, free_port
+from tests.support.processes import Running, daemon, eventually, free_port
 from tests.support.sites import PASSWORD, set_password
 
 pytestmark = [pytest.mark.e2e, pytest.mark.needs("named", "pebble")]
@@ -84,6 +83,7 @@ class World:
     folder: Path
     names: NameServer
     pebble: TestAuthority
+    cloud: Running
     cloud_port: int
     keeper: Browser
 
@@ -134,10 +134,10 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
             *("--zone", f"{ZONE}:{port}", "--dns-server", names.address, "--dns-key-file", str(names.key)),
             *("--dns-settle-s", "0", "--dns-resolver", names.address),
         )
-        stack.enter_context(daemon("cm-cloud", folder / "cloud", *options, port=port))
+        cloud, _ = stack.enter_context(daemon("cm-cloud", folder / "cloud", *options, port=port))
         keeper = Browser(port, secure=True)
         keeper.post("/api/v1/cloud/admin/login", {"password": PASSWORD})
-        yield World(folder, names, pebble, port, keeper)
+        yield World(folder, names, pebble, cloud, port, keeper)
 
 
 @pytest.fixture(scope="module")
@@ -180,7 +180,8 @@ def test_a_killed_agent_goes_on_with_its_order(world: World) -> None:
         world.names.stop()
         try:
             place.agree(world.pebble.directory)
-            assert "could not publish" in place.fails("could not publish")["problem"]
+            place.fails("could not publish")
+            assert "does not answer" in world.cloud.wait_line("could not publish a DNS entry (killed)")
             state = (place.data / "agent/end-to-end/acme.json").read_text()
             assert '"order":"https://' in state
             place.again()
@@ -378,7 +379,7 @@ def test_a_keeper_gets_a_certificate_and_a_domain_on_the_page(world: World) -> N
         )
         assert world.client(domain)[0] == 200
         _shoot(page, "domain-held")
-        for language in ("fr", "de"):
+        for language in ("fr", "de") if SHOTS else ():
             page.open(f"{here}/{language}/remote.htm")
             page.until(lambda: page.all("[data-domain=held]"))
             assert page.sideways() == 0
@@ -386,43 +387,39 @@ def test_a_keeper_gets_a_certificate_and_a_domain_on_the_page(world: World) -> N
         assert page.complaints() == []
 
 
-@pytest.mark.parametrize("made", ["with another key", "nowhere"])
-def test_a_cloud_that_may_not_change_its_zone_says_so_in_its_log_and_at_the_agent(
-    world: World, tmp_path: Path, made: str
-) -> None:
+def test_a_cloud_that_may_not_change_its_zone_says_so_in_its_log_and_at_the_agent(world: World, tmp_path: Path) -> None:
     """The certificate that was there goes on; the cloud's log tells the operator what to do, without a secret."""
     key = make_key(tmp_path / "other")
-    address = f"127.0.0.1:{free_port()}" if made == "nowhere" else world.names.address
     secret = key.read_text().split('"')[3]
     bare = tmp_path / "bare"
     bare.write_text(secret)
     bare.chmod(0o600)
     port = free_port()
     options = (
-        *("--zone", f"{ZONE}:{port}", "--dns-server", address),
+        *("--zone", f"{ZONE}:{port}", "--dns-server", world.names.address),
         *("--dns-key-file", str(bare), "--dns-key-name", KEY_NAME),
     )
     set_password(tmp_path / "cloud")
     with daemon("cm-cloud", tmp_path / "cloud", *options, port=port) as (cloud, _):
         keeper = Browser(port, secure=True)
         keeper.post("/api/v1/cloud/admin/login", {"password": PASSWORD})
-        other = World(tmp_path, world.names, world.pebble, port, keeper)
+        other = World(tmp_path, world.names, world.pebble, cloud, port, keeper)
         with other.place("poor") as place:
             place.agree(world.pebble.directory)
             place.fails("could not publish")
             assert place.shown()["own_certificate"]
         said = cloud.wait_line("could not publish a DNS entry (poor)")
-        assert ("does not answer" if made == "nowhere" else "does not accept the TSIG key") in said
+        assert "does not accept the TSIG key" in said
         assert secret not in cloud.output
 
 
 def test_a_cloud_without_dns_settings_and_an_authority_that_is_none_are_named(world: World, tmp_path: Path) -> None:
     port = free_port()
     set_password(tmp_path / "cloud")
-    with daemon("cm-cloud", tmp_path / "cloud", "--zone", f"{ZONE}:{port}", port=port):
+    with daemon("cm-cloud", tmp_path / "cloud", "--zone", f"{ZONE}:{port}", port=port) as (cloud, _):
         keeper = Browser(port, secure=True)
         keeper.post("/api/v1/cloud/admin/login", {"password": PASSWORD})
-        other = World(tmp_path, world.names, world.pebble, port, keeper)
+        other = World(tmp_path, world.names, world.pebble, cloud, port, keeper)
         with other.place("poor") as place:
             place.agree(world.pebble.directory)
             place.fails("publishes no DNS entries")
@@ -436,24 +433,3 @@ def test_a_cloud_without_dns_settings_and_an_authority_that_is_none_are_named(wo
                 refused = place.site.call("POST", f"{AT}/terms", {"directory": directory})
                 assert refused.status in (422, 502), directory
                 assert part in refused.json["detail"], directory
-
-
-@pytest.mark.parametrize(
-    ("options", "part"),
-    [
-        (("--dns-server", "ns.example"), "needs zone too"),
-        (("--zone", "cloud.example", "--dns-server", "ns.example"), "dns_key_file"),
-        (("--zone", "cloud.example", "--dns-server", "ns.example", "--dns-key-file", "/nowhere"), "cannot be read"),
-        (("--zone", "cloud.example", "--dns-server", "ns.example", "--dns-zone", "other.example"), "does not lie in"),
-        (("--zone", "cloud.example", "--dns-zone", "cloud.example"), "of no use without dns_server"),
-        (("--dns-resolver", "not a name"), "DNS server"),
-    ],
-)
-def test_dns_settings_that_make_no_sense_end_the_program_in_one_line(
-    tmp_path: Path, options: tuple[str, ...], part: str
-) -> None:
-    command = [BIN / "twistd", "-n", "cm-cloud", "--data", tmp_path, *options]
-    ended = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=60)
-    assert ended.returncode == 2
-    assert part in ended.stderr
-    assert len(ended.stderr.splitlines()) == 1
