@@ -4,6 +4,7 @@ CLOUD_PORT ?= 4443
 SEED ?= 1
 PYTHON ?= python3
 ONLY ?=
+KEY ?=
 ARCH ?= $(shell dpkg --print-architecture 2>/dev/null || echo amd64)
 IN_TWO = -n 2 --dist loadfile --no-loadscope-reorder
 RUN = .venv/bin/python -m charging_manager
@@ -11,7 +12,7 @@ LOCKED = -q --generate-hashes --allow-unsafe --strip-extras --no-header --no-emi
 MACHINE_amd64 = x86_64
 MACHINE_arm64 = aarch64
 
-.PHONY: demo test unit check bench soak lock wheelhouse deb dev tools clean
+.PHONY: demo test unit check bench soak lock wheelhouse deb changelog dist release release-check dev tools clean
 
 demo: .venv/ready  ## a simulated site, its agent and a cloud server, until Ctrl-C
 	@exec $(RUN) demo --seed $(SEED) --port $(PORT) --cloud-port $(CLOUD_PORT)
@@ -45,6 +46,26 @@ wheelhouse: wheelhouse/$(ARCH)/ready  ## all that the Debian packages take in, c
 
 deb: wheelhouse  ## the three Debian packages, in build/deb
 	@debian/build build/deb
+
+changelog: .venv/ready  ## the news fragments become the section of this version in CHANGELOG.md
+	@.venv/bin/towncrier build --yes
+
+dist: .venv/ready  ## source release and wheel, in build/dist
+	@rm -rf build/dist
+	@.venv/bin/python -c "from setuptools import build_meta; build_meta.build_sdist('build/dist')" >/dev/null 2>&1
+	@.venv/bin/python -m pip wheel -q --disable-pip-version-check --no-index --no-deps --no-build-isolation -w build/dist build/dist/*.tar.gz
+	@ls build/dist
+
+release: dist deb  ## all of a release in build/release, with checksums; KEY=… signs them
+	@rm -rf build/release && mkdir -p build/release
+	@cp build/dist/*.tar.gz build/dist/*.whl build/deb/*.deb SECURITY.md CHANGELOG.md build/release/
+	@cp build/deb/*.cdx.json build/release/ 2>/dev/null || true
+	@cd build/release && sha256sum -- * >../SHA256SUMS && mv ../SHA256SUMS .
+	@test -z "$(KEY)" || gpg --yes --local-user "$(KEY)" --armor --detach-sign --output build/release/SHA256SUMS.asc build/release/SHA256SUMS
+	@ls build/release
+
+release-check: .venv/ready  ## is everything of a release there, and does it fit together
+	@.venv/bin/python .ci/release-check
 
 dev: .venv/ready
 
