@@ -12,6 +12,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
+from attrs import evolve
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
@@ -142,11 +143,11 @@ class Cluster(Service):
 
     def by_label(self, label: str) -> FarLink | None:
         """The tunnel at another server that has this label in end-to-end mode."""
-        return self.directory.by_label(label)
+        return self.directory.named(label)
 
     def by_domain(self, domain: str) -> FarLink | None:
         """The tunnel at another server that this domain leads to."""
-        return self.directory.by_domain(domain)
+        return self.directory.named(domain)
 
     def domain_changed(self, cloud_id: str, domain: str | None) -> None:
         """A domain of its keeper's own leads to a tunnel here from now on; None: it does not any more."""
@@ -168,8 +169,9 @@ class Cluster(Service):
                 answerer.tell(entry)
 
     def heard(self, asker: NodeAsker, entries: list[Entry]) -> None:
-        """From another server; what is no label of ours to give is none."""
-        self.directory.heard(asker, [e for e in entries if e.label is None or LABEL.fullmatch(e.label)])
+        """From another server; what does not look like a label is none."""
+        fine = [e if e.label is None or LABEL.fullmatch(e.label) else evolve(e, label=None) for e in entries]
+        self.directory.heard(asker, fine)
 
     # -- the end that answers (tunnel.node_link.NodeHouse)
 

@@ -6,7 +6,7 @@ heard of before it came; wall clocks of servers differ, so they only help where 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from datetime import datetime
 
 from attrs import evolve
@@ -22,6 +22,7 @@ class Directory:
         self._newest = 0
         self._here: dict[str, Entry] = {}
         self._there: dict[NodeAsker, dict[str, FarLink]] = {}
+        self._named: dict[NodeAsker, dict[str, FarLink]] = {}
 
     # -- our own tunnels
 
@@ -59,14 +60,18 @@ class Directory:
 
     def heard(self, asker: NodeAsker, entries: Iterable[Entry]) -> None:
         """Another server told what has changed there."""
-        there = self._there.setdefault(asker, {})
+        there, named = self._there.setdefault(asker, {}), self._named.setdefault(asker, {})
         for entry in entries:
             self._newest = max(self._newest, entry.generation)
             key = entry.cloud_id.lower()
+            before = there.pop(key, None)
+            for name in names_of(before.entry) if before is not None else ():
+                if named.get(name) is before:
+                    del named[name]
             if not entry.here:
-                there.pop(key, None)
                 continue
-            there[key] = FarLink(asker, entry)
+            far = there[key] = FarLink(asker, entry)
+            named.update(dict.fromkeys(names_of(entry), far))
             ours = self._here.get(key)
             if ours is not None and (entry.generation, asker.node) > (ours.generation, self._me):
                 self._displace(ours.cloud_id)
@@ -74,28 +79,25 @@ class Directory:
     def lost(self, asker: NodeAsker) -> None:
         """That server cannot be asked any more."""
         self._there.pop(asker, None)
+        self._named.pop(asker, None)
 
     def find(self, cloud_id: str) -> FarLink | None:
         """The newest tunnel elsewhere."""
-        return max(self._each(cloud_id.lower()), key=lambda far: far.entry.generation, default=None)
+        return _newest(there.get(cloud_id.lower()) for there in self._there.values())
 
-    def by_label(self, label: str) -> FarLink | None:
-        """The tunnel elsewhere that has this label."""
-        return self._newest_where(lambda entry: entry.label == label)
-
-    def by_domain(self, domain: str) -> FarLink | None:
-        """The tunnel elsewhere that this domain leads to."""
-        return self._newest_where(lambda entry: entry.domain == domain)
-
-    def _newest_where(self, fits: Callable[[Entry], bool]) -> FarLink | None:
-        found = (far for there in self._there.values() for far in there.values() if fits(far.entry))
-        return max(found, key=lambda far: far.entry.generation, default=None)
-
-    def _each(self, key: str) -> Iterator[FarLink]:
-        for there in self._there.values():
-            if key in there:
-                yield there[key]
+    def named(self, name: str) -> FarLink | None:
+        """The tunnel elsewhere that has this label, or that this domain leads to. Asked for each TLS connection."""
+        return _newest(named.get(name) for named in self._named.values())
 
     def __len__(self) -> int:
         """How many tunnels are elsewhere."""
         return sum(map(len, self._there.values()))
+
+
+def names_of(entry: Entry) -> list[str]:
+    """Label and domain; they have different forms."""
+    return [name for name in (entry.label, entry.domain) if name]
+
+
+def _newest(found: Iterable[FarLink | None]) -> FarLink | None:
+    return max((far for far in found if far is not None), key=lambda far: far.entry.generation, default=None)

@@ -53,6 +53,19 @@ class Entry:
     """A name of its keeper's own that leads to it."""
 
 
+_KINDS = {"cloud_id": str, "generation": int, "program": str, "label": str, "here": bool, "domain": str}
+
+
+def read_entry(said: dict[str, Any]) -> Entry:
+    """What another server wrote, perhaps a newer one that says more. Raises: TypeError, KeyError."""
+    entry = Entry(**{name: said[name] for name in _KINDS if name in said})
+    for name, kind in _KINDS.items():
+        value = getattr(entry, name)
+        if not isinstance(value, kind) and not (value is None and name in ("label", "domain")):
+            raise TypeError(name)
+    return entry
+
+
 class LocalLink(Protocol):
     """What a server does with a tunnel of its own."""
 
@@ -142,8 +155,8 @@ class NodeAsker(Wire):
 
     def _presence(self, entries: bytes) -> dict[str, Any]:
         try:
-            found = [Entry(**each) for each in orjson.loads(entries)]
-        except (TypeError, orjson.JSONDecodeError) as error:
+            found = [read_entry(each) for each in orjson.loads(entries)]
+        except (TypeError, KeyError, ValueError) as error:
             raise Violation("malformed presence") from error
         self._heard(self, found)
         return {}

@@ -32,13 +32,13 @@ def test_a_tunnel_elsewhere_is_found_until_it_or_its_server_goes() -> None:
     here.heard(c, [Entry("garage", 5, "v2")])
     found = here.find("GARAGE")
     assert found is not None and (found.program, found.asker) == ("v2", c)
-    labelled = here.by_label("cm-label")
+    labelled = here.named("cm-label")
     assert labelled is not None and labelled.asker is b
     here.lost(c)
     found = here.find("garage")
     assert found is not None and found.asker is b
     here.heard(b, [Entry("garage", 1, here=False)])
-    assert here.find("garage") is None and here.by_label("cm-label") is None
+    assert here.find("garage") is None and here.named("cm-label") is None
     assert len(here) == 1
     here.lost(b)
     here.lost(b)
@@ -93,10 +93,10 @@ def test_a_domain_is_told_as_a_label_is_and_found_elsewhere() -> None:
     assert there.led_to("garage", "charge.example.org") is None
     b = asker("b")
     here.heard(b, [told])
-    found = here.by_domain("charge.example.org")
+    found = here.named("charge.example.org")
     assert found is not None and found.asker is b
-    assert here.by_domain("other.example.org") is None
+    assert here.named("other.example.org") is None
     gone = there.led_to("garage", None)
     assert gone is not None and gone.label == "cm-x"
     here.heard(b, [gone])
-    assert here.by_domain("charge.example.org") is None
+    assert here.named("charge.example.org") is None

@@ -8,6 +8,7 @@ import itertools
 import os
 import shutil
 import signal
+import ssl
 import threading
 import time
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ import pytest
 from attrs import define, frozen
 
 from tests.e2e.test_cloud import CLOUD_ADMIN, SITE_ADMIN, SITE_PASSWORD, passwd
+from tests.e2e.test_private import AT, PrivateBrowser
 from tests.support.api import Browser, Reply
 from tests.support.postgres import Postgres, running_postgres
 from tests.support.processes import BIN, ROOT, Running, answers, daemon, eventually, free_port, throughout
@@ -178,6 +180,33 @@ def events(browser: Browser) -> Iterator[http.client.HTTPResponse]:
         yield answer
     finally:
         connection.close()
+
+
+def test_in_end_to_end_mode_every_server_leads_to_the_site(cloud: Cloud) -> None:
+    site = cloud.site()
+    site.put(AT, {"enabled": True})
+    try:
+        eventually(lambda: site.get(AT)["state"] == "open")
+        host = str(site.get(AT)["url"]).split("/")[2].partition(":")[0]
+        for server in (cloud.holder(), cloud.other()):
+            browser = PrivateBrowser(server.port, secure=True, host=host)
+            browser.post("/api/v1/login", {"password": SITE_ADMIN})
+            assert browser.get("/api/v1/state")["site"]
+        other = cloud.other()
+        assert other.process is not None
+        assert host.partition(".")[0] not in other.process.output
+    finally:
+        site.put(AT, {"enabled": False})
+    unknown = PrivateBrowser(cloud.other().port, secure=True, host=host)
+    eventually(lambda: is_refused(unknown))  # nobody has this name any more
+
+
+def is_refused(browser: Browser) -> bool:
+    try:
+        browser.call("GET", "/api/v1/me")
+    except ssl.SSLError:
+        return True
+    return False
 
 
 def test_what_one_server_is_told_holds_at_the_other_at_once(cloud: Cloud) -> None:
