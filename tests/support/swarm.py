@@ -1,9 +1,10 @@
 """Thousands of agents for a cloud: the real uplink with real TLS and SCRAM, in a few processes, from many addresses.
 
-As a program (``python -m tests.support.swarm PORT FIRST COUNT NETWORK``) it is one process: it runs agents ``a-FIRST``
-and so on, each from an address ``127.0.NETWORK.*``, answers one line on its standard input with one line of JSON, and
-ends with its input. ``count``: how many are connected. ``mark``: from now on tries are counted anew. ``stats``: what
-happened since then. Times are seconds on the machine's monotonic clock, which all processes share.
+As a program (``python -m tests.support.swarm PORT FIRST COUNT NETWORK PER_S``) it is one process: it runs agents
+``a-FIRST`` and so on, each from an address ``127.0.NETWORK.*``, so many a second at first, answers one line on its
+standard input with one line of JSON, and ends with its input. ``count``: how many are connected. ``mark``: from now on
+tries are counted anew. ``stats``: what happened since then. Times are seconds on the machine's monotonic clock, which
+all processes share.
 """
 
 from __future__ import annotations
@@ -12,35 +13,42 @@ import contextlib
 import gc
 import json
 import random
-import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from attrs import define, field
 
+from charging_manager.storage.database import Database
+from charging_manager.tunnel.scram import make_verifier
 from tests.support.processes import ROOT
 
 PASSWORD = "the password of them all"
 SECRET = "lets a browser in at each of them"
 _SOURCES = 250
-_BEGIN_PER_S = 150.0
+_BEGIN_PER_S = 300.0
 
 
 def name_of(number: int) -> str:
     return f"a-{number:05}"
 
 
-def furnish(database: Path, count: int, verifier: str) -> None:
-    """Write so many installations, all with one password, into the database of a cloud that does not run."""
-    with contextlib.closing(sqlite3.connect(database)) as connection, connection:
-        connection.executemany(
+def furnish(data: Path, count: int) -> None:
+    """Write so many installations, all with one password, into the state directory of a cloud that does not run."""
+    verifier = make_verifier(PASSWORD, iterations=100_000).to_text()
+    rows = [(name_of(number), verifier, "2026-03-01T12:00:00+00:00") for number in range(count)]
+    database = Database.open_here(data / "cloud" / "cloud.sqlite", files("charging_manager.cloud.schema"))
+    database.write(
+        lambda connection: connection.executemany(
             "INSERT INTO installations (cloud_id, source, verifier, created_at, approved) VALUES (?, 'added', ?, ?, 1)",
-            [(name_of(number), verifier, "2026-03-01T12:00:00+00:00") for number in range(count)],
+            rows,
         )
+    )
+    database.close()
 
 
 # -- the parent's side
@@ -92,7 +100,7 @@ def swarm(port: int, count: int, processes: int = 4, network: int = 10, begin: i
         for part in range(processes):
             first = part * each
             size = min(each, count - first)
-            words = map(str, (port, begin + first, size, network + part))
+            words = map(str, (port, begin + first, size, network + part, _BEGIN_PER_S / processes))
             command = [sys.executable, "-m", "tests.support.swarm", *words]
             whole.processes.append(
                 subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -126,7 +134,8 @@ def main() -> None:
     from charging_manager.tunnel.reasons import Refusal
     from charging_manager.tunnel.scram import Stretched
 
-    port, first, count, network = map(int, sys.argv[1:])
+    port, first, count, network = map(int, sys.argv[1:5])
+    per_s = float(sys.argv[5])
     reactor: Any = the_reactor
     use_monotonic(reactor)
 
@@ -180,7 +189,7 @@ def main() -> None:
         uplink.watch(lambda uplink=uplink: watch(uplink))
         places.append(place)
         uplinks.append(uplink)
-        reactor.callLater((number - first) / _BEGIN_PER_S, uplink.startService)
+        reactor.callLater((number - first) / per_s, uplink.startService)
 
     def answer(word: str) -> Any:
         if word == "count":
