@@ -27,7 +27,8 @@ from charging_manager.tunnel.reasons import Refusal, Violation, trouble
 
 _STRANGERS = 1024
 """Connections that have not logged in yet: more than a storm of agents needs, within 50 MiB."""
-_COMING_BACK_PER_S = 100
+_COMING_BACK_PER_S = 200
+_SHORTEST_SPREAD_S = 4.0
 
 
 class Links:
@@ -224,7 +225,7 @@ class TunnelFactory(Factory):
         self._draining = True
         for stranger in list(self._strangers):
             stranger.hang_up("restart", now=True)
-        spread_s = max(8.0, len(self.links) / _COMING_BACK_PER_S)
+        spread_s = max(_SHORTEST_SPREAD_S, len(self.links) / _COMING_BACK_PER_S)
         closings = [
             Deferred.fromCoroutine(link.close("restart", 2.0 + self._chance.uniform(0, spread_s), bounds.DRAIN_S))
             for link in self.links

@@ -413,6 +413,7 @@ class Cloud(Service):
             stops.append(cluster.stopService)
         stops.append(lambda: remove_runtime(runtime_folder(self._data) / f"{listener.port}.json"))
         stops.append(lambda: Deferred.fromCoroutine(tunnels.drain()))
+        stops.append(lambda: listener.stop_listening() if listener.is_succeeded else None)
         if the_life.watch_s is not None:
             preface = lambda: listener.own_preface  # noqa: E731
             pulse = Pulse(reactor, lambda: listener.own_address, the_life.alive, the_life.watch_s / 3, preface)

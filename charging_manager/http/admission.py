@@ -13,6 +13,7 @@ have half of the places while others wait, and where the room is full a guest of
 from __future__ import annotations
 
 import math
+import random
 from collections import Counter, OrderedDict
 from collections.abc import Callable
 from typing import Protocol
@@ -27,8 +28,10 @@ WAIT_S = 5.0
 """An agent gives up after 15 s; so long it may wait for its turn."""
 FIRST_RATE = 100.0
 """Logins per second, while nobody knows better: a machine with one slow core manages as many."""
-SLOWEST_RATE, FASTEST_RATE = 10.0, 500.0
-LONGEST_S = 300
+SLOWEST_RATE, FASTEST_RATE = 50.0, 500.0
+LONGEST_S = 60
+"""It costs little to put somebody off twice, and much to be idle while thousands wait: so nobody is told more. Those
+for whom there is no time within this come back at random in its second half."""
 _SHARE = 0.5
 """Of the time since the last turn, so much is spent on letting in."""
 _SLICE_S = (0.002, 0.025)
@@ -64,8 +67,9 @@ class Place:
 class Admission:
     """``say`` makes the bytes that tell a guest after how many seconds to come back."""
 
-    def __init__(self, clock: IReactorTime, say: Callable[[int], bytes]) -> None:
+    def __init__(self, clock: IReactorTime, say: Callable[[int], bytes], chance: random.Random | None = None) -> None:
         self._clock, self._say = clock, say
+        self._chance = chance or random.SystemRandom()
         self._waiting: OrderedDict[str, OrderedDict[Guest, float]] = OrderedDict()
         self._inside: Counter[str] = Counter()
         self._turn_call: IDelayedCall | None = None
@@ -168,9 +172,13 @@ class Admission:
     def _put_off(self, guest: Guest) -> None:
         """Each gets a time of its own: they come back as fast as they can be dealt with, and not faster."""
         now_s = self._clock.seconds()
-        self._next_free_s = max(self._next_free_s, now_s + self.waiting / self._rate) + 1 / self._rate
+        free_s = max(self._next_free_s, now_s + self.waiting / self._rate) + 1 / self._rate
+        if free_s > now_s + LONGEST_S:
+            wait_s = self._chance.uniform(LONGEST_S / 2, LONGEST_S)
+        else:
+            self._next_free_s, wait_s = free_s, free_s - now_s
         self.put_off_total += 1
-        guest.put_off(self._say(min(max(2, math.ceil(self._next_free_s - now_s)), LONGEST_S)))
+        guest.put_off(self._say(max(2, math.ceil(wait_s))))
 
     def _measure(self, now_s: float) -> None:
         """While some wait, count how many are dealt with in a second."""

@@ -52,6 +52,10 @@ class Crowd:
             waiting[member] = None
             waiting.move_to_end(member)
 
+    def waiting(self) -> list[Member]:
+        """Those that are not being served."""
+        return [member for members in self._idle.values() for member in members]
+
     def leave(self, member: Member) -> None:
         """Gone; leaving twice is nothing."""
         source = self._source_of.pop(member, None)

@@ -135,9 +135,8 @@ class WebRequest(HardenedRequest):
             return
         self.write(b"")
         sink = BrowserSink(self, self.site.clock)
-        if caller.login is not None:
-            forget = self.site.keep_stream(caller.login, sink)
-            self.notifyFinish().addBoth(lambda _: forget())
+        forget = self.site.keep_stream(caller.login or "", sink)
+        self.notifyFinish().addBoth(lambda _: forget())
         sink.start(stream)
 
     def _lead_on(self, facts: RequestFacts) -> None:

@@ -185,6 +185,11 @@ class HardenedChannel(http.HTTPChannel):
         self._phase = _Phase.CLOSED
         self.transport.abortConnection()
 
+    def end_politely(self) -> None:
+        """The daemon stops, and nothing is being asked here: close, but let leave what was written."""
+        if self._phase is not _Phase.CLOSED:
+            self._idle_too_long()
+
     def _respondToBadRequestAndDisconnect(self) -> None:
         # twisted.web's own refusals (broken chunks); inside its parser, so it must not go on with this request.
         raise Refused(400, "the request is malformed")

@@ -137,20 +137,22 @@ class Listener(Service):
         return OF_NOBODY if self.own_address[0] in self.proxies else b""
 
     def stopService(self) -> Deferred[None]:
-        """No new connections, and what browsers have open is closed; tunnels are their own factory's."""
+        """No new connections, and what browsers have asked is answered; tunnels are their own factory's."""
         super().stopService()  # type: ignore[no-untyped-call]
         if self._renewing.running:
             self._renewing.stop()
+        finish = getattr(self.web, "finish", lambda: None)
+        return self.stop_listening().addBoth(lambda _: finish())
+
+    def stop_listening(self) -> Deferred[Any]:
+        """Nobody is let in any more. Where somebody else listens for us (``sockets``), they wait for our successor."""
         listening, self._listening = self._listening, []
-        stopped: Deferred[Any] = DeferredList([maybeDeferred(each.stopListening) for each in listening])
+        return DeferredList([maybeDeferred(each.stopListening) for each in listening])
 
-        def close_browsers(result: Any) -> Any:
-            close_all = getattr(self.web, "close_all", None)
-            if close_all is not None:
-                close_all()
-            return result
-
-        return stopped.addBoth(close_browsers)
+    @property
+    def is_succeeded(self) -> bool:
+        """Whoever comes while we stop is not refused, but waits for who comes after us."""
+        return bool(self._handed_over)
 
     def begin_tls(self, peer: Any, place: Place | None = None) -> Any:
         """The protocol that does TLS with this peer, who was admitted if it is an agent."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress, IReactorTime
@@ -31,6 +31,8 @@ from charging_manager.http.streams import BrowserSink
 from charging_manager.http.table import RawRequest
 from charging_manager.http.tally import Tally
 
+FINISH_S = 5.0
+_LOOK_S = 0.05
 MOST_CONNECTIONS = 1024
 MOST_OF_ONE_SOURCE = 512
 STRANGERS_BODY = 65_536
@@ -140,9 +142,24 @@ class WebSite(Site):
         for sink in list(self._streams.get(login, ())):
             sink.close()
 
-    def close_all(self) -> None:
-        """The daemon stops: every browser's connection ends."""
-        self.crowd.empty()
+    def finish(self) -> Deferred[None]:
+        """The daemon stops: what is being asked is answered, within ``FINISH_S``; streams and all else end now."""
+        for login in list(self._streams):
+            self.close_streams_of(login)
+        until_s = self.clock.seconds() + FINISH_S
+        finished: Deferred[None] = Deferred()
+
+        def look() -> None:
+            for member in self.crowd.waiting():
+                cast(HardenedChannel, member).end_politely()
+            if len(self.crowd) and self.clock.seconds() < until_s:
+                self.clock.callLater(_LOOK_S, look)
+                return
+            self.crowd.empty()
+            finished.callback(None)
+
+        look()
+        return finished
 
     def keep_stream(self, login: str, sink: BrowserSink) -> Callable[[], None]:
         """Remember a running stream; the answer forgets it."""

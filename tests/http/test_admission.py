@@ -119,13 +119,16 @@ def test_where_the_room_is_full_each_of_the_rest_gets_a_time_of_its_own(hall: Ha
     hall.come("a", MOST_OF_ONE_SOURCE)
     hall.clock.advance(0)
     hall.come("a", MOST_WAITING)
-    late = hall.come("a", 5000)
+    late = hall.come("a", 20_000)
     told = [one.told[0] for one in late]
-    assert told == sorted(told)
+    fitting = int(LONGEST_S * FIRST_RATE) - MOST_WAITING
+    assert told[:fitting] == sorted(told[:fitting])
     assert told[0] >= MOST_WAITING / FIRST_RATE
-    assert max(Counter(told[:2000]).values()) <= FIRST_RATE + 1  # no more a second than can be dealt with
-    assert max(told) <= LONGEST_S
-    assert hall.admission.put_off_total == 5000
+    assert max(Counter(told[:fitting]).values()) <= FIRST_RATE + 1  # no more a second than can be dealt with
+    rest = Counter(told[fitting + 1 :])
+    assert min(rest) >= LONGEST_S / 2 and max(rest) <= LONGEST_S
+    assert max(rest.values()) < 3 * min(rest.values()) + 100  # and those for whom there is no time yet, at random
+    assert hall.admission.put_off_total == 20_000
 
 
 def test_a_source_with_few_is_not_kept_out_by_one_with_many(hall: Hall) -> None:
@@ -161,7 +164,7 @@ def test_one_that_went_by_itself_is_not_told_anything(hall: Hall) -> None:
 
 def test_how_long_they_are_put_off_follows_how_fast_logins_go(hall: Hall) -> None:
     """400 logins a second here, then 5."""
-    for per_s, least_rate, most_rate in ((400, 300, 500), (5, 10, 10)):
+    for per_s, least_rate, most_rate in ((400, 300, 500), (5, 50, 50)):
         hall.come("a", MOST_OF_ONE_SOURCE + MOST_WAITING)
         for _ in range(120):
             hall.clock.advance(0.1)

@@ -378,7 +378,7 @@ def test_streams_end_with_their_login(town: Town) -> None:
     assert mine.transport.sent.endswith(b"0\r\n\r\n")
     assert town.house.streams[1].events == []
     town.site.close_streams_of("handle")
-    assert town.site._streams == {}
+    assert list(town.site._streams) == [""]  # of those who have no login
 
 
 def test_a_broken_stream_breaks_the_connection(town: Town) -> None:
@@ -392,9 +392,12 @@ def test_a_broken_stream_breaks_the_connection(town: Town) -> None:
 
 def test_closing_all_sends_everybody_away(town: Town) -> None:
     wires = [town.connect() for _ in range(3)]
-    town.site.close_all()
+    done: list[object] = []
+    town.site.finish().addCallback(done.append)
+    assert all(wire.transport.closed for wire in wires)
+    town.clock.pump([0.5] * 12)  # they do not go by themselves
     assert all(wire.transport.aborted for wire in wires)
-    assert len(town.site.crowd) == 0
+    assert len(town.site.crowd) == 0 and done == [None]
 
 
 def test_peers_are_unmapped() -> None:

@@ -7,6 +7,7 @@ import socket
 import ssl
 import threading
 import time
+from itertools import pairwise
 from pathlib import Path
 
 from attrs import define, field, frozen
@@ -43,17 +44,13 @@ class Storm:
 
 def storm(folder: Path, count: int, processes: int, within_s: float) -> Storm:
     """Let so many agents come, kill the cloud, start it again, wait for all. Raises: AssertionError if they do not."""
-    data = folder / "cloud"
-    (data / "cloud").mkdir(mode=0o700, parents=True)
-    data.chmod(0o700)
-    set_password(data, "the cloud's admin password")
-    furnish(data, count)
+    data = furnished(folder, count)
     port = free_port()
     cloud = _started(data, port)
     try:
         before = _resident_kib(cloud.pid)
         with swarm(port, count, processes) as agents:
-            _all_here(agents, count, 30 + count / 20)
+            all_here(agents, count, 30 + count / 20)
             kib = _settled_kib(cloud.pid)
             agents.ask("mark")
             cloud.process.kill()
@@ -62,11 +59,11 @@ def storm(folder: Path, count: int, processes: int, within_s: float) -> Storm:
             cloud = _started(data, port)
             guest = Guest(port)
             guest.start()
-            _all_here(agents, count, within_s + 60)
+            all_here(agents, count, within_s + 60)
             stats, cpu_s = agents.stats(), _cpu_s(cloud.pid)
             guest.stop()
             kib_after = _settled_kib(cloud.pid)
-            took = sorted(guest.took_s)
+            took = sorted(filter(None, guest.took_s))
             return Storm(
                 kib_each=(kib - before) / count,
                 kib_each_after=(kib_after - before) / count,
@@ -86,14 +83,81 @@ def storm(folder: Path, count: int, processes: int, within_s: float) -> Storm:
         cloud.stop()
 
 
-def _started(data: Path, port: int) -> Running:
+@frozen
+class HandOver:
+    """What was seen of a cloud that was stopped in order and begun anew. Times in seconds."""
+
+    page_failures: int
+    page_gap_s: float
+    """The longest time without an answered visit."""
+    ended_s: float
+    """From the signal until the old process was gone."""
+    status: int
+    back_s: float
+    """From the signal until the last agent was back."""
+    tries: int
+    least_gap_s: float
+
+
+def hand_over(folder: Path, count: int, *, socket_stays: bool) -> HandOver:
+    """Stop a cloud with so many agents by SIGTERM and begin it anew; ``socket_stays``: we listen, as systemd may."""
+    data = furnished(folder, count)
+    port = free_port()
+    ours = socket.create_server(("127.0.0.1", port), backlog=4096) if socket_stays else None
+    cloud = _started(data, port, ours)
+    try:
+        with swarm(port, count, 1) as agents:
+            all_here(agents, count, 60)
+            guest = Guest(port)
+            guest.start()
+            eventually(lambda: len(guest.took_s) >= 10)
+            agents.ask("mark")
+            told_s = time.monotonic()
+            status = cloud.stop(within_s=30)
+            ended_s = time.monotonic() - told_s
+            cloud = _started(data, port, ours)
+            all_here(agents, count, 60)
+            stats = agents.stats()
+            guest.stop()
+        answered = [at_s for at_s, took_s in zip(guest.ended_s, guest.took_s, strict=True) if took_s is not None]
+        return HandOver(
+            page_failures=guest.failures,
+            page_gap_s=max(later - earlier for earlier, later in pairwise(answered)),
+            ended_s=ended_s,
+            status=status,
+            back_s=stats["last_up_s"] - told_s,
+            tries=int(stats["tries"]),
+            least_gap_s=stats["least_gap_s"],
+        )
+    finally:
+        cloud.process.kill()
+        cloud.stop()
+        if ours is not None:
+            ours.close()
+
+
+def furnished(folder: Path, count: int) -> Path:
+    """The state directory of a cloud that knows so many installations."""
+    data = folder / "cloud"
+    (data / "cloud").mkdir(mode=0o700, parents=True)
+    data.chmod(0o700)
+    set_password(data, "the cloud's admin password")
+    furnish(data, count)
+    return data
+
+
+def _started(data: Path, port: int, passed: socket.socket | None = None) -> Running:
     command = [BIN / "twistd", "-n", "cm-cloud", "--data", data, "--port", str(port), "--loglevel", "2"]
-    cloud = Running(*command, cwd=data)
+    if passed is None:
+        cloud = Running(*command, cwd=data)
+    else:
+        shell = f'exec 3<&{passed.fileno()}; LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=main exec "$@"'
+        cloud = Running("sh", "-c", shell, "sh", *command, cwd=data, pass_fds=[passed.fileno()])
     eventually(lambda: answers(port))
     return cloud
 
 
-def _all_here(agents: Swarm, count: int, within_s: float) -> None:
+def all_here(agents: Swarm, count: int, within_s: float) -> None:
     eventually(lambda: agents.connected == count, within_s, every_s=0.5)
 
 
@@ -124,7 +188,9 @@ class Guest:
     """Opens the login page on a new connection each time, from another address than any agent."""
 
     port: int
-    took_s: list[float] = field(factory=list)
+    took_s: list[float | None] = field(factory=list)
+    """None: it failed."""
+    ended_s: list[float] = field(factory=list)
     failures: int = 0
     _over: threading.Event = field(factory=threading.Event)
     _thread: threading.Thread | None = None
@@ -146,10 +212,12 @@ class Guest:
         while not self._over.wait(0.05):
             began_s = time.monotonic()
             try:
-                self.failures += not self._visit(context)
+                answered = self._visit(context)
             except OSError:
-                self.failures += 1
-            self.took_s.append(time.monotonic() - began_s)
+                answered = False
+            self.failures += not answered
+            self.ended_s.append(time.monotonic())
+            self.took_s.append(self.ended_s[-1] - began_s if answered else None)
 
     def _visit(self, context: ssl.SSLContext) -> bool:
         plain = socket.create_connection(("127.0.0.1", self.port), 30, source_address=("127.0.9.9", 0))
