@@ -1,10 +1,10 @@
 """How many logins of agents are in progress at once; the others wait a little, or are told when to come back.
 
 Theory of operation. A login costs TLS, hashes and looks into the database. When thousands of agents come back at once,
-their ClientHellos wait here, before any of that, and are let in as places become free: in turns by source, a few
-milliseconds' worth at a time, so that browsers, which do not wait here, are answered in between. Whoever does not fit
-into the waiting room, or waited for too long, is told to come back: each at a time of its own, as fast as logins have
-been dealt with lately. Nothing of this knows a socket.
+their ClientHellos wait here, before any of that, and are let in as places become free: in turns by source, for no
+longer at a time than everything else takes, so that browsers, which do not wait here, are answered in between. Whoever
+does not fit into the waiting room, or waited for too long, is told to come back: each at a time of its own, as fast as
+logins have been dealt with lately. Nothing of this knows a socket.
 
 Many agents behind one address are legal (a fleet behind one router, an operator of mobile networks). So one source may
 have half of the places while others wait, and where the room is full a guest of the source that has most makes room.
@@ -32,9 +32,11 @@ SLOWEST_RATE, FASTEST_RATE = 50.0, 500.0
 LONGEST_S = 60
 """It costs little to put somebody off twice, and much to be idle while thousands wait: so nobody is told more. Those
 for whom there is no time within this come back at random in its second half."""
-_SHARE = 0.5
-"""Of the time since the last turn, so much is spent on letting in."""
-_SLICE_S = (0.002, 0.025)
+_SLICE_S = (0.002, 0.2)
+"""As long as everything else has taken since the last turn, but within these: so letting in takes half of the time, and
+a turn at most twice as long as without."""
+_AT_LEAST = 8
+"""In each turn: on a machine that has other things to do, a slice of time may pass without us."""
 _MEASURED_AFTER = 20
 _LOOK_S = 0.25
 """While no place is free, those who waited for too long are looked for so often."""
@@ -122,16 +124,17 @@ class Admission:
     def _turn(self) -> None:
         begun_s = self._clock.seconds()
         least_s, most_s = _SLICE_S
-        until_s = begun_s + min(most_s, max(least_s, _SHARE * (begun_s - self._turned_s)))
+        until_s = begun_s + min(most_s, max(least_s, begun_s - self._turned_s))
         self._measure(begun_s)
         self._put_off_the_late(begun_s)
-        full = False
-        while self._waiting and not full and self._clock.seconds() <= until_s:
+        full, came = False, 0
+        while self._waiting and not full and (came < _AT_LEAST or self._clock.seconds() <= until_s):
             source = self._next_source()
             if source is None:
                 full = True
             else:
                 self._let_in(self._take(source, last=False), source)
+                came += 1
         self._turned_s = self._clock.seconds()
         if self._waiting:
             self._turn_within(_LOOK_S if full else 0.0)

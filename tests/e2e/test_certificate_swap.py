@@ -18,11 +18,10 @@ import pytest
 from attrs import frozen
 
 from charging_manager.http.passwords import AdminPassword
-from charging_manager.tunnel.scram import make_verifier
 from tests.support.api import Browser
 from tests.support.certificates import Authority
 from tests.support.processes import BIN, Running, daemon, eventually
-from tests.support.swarm import PASSWORD, SECRET, Swarm, furnish, name_of, swarm
+from tests.support.swarm import SECRET, Swarm, furnish, name_of, swarm
 
 pytestmark = pytest.mark.e2e
 
@@ -62,9 +61,7 @@ def crowd(tmp_path: Path) -> Iterator[Crowd]:
     data = tmp_path / "cloud"
     data.mkdir(mode=0o700)
     AdminPassword(data / "admin").write("the cloud's own password")
-    with daemon("cm-cloud", data):
-        pass  # makes the database
-    furnish(data / "cloud/cloud.sqlite", AGENTS + 1, make_verifier(PASSWORD).to_text())
+    furnish(data, AGENTS + 1)
     with daemon("cm-cloud", data) as (cloud, port), swarm(port, AGENTS, processes=2) as agents:
         eventually(lambda: agents.connected == AGENTS, 180, every_s=0.5)
 

@@ -139,8 +139,7 @@ def hand_over(folder: Path, count: int, *, socket_stays: bool) -> HandOver:
 def furnished(folder: Path, count: int) -> Path:
     """The state directory of a cloud that knows so many installations."""
     data = folder / "cloud"
-    (data / "cloud").mkdir(mode=0o700, parents=True)
-    data.chmod(0o700)
+    data.mkdir(mode=0o700)
     set_password(data, "the cloud's admin password")
     furnish(data, count)
     return data

@@ -41,6 +41,7 @@ def furnish(data: Path, count: int) -> None:
     """Write so many installations, all with one password, into the state directory of a cloud that does not run."""
     verifier = make_verifier(PASSWORD, iterations=100_000).to_text()
     rows = [(name_of(number), verifier, "2026-03-01T12:00:00+00:00") for number in range(count)]
+    (data / "cloud").mkdir(mode=0o700, exist_ok=True)
     database = Database.open_here(data / "cloud" / "cloud.sqlite", files("charging_manager.cloud.schema"))
     database.write(
         lambda connection: connection.executemany(
