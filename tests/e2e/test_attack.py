@@ -1,4 +1,7 @@
-"""Attacks on real daemons through the relay: every route times every role, two tenants, raw bytes, a cheating agent."""
+"""Attacks on real daemons through the relay: two tenants, detours, raw bytes, a cheating agent.
+
+Who may what of every route is a table: ``test_rights_matrix.py``.
+"""
 
 from __future__ import annotations
 
@@ -8,21 +11,19 @@ import socket
 import ssl
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
-from attrs import define, frozen
+from attrs import frozen
 
-from charging_manager.http.passwords import AdminPassword
 from tests.e2e.doctored_agent import Cheat
 from tests.support.api import Browser, Reply
-from tests.support.processes import BIN, Running, daemon, eventually
+from tests.support.processes import BIN, Running, eventually
+from tests.support.town import CLOUD_ADMIN, Site, Town, service, two_sites
 
 pytestmark = pytest.mark.e2e
 
-CLOUD_ADMIN = "the cloud's admin password"
 BODIES: dict[str, Any] = {
     "POST /api/v1/devices": {"name": "New", "driver": "keba-p30", "address": "tcp://127.0.0.1:9?unit=255"},
     "PUT /api/v1/devices/{id}": {"name": "Renamed"},
@@ -69,112 +70,13 @@ BODIES: dict[str, Any] = {
     "PUT /api/v1/cloud/admin/password": {"old": "x", "new": "another password"},
     "PUT /api/v1/cloud/admin/certificate": {"cert": "x", "key": "x"},
 }
-NOT_THERE = {
-    "PUT /api/v1/charge-points/{id}/vehicle": "no-car",
-    "PUT /api/v1/inputs/{id}": "not-found",
-    "DELETE /api/v1/logins/{id}": "not-found",
-    "DELETE /api/v1/scan": "no-scan",
-    "POST /api/v1/tariff/file": "other-source",
-}
-"""What is let in, and then finds nothing to work on."""
 ENDS_THE_LOGIN = ("POST", "/api/v1/logout")
-
-
-@define
-class Site:
-    """One tenant. Whatever it alone knows has its ``canary`` in it."""
-
-    name: str
-    data: Path
-    port: int
-    here: Browser
-    rosa_id: str = ""
-
-    @property
-    def canary(self) -> str:
-        return f"canary-{self.name}"
-
-    @property
-    def password(self) -> str:
-        return f"admin password of {self.name}"
-
-
-@frozen
-class Town:
-    """A cloud server with two sites."""
-
-    cloud: Running
-    port: int
-    a: Site
-    b: Site
-
-    def browser(self) -> Browser:
-        return Browser(self.port, secure=True, timeout_s=30)
-
-    def at(self, site: Site, secret: str, admin: bool) -> Browser:
-        """A browser that has logged in at the cloud."""
-        browser = self.browser()
-        browser.post("/api/v1/cloud/login", {"cloud_id": site.name, "secret": secret, "admin": admin})
-        return browser
-
-    def admin_of(self, site: Site) -> Browser:
-        return self.at(site, site.password, True)
-
-    def rosa_of(self, site: Site) -> Browser:
-        return self.at(site, site.rosa_id, False)
-
-    def cloud_admin(self) -> Browser:
-        browser = self.browser()
-        browser.post("/api/v1/cloud/admin/login", {"password": CLOUD_ADMIN})
-        return browser
-
-
-def furnish(site: Site) -> None:
-    """Two charge points, one of which is Rosa's."""
-    here, name = site.here, site.name
-    here.post("/api/v1/login", {"password": site.password})
-    circuit = {"id": "main", "name": f"Main {site.canary}", "limit_a": [32, 32, 32]}
-    here.put("/api/v1/site", {"name": f"Site {site.canary}", "circuits": [circuit]})
-    for number in (1, 2):
-        body = {"id": f"{name}-box{number}", "name": f"Box{number} {site.canary}", "driver": "keba-p30"}
-        here.post("/api/v1/devices", {**body, "address": f"tcp://127.0.0.1:{number}?unit=255"})
-    rosa = {"id": "rosa", "name": f"Rosa {site.canary}", "remote": True, "charge_points": [f"{name}-box1"]}
-    site.rosa_id = here.post("/api/v1/users", rosa)["user_id"]
-    here.post("/api/v1/users", {"id": "otto", "name": f"Otto {site.canary}", "remote": True})
-
-
-def service(town_port: int, site: Site) -> dict[str, Any]:
-    return {
-        "enabled": True,
-        "server": f"localhost:{town_port}",
-        "cloud_id": site.name,
-        "password": f"installation password of {site.name}",
-    }
 
 
 @pytest.fixture(scope="module")
 def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
-    folder = tmp_path_factory.mktemp("town")
-    with ExitStack() as stack:
-        (folder / "cloud").mkdir(mode=0o700)
-        AdminPassword(folder / "cloud/admin").write(CLOUD_ADMIN)
-        cloud, port = stack.enter_context(daemon("cm-cloud", folder / "cloud", "--loglevel", "4"))
-        cloud_admin = Browser(port, secure=True)
-        cloud_admin.post("/api/v1/cloud/admin/login", {"password": CLOUD_ADMIN})
-        sites = []
-        for name in ("site-a", "site-b"):
-            data = folder / name
-            data.mkdir(mode=0o700)
-            AdminPassword(data / "admin").write(f"admin password of {name}")
-            _, agent_port = stack.enter_context(daemon("cm-agent", data, "--loglevel", "4"))
-            sites.append(site := Site(name, data, agent_port, Browser(agent_port)))
-            furnish(site)
-            new = {"cloud_id": name, "password": f"installation password of {name}"}
-            cloud_admin.post("/api/v1/cloud/admin/installations", new)
-            site.here.put("/api/v1/config/cloud", service(port, site))
-        for site in sites:
-            eventually(lambda site=site: site.here.get("/api/v1/config/cloud")["state"] == "connected")  # type: ignore[misc]
-        yield Town(cloud, port, *sites)
+    with two_sites(tmp_path_factory.mktemp("town")) as town:
+        yield town
 
 
 @frozen
@@ -255,29 +157,6 @@ def test_nobody_and_a_user_get_through_the_relay_what_they_may_and_no_more(town:
             assert reply.status < 300, (way, reply)
         assert b"Box2" not in reply.body and b"Otto" not in reply.body
     assert everything(town.a) == before
-
-
-def test_an_installations_admin_gets_all_but_what_belongs_to_the_site_and_nothing_of_the_cloud(town: Town) -> None:
-    admin = town.admin_of(town.b)
-    own = ways(town.browser())
-    for way in own:
-        if way.path.startswith("/api/v1/cloud/") and way.path != "/api/v1/cloud/login":
-            reply = ask(admin, way, way.fill(cloud_id="site-a", id="some-login"), way.body(town, town.b))
-            assert 400 <= reply.status < 500, (way, reply)
-            if way.right == "admin":
-                assert (reply.status, code(reply)) == (401, "login-required"), way
-    for way in ways(town.b.here):
-        path = way.fill(id="otto" if "/users/" in way.path else "site-b-box2")
-        if way.path == "/metrics":
-            continue
-        reply = ask(admin, way, path, way.body(town, town.b))
-        if way.reach == "site only":
-            assert (reply.status, code(reply)) == (403, "site-only"), way
-        elif reply.status >= 300:
-            # Let in: rights are looked at before the body, and before what the address names.
-            assert code(reply) in ("body-needed", "not-found", NOT_THERE.get(f"{way.method} {way.path}")), (way, reply)
-    assert admin.call("GET", "/api/v1/state").status == 401  # that was the logout
-    town.b.here.post("/api/v1/login", {"password": town.b.password})  # all other logins were ended too
 
 
 def test_the_clouds_admin_reaches_no_installation(town: Town) -> None:
