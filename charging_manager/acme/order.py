@@ -69,11 +69,6 @@ async def open_account(
     return Account(key, address(reply.headers.get("location")))
 
 
-async def close_account(authority: Authority, account: Account) -> None:
-    """Nobody gets certificates by this account any more. Raises: AcmeError."""
-    await authority.ask(account.url, account.key, account.url, {"status": "deactivated"})
-
-
 async def new_order(authority: Authority, account: Account, names: tuple[str, ...]) -> str:
     """The address of a new order. Raises: AcmeError."""
     wish = {"identifiers": [{"type": "dns", "value": name} for name in names]}

@@ -76,6 +76,9 @@ LOOK_SENTENCES: Final[dict[str, str]] = {
     "reads along. Nobody can log in through the cloud until that ends.",
     "name-not-found": "The address has no entry in the DNS; the operator of the cloud server has to make one for all "
     "names under it.",
+    "domain-not-found": "Your domain has no A or AAAA entry in the DNS.",
+    "domain-other-key": "Another key than this installation's answers at your domain. Check that its A and AAAA "
+    "entries lead to the cloud server; if they do, somebody on the way ends the encryption: type no password there.",
     "address-unknown": "The cloud server does not know this address.",
     "unreachable": "Nothing answers at this address from here.",
     "timeout": "The address did not answer in time.",
@@ -351,8 +354,15 @@ class EndToEnd:
         try:
             seen = await self._key_at(self._reactor, address)
         except TunnelError as error:
+            if error.code == "name-not-found" and address.host == self.domain.name:
+                return "domain-not-found", None
             return (error.code if error.code in LOOK_SENTENCES else "tls-failed"), None
-        return ("ok" if seen == self.tls.fingerprint else "other-key"), seen
+        at_domain = address.host == self.domain.name
+        if seen == self.tls.fingerprint:
+            if at_domain:
+                self.domain.see()
+            return "ok", seen
+        return ("domain-other-key" if at_domain and not self.domain.was_seen else "other-key"), seen
 
     def _see(self, outcome: str, seen: str | None) -> None:
         if outcome == "other-key":

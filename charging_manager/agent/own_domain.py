@@ -14,6 +14,7 @@ from twisted.logger import Logger
 
 from charging_manager.errors import TunnelError
 from charging_manager.http.userids import load_key
+from charging_manager.storage.files import write_private
 from charging_manager.tunnel import commands
 from charging_manager.tunnel.agent_side import AgentSide
 from charging_manager.tunnel.dial import ServerName
@@ -70,11 +71,25 @@ class OwnDomain:
         self._timer: IDelayedCall | None = None
         self.name = name
         self.stand = DomainStand.WAITING if name else DomainStand.NONE
+        self.is_held = False
+        """Browsers that ask for the domain come to us; kept while the tunnel is down."""
+        self._seen = folder / "domain.seen"
 
     @property
-    def is_held(self) -> bool:
-        """Browsers that ask for the domain come to us."""
-        return self.stand is DomainStand.HELD
+    def was_seen(self) -> bool:
+        """Our key has answered at this domain once: from then on another one there is no mistake in its entries."""
+        try:
+            return self._seen.read_text("utf-8") == self.name
+        except (OSError, UnicodeDecodeError):
+            return False
+
+    def see(self) -> None:
+        """Our key answers at the domain."""
+        if not self.was_seen:
+            try:
+                write_private(self._seen, self.name.encode())
+            except OSError as error:
+                self.log.error("{path} cannot be written: {why}", path=str(self._seen), why=error.strerror)
 
     def claim_for(self, server: ServerName) -> bytes:
         """What the domain is claimed with there."""
@@ -96,6 +111,7 @@ class OwnDomain:
         if side is not None and not name and side.can(commands.DOMAIN):
             Deferred.fromCoroutine(side.claim_domain("", b"")).addErrback(lambda failure: failure.trap(TunnelError))
         self.name = name
+        self._be(DomainStand.NONE)
         self._be(DomainStand.WAITING if name else DomainStand.NONE)
         self.claim_now()
 
@@ -140,6 +156,7 @@ class OwnDomain:
         if stand is self.stand:
             return
         was_held, self.stand = self.is_held, stand
+        self.is_held = stand is DomainStand.HELD or (was_held and stand is DomainStand.WAITING)
         if stand is DomainStand.HELD:
             self.log.info("{domain} leads to this installation", domain=self.name)
         elif stand not in (DomainStand.NONE, DomainStand.WAITING):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,7 @@ class House:
         self.authority = authority or PaperAuthority(self.now)
         self.authority.now = self.now
         self.settings = AcmeSettings(True, DIRECTORY, terms=TERMS)
+        self.key_at: Callable[[str], str] = lambda host: self.door.tls.fingerprint
         self.door = EndToEnd(self.clock, folder, True, now=self.now, look=self._look)
         self.cloud = Cloud(commands.PUBLISH, commands.DOMAIN)
         self.authority.proved = lambda name, value: value in self.cloud.published
@@ -84,7 +86,7 @@ class House:
         return START + timedelta(seconds=self.clock.seconds())
 
     async def _look(self, reactor: Any, server: ServerName) -> str:
-        return self.door.tls.fingerprint
+        return self.key_at(server.host)
 
     def begin(self) -> House:
         self.certifier.start()
@@ -336,3 +338,34 @@ def test_our_own_certificate_is_renewed_while_the_agent_runs(tmp_path: Path) -> 
     house.pass_s(800 * DAY_S, DAY_S)
     assert house.door.tls.not_after > ends
     assert house.door.tls.fingerprint == key
+
+
+def test_a_domain_that_still_leads_elsewhere_locks_nobody_out_but_one_that_was_ours_does(house: House) -> None:
+    house.pass_s(60)
+    seen = {"charge.example.org": "ab" * 32}
+    house.key_at = lambda host: seen.get(host, house.door.tls.fingerprint)
+    house.door.use_domain("charge.example.org")
+    house.pass_s(20)
+    assert (house.door.look, house.door.read_along) == ("domain-other-key", False)
+    seen.clear()
+    house.pass_s(120)
+    assert house.door.look == "ok"
+    seen["charge.example.org"] = "ab" * 32
+    house.pass_s(1000)
+    assert house.door.read_along
+    again = House(house.folder, house.clock, house.authority)
+    assert again.door.domain.name == ""
+    again.door.use_domain("charge.example.org")
+    assert again.door.domain.was_seen  # a restart forgets it not
+
+
+def test_the_own_domain_stays_the_address_while_the_tunnel_is_down(house: House) -> None:
+    house.door.use_domain("charge.example.org")
+    house.pass_s(60)
+    house.uplink.come(None)
+    assert house.door.url == "https://charge.example.org:443/"
+    house.uplink.come(house.cloud)
+    assert house.door.url == "https://charge.example.org:443/"
+    house.door.use_domain("other.example.org")
+    house.uplink.come(None)
+    assert house.door.domain.stand.value == "waiting"

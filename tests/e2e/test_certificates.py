@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import json
 import os
 import secrets
 import socket
@@ -24,6 +25,7 @@ from tests.support.browser import browser
 from tests.support.nameserver import KEY_NAME, NameServer, make_key, name_server
 from tests.support.processes import Running, daemon, eventually, free_port
 from tests.support.sites import PASSWORD, set_password
+from tests.support.wiretap import in_memory
 
 pytestmark = [pytest.mark.e2e, pytest.mark.needs("named", "pebble")]
 
@@ -171,7 +173,12 @@ def test_a_certificate_comes_through_the_cloud_and_a_browser_is_content(world: W
     everywhere = [
         one.read_bytes() for one in world.folder.rglob("*") if one.is_file() and garage.data not in one.parents
     ]
-    assert not any(secret.splitlines()[1] in one for one in everywhere)
+    canary = secret.splitlines()[1]
+    assert not any(canary in one for one in everywhere)
+    account = str(json.loads((garage.data / "agent/end-to-end/acme.json").read_text())["account_key"]).splitlines()[1]
+    canaries = (canary.decode(), account, garage.host)
+    assert in_memory(garage.agent.pid, *canaries) >= {account, garage.host}  # the search finds what is there
+    assert in_memory(world.cloud.pid, *canaries) == {garage.host}
 
 
 def test_a_killed_agent_goes_on_with_its_order(world: World) -> None:
