@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 from attrs import evolve, field, frozen
 from cattrs.errors import BaseValidationError
+from cryptography.hazmat.primitives import serialization
 from twisted.logger import Logger
 
 from charging_manager.agent.documents import CONVERTER
@@ -61,9 +62,11 @@ class StateFile:
     def _read(self) -> AcmeState:
         try:
             state: AcmeState = CONVERTER.structure(orjson.loads(self._path.read_bytes()), AcmeState)
+            for pem in filter(None, (state.account_key, state.order_key)):
+                serialization.load_pem_private_key(pem.encode(), None)
         except FileNotFoundError:
             return AcmeState()
-        except (OSError, ValueError, BaseValidationError) as error:
+        except (OSError, ValueError, TypeError, BaseValidationError) as error:
             log.error("{path} cannot be read, an account is made anew: {error}", path=str(self._path), error=str(error))
             return AcmeState()
         return state

@@ -304,10 +304,14 @@ def test_switched_off_nobody_is_asked(house: House) -> None:
     assert not house.clock.getDelayedCalls()
 
 
-def test_a_broken_state_file_means_a_new_account_and_no_crash(house: House) -> None:
+@pytest.mark.parametrize(
+    "text",
+    [b"", b"null", b"7", b"[]", b"\xff", b'{"directory": 7, "nonsense', b'{"failures": "x"}', b'{"account_key": "x"}'],
+)
+def test_a_broken_state_file_means_a_new_account_and_no_crash(house: House, text: bytes) -> None:
     house.pass_s(60)
     house.certifier.stop()
-    (house.folder / "acme.json").write_bytes(b'{"directory": 7, "nonsense')
+    (house.folder / "acme.json").write_bytes(text)
     again = House(house.folder, house.clock, house.authority).begin()
     again.pass_s(60)
     assert again.certifier.stand is AcmeStand.VALID

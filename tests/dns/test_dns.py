@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
+import dns.exception
+import dns.message
+import dns.rcode
+import dns.rrset
+import dns.tsig
+import dns.update
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charging_manager.dns.ask import DnsServer, parse_dns_server
+from charging_manager.dns.ask import DnsServer, _read, _Unsigned, parse_dns_server
 from charging_manager.dns.domain import is_within, normal_domain
 from charging_manager.dns.update import _quoted, make_key, read_key
 from charging_manager.errors import ConfigError
@@ -121,3 +128,47 @@ def test_records_hold_nothing_that_could_be_more_than_a_value(value: str) -> Non
 
 def test_names_and_algorithms_are_normal() -> None:
     assert make_key("Key.Name.", SECRET, "HMAC-SHA256.", "dns_key").algorithm == "hmac-sha256"
+
+
+def _answers() -> list[tuple[bytes, dns.message.Message]]:
+    """A plain answer and a signed one, each with its question."""
+    plain = dns.message.make_query("_charging-manager.charge.example.org", "TXT", use_edns=True)
+    said = dns.message.make_response(plain)
+    said.answer.append(dns.rrset.from_text(plain.question[0].name, 60, "IN", "TXT", '"abc" "def"', '"x"'))
+    key = dns.tsig.Key("key.", b"x" * 32, "hmac-sha256")
+    update = dns.update.UpdateMessage("example.", keyring={key.name: key}, keyname=key.name, keyalgorithm=key.algorithm)
+    update.add("a.example.", 30, "TXT", '"x"')
+    update.to_wire()
+    done = dns.message.make_response(update)
+    done.use_tsig({key.name: key}, key.name)
+    return [(said.to_wire(), plain), (done.to_wire(), update)]
+
+
+ANSWERS = _answers()
+
+
+@given(st.sampled_from(ANSWERS), st.binary(max_size=80), st.integers(0, 200), st.integers(0, 200))
+def test_any_bytes_are_an_answer_or_none_and_never_a_crash(
+    pair: tuple[bytes, dns.message.Message], noise: bytes, start: int, end: int
+) -> None:
+    wire, question = pair
+    for data in (noise, wire[:start] + noise + wire[end:]):
+        with suppress(dns.exception.DNSException, _Unsigned):
+            _read(data, question)
+
+
+def test_a_signed_question_takes_no_answer_that_is_not_signed_or_was_changed() -> None:
+    (_, _), (wire, question) = ANSWERS
+    assert _read(wire, question).had_tsig
+    lifetime_of_the_signature = wire.index(b"\x00\xfa\x00\xff") + 4  # always 0, and read by nobody
+    for at in set(range(len(wire))) - set(range(lifetime_of_the_signature, lifetime_of_the_signature + 4)):
+        changed = wire[:at] + bytes([wire[at] ^ 1]) + wire[at + 1 :]
+        with pytest.raises((dns.exception.DNSException, _Unsigned)):
+            _read(changed, question)
+    bare = dns.message.make_response(question)
+    bare.tsig = None
+    with pytest.raises(dns.exception.FormError):
+        _read(bare.to_wire(), question)
+    bare.set_rcode(dns.rcode.REFUSED)
+    with pytest.raises(_Unsigned, match="REFUSED"):
+        _read(bare.to_wire(), question)
