@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+from twisted.internet.defer import Deferred
+
 from charging_manager.cloud.chain import ChainBroken
-from charging_manager.cloud.ledger import AUDIT_KEPT, Ledger
-from charging_manager.cloud.tables import as_csv
-from charging_manager.http.routes import Answer, Call, Problem, Right, Route
+from charging_manager.cloud.ledger import Ledger
+from charging_manager.cloud.tables import Row, csv_stream, json_stream
+from charging_manager.http.routes import Call, Problem, Right, Route, Stream
 
 READ = "audit-read"
 """Scope of an API key."""
 _ROWS_SHOWN = 500
+_ROWS_READ = 250
+"""At once, for the whole log: that many rows are held in memory, however long it is."""
 _AUDIT = "/api/v1/cloud/admin/audit"
 _COLUMNS = ("number", "at", "who", "source", "action", "subject", "hash")
 
@@ -54,11 +58,14 @@ class AdminLedger:
             raise Problem(422, "bad-before", "This is the number of an entry.", "before")
         return {"audit": await self._ledger.audit(_ROWS_SHOWN, int(before) if before else None)}
 
-    async def _json(self, call: Call) -> Answer:
-        return Answer({"audit": await self._ledger.audit(AUDIT_KEPT)}, filename="audit.json")
+    async def _json(self, call: Call) -> Stream:
+        return json_stream("audit", self._page, "audit.json")
 
-    async def _csv(self, call: Call) -> Answer:
-        return as_csv(_COLUMNS, await self._ledger.audit(AUDIT_KEPT), "audit.csv")
+    async def _csv(self, call: Call) -> Stream:
+        return csv_stream(_COLUMNS, self._page, "audit.csv")
+
+    def _page(self, last: Row | None) -> Deferred[list[dict[str, Any]]]:
+        return self._ledger.audit(_ROWS_READ, None if last is None else last["number"])
 
     async def _verify(self, call: Call) -> dict[str, Any]:
         try:
