@@ -30,7 +30,7 @@ CARRIED_BYTES = 512 * KIB
 than what can be read): about so much to twice as much lies unread at most."""
 CARRIED_UNSENT_BYTES = 256 * KIB
 """What may lie there unsent; that is how much a reader who does not read makes the cloud hold, with what is unread."""
-PIPE_BYTES = 256 * KIB
+PIPE_BYTES = 512 * KIB
 """What is moved at once."""
 QUEUED_BYTES = 1024 * KIB
 """What one tunnel may have lying at one end: unread stream data, and apart from that unsent boxes."""

@@ -32,7 +32,6 @@ CAN_SPLICE = hasattr(os, "splice")
 SMALL_BYTES = 16 * bounds.KIB
 _NO_WAIT = getattr(os, "SPLICE_F_NONBLOCK", 0) | getattr(os, "SPLICE_F_MOVE", 0)
 _LINGER_S = 5.0
-_ROUNDS = 4
 _IN, _OUT = select.EPOLLIN, select.EPOLLOUT
 _IDLE_PIPES = 32
 _TCP_NOTSENT_LOWAT = getattr(socket, "TCP_NOTSENT_LOWAT", 25)
@@ -161,17 +160,10 @@ class Pumps:
 
     def doRead(self) -> None:
         """Called by the reactor: some can go on."""
-        for _ in range(_ROUNDS):
-            epoll = self._epoll
-            if epoll is None:
-                return
-            events = epoll.poll(0)
-            if not events:
-                return
-            for number, event in events:
-                end = self._ends.get(number)  # None: gone a moment ago
-                if end is not None:
-                    self._go_on(end, event)
+        for number, event in self._epoll.poll(0) if self._epoll is not None else ():
+            end = self._ends.get(number)  # None: gone a moment ago
+            if end is not None:
+                self._go_on(end, event)
 
     def _go_on(self, end: PumpEnd, event: int) -> None:
         try:
