@@ -32,7 +32,7 @@ from charging_manager.tunnel.tls import ClientTls, Trust
 
 LEAST_GAP_S = 2.1
 """Between two tries, whatever ended the first and whoever asks for the second: never more often than once in 2 s."""
-_LOGIN_WITHIN_S = 30.0
+_LOGIN_WITHIN_S = 15.0
 _GOOD_AFTER_S = 60.0
 _DISPLACED_S = 300.0
 _REFUSED_S = 60.0

@@ -22,12 +22,10 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 MOST_AT_ONCE = 512
 """A login takes about a second, nearly all of it under way: fewer would leave the server idle."""
-FEWEST_AT_ONCE = 16
-"""On a machine that is slow at the moment: see ``_QUICK_TURN_S``."""
 MOST_OF_ONE_SOURCE = 256
 MOST_WAITING = 1024
 WAIT_S = 5.0
-"""An agent gives up after 30 s, its login included; so long it may wait for its turn."""
+"""An agent gives up after 15 s; so long it may wait for its turn."""
 FIRST_RATE = 100.0
 """Logins per second, while nobody knows better: a machine with one slow core manages as many."""
 SLOWEST_RATE, FASTEST_RATE = 50.0, 500.0
@@ -39,10 +37,6 @@ _SLICE_S = (0.002, 0.2)
 a turn at most twice as long as without."""
 _AT_LEAST = 8
 """In each turn: on a machine that has other things to do, a slice of time may pass without us."""
-_QUICK_TURN_S = 0.25
-"""A login takes some ten turns, and has 10 s. As turns take longer than this, fewer logins are in progress: better a
-few that end than many that all end too late. A turn is measured by how late our own calls are; how logins end is no
-measure, since strangers can let theirs fail."""
 _MEASURED_AFTER = 20
 _LOOK_S = 0.25
 """While no place is free, those who waited for too long are looked for so often."""
@@ -81,9 +75,7 @@ class Admission:
         self._waiting: OrderedDict[str, OrderedDict[Guest, float]] = OrderedDict()
         self._inside: Counter[str] = Counter()
         self._turn_call: IDelayedCall | None = None
-        self._due_s = 0.0
         self._turned_s = clock.seconds()
-        self._turn_took_s = 0.0
         self._busy_since_s: float | None = None
         self._finished = 0
         self._rate = FIRST_RATE
@@ -91,12 +83,6 @@ class Admission:
         self.waiting = 0
         self.in_progress = 0
         self.put_off_total = 0
-
-    @property
-    def most_at_once(self) -> int:
-        """So many logins may be in progress now."""
-        slower = max(1.0, self._turn_took_s / _QUICK_TURN_S)
-        return max(FEWEST_AT_ONCE, int(MOST_AT_ONCE / slower))
 
     def come(self, guest: Guest, source: str) -> None:
         """It is let in, now or in a few seconds, or told when to come back."""
@@ -129,22 +115,18 @@ class Admission:
     # -- turns
 
     def _turn_within(self, seconds: float) -> None:
-        call, due_s = self._turn_call, self._clock.seconds() + seconds
+        call = self._turn_call
         if call is None or not call.active():
-            self._turn_call, self._due_s = self._clock.callLater(seconds, self._turn), due_s
-        elif self._due_s > due_s:
+            self._turn_call = self._clock.callLater(seconds, self._turn)
+        elif call.getTime() > self._clock.seconds() + seconds:
             call.reset(seconds)
-            self._due_s = due_s
 
     def _turn(self) -> None:
         begun_s = self._clock.seconds()
         least_s, most_s = _SLICE_S
-        others_s = begun_s - self._turned_s
-        until_s = begun_s + min(most_s, max(least_s, others_s))
+        until_s = begun_s + min(most_s, max(least_s, begun_s - self._turned_s))
         self._measure(begun_s)
         self._put_off_the_late(begun_s)
-        late_s = max(0.0, begun_s - self._due_s)
-        self._turn_took_s += (late_s - self._turn_took_s) / 4
         full, came = False, 0
         while self._waiting and not full and (came < _AT_LEAST or self._clock.seconds() <= until_s):
             source = self._next_source()
@@ -161,7 +143,7 @@ class Admission:
 
     def _next_source(self) -> str | None:
         """The one whose turn it is; it goes to the end of the line. None: no place is free."""
-        if self.in_progress >= self.most_at_once:
+        if self.in_progress >= MOST_AT_ONCE:
             return None
         source = next((one for one in self._waiting if self._inside[one] < MOST_OF_ONE_SOURCE), None)
         if source is not None:

@@ -11,7 +11,6 @@ from twisted.internet.task import Clock
 
 from charging_manager.http import admission as module
 from charging_manager.http.admission import (
-    FEWEST_AT_ONCE,
     FIRST_RATE,
     LONGEST_S,
     MOST_AT_ONCE,
@@ -179,30 +178,6 @@ def test_how_long_they_are_put_off_follows_how_fast_logins_go(hall: Hall) -> Non
         assert least_rate <= hall.admission._rate <= most_rate
 
 
-def test_while_the_machine_is_slow_fewer_logins_are_in_progress(hall: Hall) -> None:
-    """Each turn of the reactor takes a second: what is begun now must still end in time."""
-
-    def slow_turns(count: int, took_s: float) -> None:
-        for _ in range(count):
-            hall.clock.rightNow += took_s
-            hall.turn()
-            hall.come("a", 1)
-            for one in hall.inside()[:5]:
-                assert one.place is not None
-                one.place.leave(finished=True)
-
-    hall.come("a", 400)
-    assert hall.admission.most_at_once == MOST_AT_ONCE
-    slow_turns(12, 1.0)
-    assert 100 <= hall.admission.most_at_once <= 150
-    slow_turns(12, 60.0)
-    assert hall.admission.most_at_once == FEWEST_AT_ONCE
-    for number in range(40):
-        hall.come(f"b{number}")
-        hall.clock.advance(0.1)
-    assert hall.admission.most_at_once == MOST_AT_ONCE
-
-
 @given(
     st.lists(
         st.tuples(st.sampled_from(["come", "leave", "gone", "wait"]), st.integers(0, 3), st.integers(1, 9)), max_size=60
@@ -211,7 +186,7 @@ def test_while_the_machine_is_slow_fewer_logins_are_in_progress(hall: Hall) -> N
 def test_whatever_happens_everybody_is_let_in_or_told_and_no_bound_is_broken(
     steps: list[tuple[str, int, int]],
 ) -> None:
-    sizes = {"MOST_AT_ONCE": 8, "FEWEST_AT_ONCE": 2, "MOST_OF_ONE_SOURCE": 4, "MOST_WAITING": 10}
+    sizes = {"MOST_AT_ONCE": 8, "MOST_OF_ONE_SOURCE": 4, "MOST_WAITING": 10}
     hall = Hall()
     went: set[Visitor] = set()
     with pytest.MonkeyPatch.context() as patch:

@@ -286,7 +286,7 @@ class Waiting(Serving):
 
         self.patch(module, "connect", mute)
         uplink = self.uplink()
-        self.net.after(31)
+        self.net.after(16)
         self.assertEqual((uplink.state, uplink.last_error), (UplinkState.WAITING, "timeout"))
 
 
