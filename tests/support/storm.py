@@ -46,9 +46,9 @@ def storm(folder: Path, count: int, processes: int, within_s: float) -> Storm:
     """Let so many agents come, kill the cloud, start it again, wait for all. Raises: AssertionError if they do not."""
     data = furnished(folder, count)
     port = free_port()
-    cloud = _started(data, port)
+    cloud = started(data, port)
     try:
-        before = _resident_kib(cloud.pid)
+        before = resident_kib(cloud.pid)
         with swarm(port, count, processes) as agents:
             all_here(agents, count, 30 + count / 20)
             kib = _settled_kib(cloud.pid)
@@ -56,7 +56,7 @@ def storm(folder: Path, count: int, processes: int, within_s: float) -> Storm:
             cloud.process.kill()
             cloud.process.wait()
             killed_s = time.monotonic()
-            cloud = _started(data, port)
+            cloud = started(data, port)
             guest = Guest(port)
             guest.start()
             all_here(agents, count, within_s + 60)
@@ -104,7 +104,7 @@ def hand_over(folder: Path, count: int, *, socket_stays: bool) -> HandOver:
     data = furnished(folder, count)
     port = free_port()
     ours = socket.create_server(("127.0.0.1", port), backlog=4096) if socket_stays else None
-    cloud = _started(data, port, ours)
+    cloud = started(data, port, ours)
     try:
         with swarm(port, count, 1) as agents:
             all_here(agents, count, 60)
@@ -115,7 +115,7 @@ def hand_over(folder: Path, count: int, *, socket_stays: bool) -> HandOver:
             told_s = time.monotonic()
             status = cloud.stop(within_s=30)
             ended_s = time.monotonic() - told_s
-            cloud = _started(data, port, ours)
+            cloud = started(data, port, ours)
             all_here(agents, count, 60)
             stats = agents.stats()
             guest.stop()
@@ -145,7 +145,7 @@ def furnished(folder: Path, count: int) -> Path:
     return data
 
 
-def _started(data: Path, port: int, passed: socket.socket | None = None) -> Running:
+def started(data: Path, port: int, passed: socket.socket | None = None) -> Running:
     command = [BIN / "twistd", "-n", "cm-cloud", "--data", data, "--port", str(port), "--loglevel", "2"]
     if passed is None:
         cloud = Running(*command, cwd=data)
@@ -165,14 +165,14 @@ def _settled_kib(pid: int) -> int:
     last = [0]
 
     def settled() -> bool:
-        earlier, last[0] = last[0], _resident_kib(pid)
+        earlier, last[0] = last[0], resident_kib(pid)
         return last[0] <= earlier
 
     eventually(settled, every_s=1.0)
     return last[0]
 
 
-def _resident_kib(pid: int) -> int:
+def resident_kib(pid: int) -> int:
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return int(next(line for line in lines if line.startswith("VmRSS")).split()[1])
 
