@@ -100,13 +100,18 @@ async def ask(reactor: Any, server: DnsServer, question: dns.message.Message) ->
 
 
 def _read(wire: bytes, question: dns.message.Message) -> dns.message.Message:
-    answer = dns.message.from_wire(wire, keyring=question.keyring, request_mac=question.mac)
-    if not question.is_response(answer):
+    """Raises: DNSException, _Unsigned."""
+    try:
+        answer = dns.message.from_wire(wire, keyring=question.keyring, request_mac=question.mac)
+    except dns.exception.FormError:
+        if question.keyring is None:
+            raise
+        bare = dns.message.from_wire(wire, keyring=False)
+        if question.is_response(bare) and not bare.had_tsig and bare.rcode() != dns.rcode.NOERROR:
+            raise _Unsigned(dns.rcode.to_text(bare.rcode())) from None  # a refusal needs no signature to be one
+        raise
+    if not question.is_response(answer) or (question.keyring is not None and not answer.had_tsig):
         raise dns.exception.FormError
-    if question.keyring is not None and not answer.had_tsig:
-        if answer.rcode() == dns.rcode.NOERROR:
-            raise dns.exception.FormError
-        raise _Unsigned(dns.rcode.to_text(answer.rcode()))  # a refusal needs no signature to be one
     return answer
 
 
