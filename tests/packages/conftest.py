@@ -12,6 +12,9 @@ from tests.packages.chroot import Chroot, clean_debian
 
 FOLDER = os.environ.get("CM_PACKAGES")
 collect_ignore_glob = [] if FOLDER else ["test_*.py"]
+PLAYER = "/opt/playing_systemd.py"
+NOT_IN_A_CHROOT = {"LimitNOFILE"}
+"""What a container may forbid to root. The sandbox is tried by tests/e2e/test_units_played.py, outside of a chroot."""
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -21,7 +24,7 @@ def debian(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chroot]:
     with clean_debian(tmp_path_factory.mktemp("clean")) as chroot:
         chroot.apt("update")
         chroot.put(ROOT / "debian/tests/site.py", "/root/site.py")
-        chroot.put(ROOT / "tests/packages/started.py", "/root/started.py")
+        chroot.put(ROOT / "tests/support/playing_systemd.py", PLAYER)
         yield chroot
 
 
@@ -34,5 +37,15 @@ def built() -> list[Path]:
 
 
 def work(debian: Chroot, action: str) -> str:
-    """Both daemons as their units say, without a network, and a person at work with them (debian/tests/site.py)."""
-    return debian.run("python3", "/root/started.py", "python3", "/root/site.py", action, "/root/notes").stdout
+    """Both daemons as their units say, without a network, and a person at work with them (debian/tests/site.py).
+
+    Each becomes ready, works, is reloaded, feeds its watchdog and stops cleanly. Raises: AssertionError if not.
+    """
+    command = ["python3", "/root/site.py", action, "/root/notes"]
+    for name in ("charging-manager", "charging-manager-cloud"):
+        command = ["python3", PLAYER, "--no-sandbox", f"/lib/systemd/system/{name}.service", "--", *command]
+    said = debian.run(*command).stdout
+    assert said.count("reloaded, alive:") == said.count("STOPPING said: True") == 2, said
+    left_out = {line.split(": ")[1] for line in said.splitlines() if line.startswith("left out: ")}
+    assert left_out <= NOT_IN_A_CHROOT, said
+    return said

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -21,6 +22,9 @@ def test_the_packages_work_and_leave_nothing(debian: Chroot, built: list[Path]) 
     debian.apt("install", *debs, network=False)
     assert debian.run("dpkg", "--verify").stdout == ""
     assert debian.run("charging_manager", "--version").stdout.startswith("charging_manager ")
+    bill = json.loads((debian.root / "usr/share/doc/charging-manager-common/sbom.cdx.json").read_text())
+    assert {part["purl"].split("@")[0] for part in bill["components"]} >= {"pkg:pypi/twisted", "pkg:npm/preact"}
+    assert all(len(part["licenses"]) == 1 for part in bill["components"])
     assert "all is well" in work(debian, "begin")
     assert "all is well" in work(debian, "look")
     (debian.root / "etc/charging-manager/drivers/own.toml").write_text("# somebody's own\n")
