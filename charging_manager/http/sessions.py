@@ -90,6 +90,8 @@ class LoginSessions:
         self._by_handle: dict[str, bytes] = {}
         self._listeners: list[Callable[[LoginSession], None]] = []
         self._unwritten: set[bytes] = set()
+        self._over: dict[bytes, bool] = {}
+        """What has ended, whatever a look at the table that began before still shows; True: to be deleted there yet."""
         self.in_doubt = False
         """The last ``prepare`` could not look: who is unknown may yet be logged in."""
         database.listen(_TOPIC, self._hear)
@@ -115,12 +117,18 @@ class LoginSessions:
         age_s = max(0.0, (now_at - session.created_at).total_seconds())
         seen_s = now_s - max(0.0, (now_at - session.seen_at).total_seconds())
         known = self._live.get(row["token_hash"])
+        if row["token_hash"] in self._over:
+            return
         if known is None:
             self._keep(row["token_hash"], _Live(session, now_s - age_s, seen_s, seen_s))
         else:
             known.seen_s = max(known.seen_s, seen_s)
 
-    def _drop(self, keys: list[bytes]) -> list[LoginSession]:
+    def _drop(self, keys: list[bytes], *, delete: bool = False) -> list[LoginSession]:
+        for key in keys:
+            self._over[key] = delete or self._over.get(key, False)
+        while len(self._over) > MOST:
+            del self._over[next(iter(self._over))]
         ended = [self._live.pop(key).session for key in keys if key in self._live]
         for session in ended:
             self._by_handle.pop(session.handle, None)
@@ -130,6 +138,7 @@ class LoginSessions:
     def _hear(self, detail: str | None) -> None:
         """What another process did: ``+`` or ``-`` and the hashes; None: anything may have happened."""
         if detail is None:
+            self._aside(self._delete())
             self._aside(self._take_up())
         elif detail.startswith("-"):
             self._drop([bytes.fromhex(key) for key in detail[1:].split()])
@@ -264,9 +273,11 @@ class LoginSessions:
         user: str | None = None,
         where: Callable[[LoginSession], bool] | None = None,
     ) -> list[LoginSession]:
-        """End all that match everything given; they are closed at once, and gone from the disk when this returns."""
+        """End all that match everything given; they are closed at once, and gone from the disk when this returns, or
+        when the database answers again."""
         if self._database.is_shared:
-            await self._take_up()
+            with suppress(DatabaseGone):
+                await self._take_up()
         return await self._end(
             lambda session: (
                 (remote is None or session.remote is remote)
@@ -277,7 +288,14 @@ class LoginSessions:
 
     async def _end(self, wanted: Callable[[LoginSession], bool]) -> list[LoginSession]:
         keys = [key for key, live in self._live.items() if wanted(live.session)]
-        ended = self._drop(keys)
+        ended = self._drop(keys, delete=True)
+        with suppress(DatabaseGone):  # they are over here, and there as soon as it answers
+            await self._delete()
+        return ended
+
+    async def _delete(self) -> None:
+        """What has ended and is in the table still."""
+        keys = [key for key, waits in self._over.items() if waits]
 
         def delete(c: Connection) -> None:
             c.executemany("DELETE FROM login_session WHERE token_hash = ?", [(key,) for key in keys])
@@ -285,7 +303,7 @@ class LoginSessions:
 
         if keys:
             await self._database.write(delete)
-        return ended
+            self._over.update(dict.fromkeys(keys, False))
 
     def _tell(self, session: LoginSession) -> None:
         for listener in self._listeners:
@@ -307,6 +325,7 @@ class LoginSessions:
             await self._sweep()
 
     async def _sweep(self) -> None:
+        await self._delete()
         now_s, now_at = self._clock.seconds(), self._now()
         over = [key for key, live in self._live.items() if self._expired(live, now_s)]
         if over and self._database.is_shared:  # it may have been used elsewhere

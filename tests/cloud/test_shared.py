@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -24,6 +24,7 @@ from charging_manager.errors import ConfigError
 from charging_manager.http.guard import LoginGuard
 from charging_manager.http.routes import Role
 from charging_manager.http.sessions import LoginSessions
+from charging_manager.storage.database import DatabaseGone
 from charging_manager.storage.postgres import PostgresStore
 from charging_manager.storage.store import Connection
 from tests.cloud.house import VERIFIER
@@ -169,6 +170,27 @@ def _done() -> Deferred[None]:
     done: Deferred[None] = Deferred()
     done.callback(None)
     return done
+
+
+def test_a_login_that_ends_while_the_database_is_away_is_over_here_at_once_and_elsewhere_after_it(
+    two: Two, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other = sessions_of(two)
+    token = run(one.mint(Role.ADMIN)).token
+    two.deliver()
+    with monkeypatch.context() as away:
+        for name in ("write", "read"):
+            away.setattr(two.stores[0], name, lambda function: fail(DatabaseGone()))
+        assert len(run(one.end_all(remote=False))) == 1
+        assert one.find(token) is None
+    assert other.find(token) is not None
+    two.news[0].miss()
+    assert one.find(token) is None  # though the table had it still when that was looked at
+    two.deliver()
+    assert other.find(token) is None
+    again = other.prepare(token)
+    assert again is not None
+    assert other.find(token) is None
 
 
 def test_settings_and_keys_are_those_of_both(two: Two) -> None:

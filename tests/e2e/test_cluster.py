@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from attrs import define, frozen
 
-from tests.e2e.test_cloud import CLOUD_ADMIN, SITE_ADMIN, SITE_PASSWORD, passwd
+from tests.e2e.test_cloud import CLOUD_ADMIN, SITE_ADMIN, SITE_PASSWORD, command, passwd
 from tests.e2e.test_private import AT, PrivateBrowser
 from tests.support.api import Browser, Reply
 from tests.support.postgres import Postgres, running_postgres
@@ -329,3 +329,23 @@ def test_while_the_database_is_away_tunnels_stay_and_logins_say_so_and_then_all_
         assert server.process is not None
         lines = [line for line in server.process.lines if "Traceback" in line]
         assert lines == []
+
+
+def test_commands_say_where_the_state_is_and_a_server_of_another_cloud_does_not_start(
+    cloud: Cloud, tmp_path: Path
+) -> None:
+    data = ("--data", str(cloud.a.data))
+    whole = command("audit", "verify", *data, "--database", cloud.a.url)
+    assert (whole.returncode, "is whole" in whole.stdout) == (0, True), whole.stderr
+    unnamed = command("audit", "verify", *data)
+    assert (unnamed.returncode, "--database" in unnamed.stderr) == (1, True)
+    kept = command("backup", tmp_path / "backup", *data)
+    assert (kept.returncode, "pg_dump" in kept.stderr) == (1, True)
+    stranger = tmp_path / "stranger"
+    stranger.mkdir(mode=0o700)
+    process = Running(
+        BIN / "twistd", "-n", "cm-cloud", "--data", stranger, "--port", "0", "--database", cloud.a.url, cwd=stranger
+    )
+    assert process.wait() != 0
+    assert "copy the file of this name" in process.output
+    assert "Traceback" not in process.output
