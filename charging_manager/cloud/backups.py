@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import orjson
 from attrs import asdict
-from twisted.logger import Logger
 
-from charging_manager.cloud.settings import KEEP
+from charging_manager.cloud.settings import KEEP, read_kept
 from charging_manager.storage.keeping import BackupSettings
-from charging_manager.storage.store import Connection, Store
-
-log = Logger()
+from charging_manager.storage.store import Store
 
 _NAME = "backups"
 
@@ -24,18 +21,7 @@ class BackupStore:
 
     async def load(self) -> None:
         """Raises: StorageError. What cannot be read is as it is by default, and said."""
-
-        def look(db: Connection) -> str | None:
-            row = db.execute("SELECT value FROM setting WHERE name = ?", (_NAME,)).fetchone()
-            return row["value"] if row else None
-
-        text = await self._database.read(look)
-        if text is None:
-            return
-        try:
-            self.current = BackupSettings(**orjson.loads(text))
-        except (TypeError, ValueError) as error:
-            log.error("the settings of backups cannot be read, the defaults hold: {error}", error=error)
+        self.current = await read_kept(self._database, _NAME, BackupSettings) or self.current
 
     async def change(self, settings: BackupSettings) -> None:
         """On disk when this returns."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from ipaddress import ip_address
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 import orjson
@@ -15,6 +17,7 @@ from charging_manager.http.routes import Problem
 from charging_manager.storage.store import Connection, Store
 
 log = Logger()
+T = TypeVar("T")
 
 _NAME = "server"
 _TOPIC = "settings"
@@ -36,6 +39,23 @@ class CloudSettings:
     """Signs what is sent; empty: nothing is signed."""
 
 
+async def read_kept(database: Store, name: str, kind: Callable[..., T]) -> T | None:
+    """What is set under this name; None: nothing, or what none of this version can read, which is said."""
+
+    def look(db: Connection) -> str | None:
+        row = db.execute("SELECT value FROM setting WHERE name = ?", (name,)).fetchone()
+        return row["value"] if row else None
+
+    text = await database.read(look)
+    if text is None:
+        return None
+    try:
+        return kind(**orjson.loads(text))
+    except (TypeError, ValueError) as error:
+        log.error("the settings of {name} cannot be read, the defaults hold: {error}", name=name, error=error)
+        return None
+
+
 class SettingsStore:
     """The settings in the database."""
 
@@ -47,17 +67,7 @@ class SettingsStore:
     async def load(self) -> None:
         """Raises: StorageError. What cannot be read (of a newer version) is as it is by default, and said."""
 
-        def look(db: Connection) -> str | None:
-            row = db.execute("SELECT value FROM setting WHERE name = ?", (_NAME,)).fetchone()
-            return row["value"] if row else None
-
-        text = await self._database.read(look)
-        if text is None:
-            return
-        try:
-            self.current = CloudSettings(**orjson.loads(text))
-        except (TypeError, ValueError, orjson.JSONDecodeError) as error:
-            log.error("the server's settings cannot be read, the defaults hold: {error}", error=error)
+        self.current = await read_kept(self._database, _NAME, CloudSettings) or self.current
 
     async def change(self, settings: CloudSettings) -> None:
         """On disk when this returns."""
