@@ -61,7 +61,7 @@ def storm(folder: Path, count: int, processes: int, within_s: float) -> Storm:
             guest.start()
             all_here(agents, count, within_s + 60)
             stats, cpu_s = agents.stats(), _cpu_s(cloud.pid)
-            guest.stop()
+            guest.stop(_LEAST_VISITS)
             kib_after = _settled_kib(cloud.pid)
             took = sorted(filter(None, guest.took_s))
             return Storm(
@@ -198,9 +198,9 @@ class Guest:
         self._thread = threading.Thread(target=self._visit_often, daemon=True)
         self._thread.start()
 
-    def stop(self) -> None:
-        """When it has seen enough."""
-        eventually(lambda: len(self.took_s) >= _LEAST_VISITS, 60)
+    def stop(self, least: int = 0) -> None:
+        """When it has been there so often."""
+        eventually(lambda: len(self.took_s) >= least, 60)
         self._over.set()
         assert self._thread is not None
         self._thread.join(60)
