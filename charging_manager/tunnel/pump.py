@@ -11,6 +11,7 @@ has, both end. A connection that takes nothing for a minute is broken off.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import select
@@ -32,6 +33,7 @@ CAN_SPLICE = hasattr(os, "splice")
 SMALL_BYTES = 16 * bounds.KIB
 _NO_WAIT = getattr(os, "SPLICE_F_NONBLOCK", 0) | getattr(os, "SPLICE_F_MOVE", 0)
 _LINGER_S = 5.0
+_NOT_HERE = frozenset({errno.EINVAL, errno.ENOSYS, errno.EPERM, errno.EACCES})
 _IN, _OUT = select.EPOLLIN, select.EPOLLOUT
 _IDLE_PIPES = 32
 _TCP_NOTSENT_LOWAT = getattr(socket, "TCP_NOTSENT_LOWAT", 25)
@@ -100,6 +102,8 @@ class Pumps:
     def __init__(self, reactor: Any) -> None:
         self.reactor = reactor
         self.pipes = Pipes()
+        self.can_splice = CAN_SPLICE
+        """False from the moment at which the system says that it lets us not."""
         self._pumps: set[Pump] = set()
         self._ends: dict[int, PumpEnd] = {}
         self._epoll: select.epoll | None = None
@@ -303,7 +307,7 @@ class PumpEnd(Protocol):
             self.pump.break_off()
             return
         if data:
-            self._large = CAN_SPLICE and len(data) == SMALL_BYTES
+            self._large = self.pump.pumps.can_splice and len(data) == SMALL_BYTES
             self._hand_on(data)
         else:
             self._all_read()
@@ -336,8 +340,12 @@ class PumpEnd(Protocol):
         except BlockingIOError:
             self._free_pipe()
             return
-        except OSError:
-            self.pump.break_off()
+        except OSError as error:
+            if error.errno not in _NOT_HERE:
+                self.pump.break_off()
+                return
+            self.pump.pumps.can_splice = self._large = False
+            self._free_pipe()
             return
         self._large = size >= SMALL_BYTES
         if size:

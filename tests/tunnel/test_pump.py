@@ -123,6 +123,14 @@ class Pumping(SynchronousTestCase):
             self.loop.advance(5.0)
         self.assertEqual(self.over, [True])
 
+    def test_where_a_sandbox_forbids_the_quick_way_the_plain_one_does(self) -> None:
+        data = os.urandom(300_000)
+        with mock.patch("os.splice", side_effect=PermissionError(1, "Operation not permitted")) as tried:
+            said = self.far.say(data)
+            self.assertEqual(self.near.hear(), data[:said])
+            self.assertGreater(said, 100_000)
+            self.assertEqual(tried.call_count, int(self.can_splice))
+
     def test_a_process_that_may_open_no_more_files_carries_on(self) -> None:
         with mock.patch("os.pipe2", side_effect=OSError(24, "Too many open files")):
             said = self.far.say(b"y" * 200_000)
