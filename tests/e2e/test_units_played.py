@@ -23,7 +23,7 @@ from tests.support.api import Browser
 from tests.support.played import AGENT, CLOUD, all_was_made, data_of, play
 from tests.support.playing_systemd import Player, listen
 from tests.support.processes import eventually, free_port
-from tests.support.sites import PASSWORD, admin_of, simulated_site
+from tests.support.sites import PASSWORD, admin_of, set_password, simulated_site
 
 pytestmark = pytest.mark.e2e
 
@@ -230,3 +230,26 @@ def test_exit_status_and_restart_fit_each_other() -> None:
         player: Any = play(name, Path("/nonexistent"))
         assert isinstance(player, Player)
         assert player.begins_anew(1) and player.begins_anew(-6) and not player.begins_anew(2)
+
+
+def test_a_restore_in_the_browser_works_in_the_sandbox_and_systemd_begins_anew(tmp_path: Path) -> None:
+    port = free_port()
+    player = play(AGENT, tmp_path, "--port", str(port))
+    data_of(player).parent.mkdir(parents=True)
+    set_password(data_of(player))
+    with player:
+        player.wait_ready(within_s=60)
+        admin = admin_of(port, secure=True)
+        [main] = admin.get("/api/v1/site")["circuits"]
+        admin.put("/api/v1/site", {"circuits": [{**main, "limit_a": [20, 20, 20]}]})
+        admin.post("/api/v1/backups", {})
+        [kept] = eventually(lambda: [each["name"] for each in admin.get("/api/v1/backups")["backups"]])
+        admin.put("/api/v1/site", {"circuits": [{**main, "limit_a": [50, 50, 50]}]})
+        admin.post("/api/v1/backups/look", {"name": kept})
+        looked = eventually(lambda: admin.get("/api/v1/backups")["looked"])
+        admin.post("/api/v1/backups/restore", {"ticket": looked["ticket"]})
+        assert player.begins_anew(player.wait(60))
+    with play(AGENT, tmp_path, "--port", str(port)) as again:
+        again.wait_ready(within_s=60)
+        [main] = admin_of(port, secure=True).get("/api/v1/site")["circuits"]
+        assert main["limit_a"] == [20, 20, 20]
