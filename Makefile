@@ -59,7 +59,8 @@ dist: .venv/ready  ## source release and wheel, in build/dist
 release: dist deb  ## all of a release in build/release, with checksums; KEY=… signs them
 	@rm -rf build/release && mkdir -p build/release
 	@cp build/dist/*.tar.gz build/dist/*.whl build/deb/*.deb SECURITY.md CHANGELOG.md build/release/
-	@cp build/deb/*.cdx.json build/release/ 2>/dev/null || true
+	@dpkg-deb --fsys-tarfile build/deb/charging-manager-common_*.deb | \
+	  tar -xO ./usr/share/doc/charging-manager-common/sbom.cdx.json >build/release/charging-manager.cdx.json
 	@cd build/release && sha256sum -- * >../SHA256SUMS && mv ../SHA256SUMS .
 	@test -z "$(KEY)" || gpg --yes --local-user "$(KEY)" --armor --detach-sign --output build/release/SHA256SUMS.asc build/release/SHA256SUMS
 	@ls build/release
