@@ -87,6 +87,8 @@ def test_checksums_find_what_is_changed_missing_or_too_much(check: ModuleType, t
     (tmp_path / "b.deb").unlink()
     (tmp_path / "SHA256SUMS").write_text(listed + f"{'0' * 64}  c.deb\n")
     assert "c.deb is missing" in check.sums()
+    (tmp_path / "SHA256SUMS").write_text(listed + "\n")
+    assert "none that sha256sum writes" in check.sums()
 
 
 def test_what_is_not_there_is_a_no(check: ModuleType) -> None:
