@@ -67,10 +67,7 @@ def _operation(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
     }
     if route.scope:
         said["x-scope"] = route.scope
-    said["responses"]["default"] = {
-        "description": "what went wrong",
-        "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
-    }
+    said["responses"]["default"] = _PROBLEM
     if route.body is bytes:
         content = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
         said["requestBody"] = {"required": True, "content": content}
@@ -80,7 +77,15 @@ def _operation(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
     return said
 
 
+_PROBLEM = {
+    "description": "what went wrong",
+    "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+}
+
+
 def _response(status: int, route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
+    if status >= 400:
+        return _PROBLEM
     if route.answer is None or status == 204:
         return {"description": "done"}
     if isinstance(route.answer, str):
