@@ -32,7 +32,7 @@ from charging_manager.agent.recorder import Recorder
 from charging_manager.agent.records import Records
 from charging_manager.agent.searching import Searching
 from charging_manager.agent.sessions import SessionBook, Step
-from charging_manager.agent.status import status_line
+from charging_manager.agent.status import FAILING, status_line
 from charging_manager.agent.steering import Cycle, Situation, Steering
 from charging_manager.agent.store import Change, ConfigStore
 from charging_manager.agent.tariff import TariffWatch
@@ -132,7 +132,7 @@ class RunningSite:
         self.explanations = Explanations(self, rules, journal)
         self._advice = tuple(advice(self._site))
         self._watched = meters_that_matter(self._site)
-        self._shelf_loop = LoopingCall(self.look_at_drivers)
+        self._shelf_loop = LoopingCall(self._look_around)
         self._shelf_loop.clock = clock
 
     async def start(self) -> None:
@@ -172,6 +172,11 @@ class RunningSite:
     @property
     def drivers(self) -> Mapping[str, Driver]:
         return {**self.shelf.loaded.drivers, OCPP.name: OCPP}
+
+    def _look_around(self) -> None:
+        self.look_at_drivers()
+        if self.steering.failing:
+            self.life.status(FAILING, self.clock.seconds())
 
     def look_at_drivers(self) -> None:
         """Scan the driver folders; what is new may bring a device to life."""

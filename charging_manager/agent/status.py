@@ -9,6 +9,8 @@ from charging_manager.agent.picture import Picture, Sentence
 
 NO_PASSWORD = "no admin password yet, so only this machine is served: charging_manager passwd"  # noqa: S105 - a sentence
 
+FAILING = "deciding fails, so every charge point is held to its fallback; see the log"
+
 
 def status_line(picture: Picture, password_set: bool) -> str:
     """As in ``3 boxes, 2 charging, 24 of 35 A; cloud connected``; what is amiss follows."""

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from charging_manager.agent.picture import Picture, Sentence
-from charging_manager.agent.status import NO_PASSWORD, status_line
+from charging_manager.agent.status import FAILING, NO_PASSWORD, status_line
 from charging_manager.daemon.lifesign import LifeSign
 from tests.agent.whole import WholeAgent
 
@@ -61,6 +61,7 @@ def test_each_decided_cycle_is_a_sign_of_life_and_a_failing_loop_gives_none(agen
         raise RuntimeError("a bug in control")
 
     agent.site.steering._decide = broken  # type: ignore[assignment]
-    before = list(signs)
-    agent.run(3)
-    assert signs == before
+    before = signs.count(b"WATCHDOG=1")
+    agent.run(20)
+    assert signs.count(b"WATCHDOG=1") == before
+    assert signs[-1] == b"STATUS=" + FAILING.encode()
