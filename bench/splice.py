@@ -413,8 +413,10 @@ def _read_all(talk: ssl.SSLSocket) -> int:
 
 def held_bytes(pid: int) -> int:
     """What a process holds: its memory, and in the kernel what lies in its sockets and pipes."""
-    files = [link for link in Path(f"/proc/{pid}/fd").iterdir() if link.exists() or link.is_symlink()]
-    names = {link: os.readlink(link) for link in files}
+    names = {}
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(OSError):  # closed meanwhile
+            names[link] = os.readlink(link)
     queues = {}
     for table in ("tcp", "tcp6"):
         for line in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]:
@@ -423,7 +425,7 @@ def held_bytes(pid: int) -> int:
     held = sum(queues.get(name, 0) for name in names.values())
     pipes = {name: link for link, name in names.items() if name.startswith("pipe:")}
     for link in pipes.values():
-        with link.open("rb", 0) as pipe:
+        with contextlib.suppress(OSError), link.open("rb", 0) as pipe:
             size = array.array("i", [0])
             fcntl.ioctl(pipe, termios.FIONREAD, size)
             held += size[0]
