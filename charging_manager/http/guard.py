@@ -15,6 +15,7 @@ import secrets
 from collections import OrderedDict
 from collections.abc import Callable
 from ipaddress import IPv6Address, ip_address
+from itertools import islice
 
 from attrs import define, frozen
 
@@ -45,8 +46,11 @@ class _Tally:
     blocked_until_s: float = 0.0
 
 
+_LOOKED_AT = 16
+
+
 class LoginGuard:
-    """Counts attempts by who makes them; remembers at most ``most`` of them, those seen last."""
+    """Counts attempts by who makes them; remembers at most ``most`` of them, those seen last first."""
 
     def __init__(self, most: int = 20_000, servers: Callable[[], int] = lambda: 1) -> None:
         self._tallies: OrderedDict[tuple[str, str], _Tally] = OrderedDict()
@@ -91,12 +95,20 @@ class LoginGuard:
         if tally is None:
             tally = self._tallies[key] = _Tally(last_s=now_s)
             if len(self._tallies) > self._most:
-                self._tallies.popitem(last=False)
+                self._forget_one()
         else:
             self._tallies.move_to_end(key)
             if now_s - tally.last_s > patience.forget_s:
                 tally.failures = 0
         return tally
+
+    def _forget_one(self) -> None:
+        """Of those not seen for longest the one that has failed least.
+
+        Or else thousands of addresses would make it forget the penalties of the installation that is guessed at.
+        """
+        oldest = islice(self._tallies.items(), min(_LOOKED_AT, len(self._tallies) - 1))
+        del self._tallies[min(oldest, key=lambda item: item[1].failures)[0]]
 
 
 def source_network(source: str) -> str:

@@ -148,3 +148,14 @@ def test_a_digest_depends_on_the_key() -> None:
     one, two = UserIds(b"1" * 32), UserIds(b"2" * 32)
     assert one.digest("AB1D0-7KMNP") == one.digest("AB1D0-7KMNP") != two.digest("AB1D0-7KMNP")
     assert len(one.digest("\udcff")) == 32
+
+
+def test_thousands_of_addresses_do_not_make_it_forget_who_is_guessed_at() -> None:
+    guard, guessed = LoginGuard(most=100), 0
+    for burst in range(20):
+        now_s = burst * 20.0
+        for number in range(30):
+            guessed += guard.admit(now_s, source=f"11.0.{burst}.{number}", installation="garage") == 0.0
+        for number in range(500):  # each of them once, at an installation that nobody has
+            guard.admit(now_s, source=f"10.{burst}.{number >> 8}.{number & 255}", installation=f"none-{number}")
+    assert 20 < guessed <= 40
