@@ -54,7 +54,7 @@ def newer(built: list[Path], tmp_path_factory: pytest.TempPathFactory) -> list[P
 def install(debian: Chroot, packages: list[Path]) -> str:
     """As a person does it, up or down."""
     debs = [debian.put(path, f"/root/{path.name}") for path in packages]
-    return debian.apt("install", "--allow-downgrades", *debs, network=False)
+    return debian.apt("install", "--allow-downgrades", *debs)
 
 
 def inside(debian: Chroot, path: Path) -> Path:
