@@ -32,6 +32,11 @@ CARRIED_UNSENT_BYTES = 256 * KIB
 """What may lie there unsent; that is how much a reader who does not read makes the cloud hold, with what is unread."""
 PIPE_BYTES = 512 * KIB
 """What is moved at once."""
+SHARED_PIPE_BYTES = 128 * KIB
+SHARED_PAUSE_S = 0.001
+"""While others ask for little: what is moved at once, and how long the pause after that is."""
+ASKED_S = 0.25
+"""So long after something little was said somebody is asking."""
 QUEUED_BYTES = 1024 * KIB
 """What one tunnel may have lying at one end: unread stream data, and apart from that unsent boxes."""
 SHARE_BYTES = 16 * KIB

@@ -165,6 +165,69 @@ class ManyPumps(SynchronousTestCase):
         self.assertEqual(len(os.listdir("/proc/self/fd")), before)
 
 
+class WhoComesFirst(SynchronousTestCase):
+    """A download that takes all it can get, and somebody who clicks."""
+
+    def setUp(self) -> None:
+        self.loop = Loop()
+        pumps = Pumps(self.loop)
+        self.bulk, self.click = (pumps.make(lambda there, back: None) for _ in range(2))
+        self.reader, self.writer = self.loop.connect(self.bulk.near), self.loop.connect(self.bulk.far)
+        self.asker, self.answerer = self.loop.connect(self.click.near), self.loop.connect(self.click.far)
+        for peer in (self.reader, self.writer, self.asker, self.answerer):
+            self.addCleanup(peer.socket.close)
+
+    def tearDown(self) -> None:
+        self.bulk.break_off()
+        self.click.break_off()
+        self.loop.settle()
+        self.assertEqual(self.loop.getDelayedCalls(), [])
+
+    def _moved_at_once(self) -> int:
+        """How much of a download comes through without time passing."""
+        self.writer.say(_SOME[: 4 << 20])
+        return len(self.reader.hear())
+
+    def _click(self) -> None:
+        self.asker.say(b"click")
+        self.assertEqual(self.answerer.hear(), b"click")
+
+    @pytest.mark.skipif(not pump.CAN_SPLICE, reason="needs splice(2): Linux, Python 3.10")
+    def test_beside_somebody_who_clicks_a_download_is_moved_in_short_pieces(self) -> None:
+        alone = self._moved_at_once()
+        self.assertGreater(alone, 3 * bounds.SHARED_PIPE_BYTES)
+        self._click()
+        beside = self._moved_at_once()
+        self.assertLessEqual(beside, 2 * bounds.SHARED_PIPE_BYTES)
+        self.loop.advance(bounds.SHARED_PAUSE_S)
+        more = len(self.reader.hear())
+        self.assertTrue(0 < more <= 2 * bounds.SHARED_PIPE_BYTES, more)
+
+    def test_when_nobody_clicks_any_more_it_goes_on_at_full_speed_and_nothing_is_lost(self) -> None:
+        self._click()
+        said = self.writer.say(_SOME)
+        heard = self.reader.hear()
+        self.loop.advance(bounds.ASKED_S)
+        while said < len(_SOME):
+            heard += self.reader.hear()
+            said += self.writer.say(_SOME[said:])
+        heard += self.reader.hear()
+        self.assertEqual(heard, _SOME)
+
+    def test_a_download_does_not_make_way_for_itself(self) -> None:
+        self.reader.say(b"GET")
+        self.assertEqual(self.writer.hear(), b"GET")
+        self.assertGreater(self._moved_at_once(), 3 * bounds.SHARED_PIPE_BYTES)
+
+    def test_a_download_that_ends_while_it_pauses_is_over(self) -> None:
+        self._click()
+        self._moved_at_once()
+        self.reader.close()
+        self.loop.advance(bounds.SHARED_PAUSE_S)
+        self.writer.hear()
+        self.assertTrue(self.writer.ended)
+
+
 STEPS = st.lists(st.tuples(st.sampled_from(["say", "hear"]), st.booleans(), st.integers(1, 400_000)), max_size=30)
 
 
