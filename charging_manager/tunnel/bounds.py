@@ -30,9 +30,9 @@ CARRIED_BYTES = 512 * KIB
 than what can be read): about so much to twice as much lies unread at most."""
 CARRIED_UNSENT_BYTES = 256 * KIB
 """What may lie there unsent; that is how much a reader who does not read makes the cloud hold, with what is unread."""
-PIPE_BYTES = 512 * KIB
+PIPE_BYTES = 1024 * KIB
 """What is moved at once."""
-SHARED_PIPE_BYTES = 128 * KIB
+SHARED_PIPE_BYTES = 64 * KIB
 SHARED_PAUSE_S = 0.001
 """While others ask for little: what is moved at once, and how long the pause after that is."""
 ASKED_S = 0.25

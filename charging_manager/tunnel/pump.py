@@ -9,7 +9,7 @@ reader stops the writer. When the near one has said all, that is passed on and t
 has, both end. A connection that takes nothing for a minute is broken off.
 
 A download that takes all it can get would make everybody else wait for a core and for their turn. While other
-connections say little things, whoever says much is moved in short pieces with a pause after each, about 1 Gbit/s.
+connections say little things, whoever says much is moved in short pieces with a pause after each, about 500 Mbit/s.
 """
 
 from __future__ import annotations
