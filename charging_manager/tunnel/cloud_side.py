@@ -261,12 +261,7 @@ class Link(Wire):
         answer = await self.ask(
             commands.Login,
             timeout_s,
-            secret=login.secret,
-            admin=login.admin,
-            language=login.language,
-            source=login.source,
-            trusted_device=login.trusted_device,
-            **{name: value for name, value in (("code", login.code), ("browser", login.browser)) if value},
+            **login.as_arguments(),
         )
         return RemoteGrant(answer["token"], answer["role"], answer["language"])
 

@@ -7,9 +7,9 @@ the reader is slow, catches up or has gone. At the agent the tunnel is the sink;
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from attrs import field, frozen
+from attrs import asdict, field, frozen
 
 from charging_manager.tunnel.scram import ScramVerifier
 
@@ -32,6 +32,10 @@ class RemoteLogin:
     """Of the admin's second factor, if one was typed."""
     browser: str = ""
     """What kind of browser it says it is, as in ``Firefox, Linux``; for the list of logins."""
+
+    def as_arguments(self) -> dict[str, Any]:
+        """Of a command; what is empty is left out, for an older end does not know it."""
+        return {name: value for name, value in asdict(self).items() if value or name not in {"code", "browser"}}
 
 
 @frozen

@@ -172,12 +172,7 @@ class NodeAsker(Wire):
             commands.LoginAt,
             bounds.LOGIN_TIMEOUT_S + _MORE_S,
             cloud_id=cloud_id,
-            secret=login.secret,
-            admin=login.admin,
-            language=login.language,
-            source=login.source,
-            trusted_device=login.trusted_device,
-            **{name: value for name, value in (("code", login.code), ("browser", login.browser)) if value},
+            **login.as_arguments(),
         )
         return RemoteGrant(answer["token"], answer["role"], answer["language"])
 

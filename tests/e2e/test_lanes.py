@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import re
-import secrets
 import signal
 import socket
 import ssl
@@ -17,8 +16,8 @@ from attrs import frozen
 
 from charging_manager.tunnel.lanes import GREETING, HELLO_BYTES, Ticket
 from tests.support.api import Browser
-from tests.support.processes import Running, daemon, eventually
-from tests.support.sites import PASSWORD, set_password
+from tests.support.processes import Running, eventually
+from tests.support.tapped import tapped
 from tests.support.wiretap import Wiretap
 
 pytestmark = pytest.mark.e2e
@@ -81,25 +80,12 @@ class Pair:
 
 @contextlib.contextmanager
 def pair(folder: Path) -> Iterator[Pair]:
-    set_password(folder / "cloud")
-    set_password(folder / "site")
-    with contextlib.ExitStack() as stack:
-        cloud, cloud_port = stack.enter_context(daemon("cm-cloud", folder / "cloud"))
-        agent, agent_port = stack.enter_context(daemon("cm-agent", folder / "site"))
-        tap = Wiretap(cloud_port, folder)
-        stack.callback(tap.close)
-        keeper = Browser(cloud_port, secure=True)
-        keeper.post("/api/v1/cloud/admin/login", {"password": PASSWORD})
-        password = secrets.token_urlsafe(15)
-        keeper.post("/api/v1/cloud/admin/installations", {"cloud_id": "garage", "password": password})
-        site = Browser(agent_port, secure=True)
-        site.post("/api/v1/login", {"password": PASSWORD})
-        service = {"enabled": True, "server": f"localhost:{tap.port}", "cloud_id": "garage", "password": password}
-        site.put("/api/v1/config/cloud", service)
+    with tapped(folder) as them:
+        site = them.site
         site.put(AT, {"enabled": True})
         eventually(lambda: site.get(AT)["state"] == "open")
         host = str(site.get(AT)["url"]).split("/")[2].partition(":")[0]
-        yield Pair(cloud, cloud_port, agent, tap, site, keeper, host)
+        yield Pair(them.cloud, them.cloud_port, them.agent, them.tap, site, them.keeper, host)
 
 
 @pytest.fixture(scope="module")

@@ -24,8 +24,8 @@ from charging_manager.http.certificates import self_signed
 from charging_manager.tunnel.lanes import GREETING
 from tests.support.api import Browser
 from tests.support.browser import browser
-from tests.support.processes import ROOT, Running, daemon, eventually, running
-from tests.support.sites import PASSWORD, set_password
+from tests.support.processes import ROOT, Running, eventually, running
+from tests.support.tapped import tapped
 from tests.support.wiretap import Wiretap, in_memory
 
 pytestmark = pytest.mark.e2e
@@ -77,26 +77,12 @@ class House:
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     folder = tmp_path_factory.mktemp("private")
     secret = f"password-{secrets.token_hex(12)}"
-    set_password(folder / "cloud")
-    set_password(folder / "site", secret)
-    with contextlib.ExitStack() as stack:
-        cloud, cloud_port = stack.enter_context(daemon("cm-cloud", folder / "cloud", "--loglevel", "4"))
-        agent, agent_port = stack.enter_context(daemon("cm-agent", folder / "site", "--loglevel", "4"))
-        tap = Wiretap(cloud_port, folder)
-        stack.callback(tap.close)
-        keeper = Browser(cloud_port, secure=True)
-        keeper.post("/api/v1/cloud/admin/login", {"password": PASSWORD})
-        password = secrets.token_urlsafe(15)
-        keeper.post("/api/v1/cloud/admin/installations", {"cloud_id": "garage", "password": password})
-        site = Browser(agent_port, secure=True)
-        site.post("/api/v1/login", {"password": secret})
-        service = {"enabled": True, "server": f"localhost:{tap.port}", "cloud_id": "garage", "password": password}
-        site.put("/api/v1/config/cloud", service)
-        eventually(lambda: site.get("/api/v1/config/cloud")["state"] == "connected")
+    with tapped(folder, "--loglevel", "4", password=secret) as them:
+        site = them.site
         assert site.get(AT)["state"] == "off"
         site.put(AT, {"enabled": True})
         eventually(lambda: site.get(AT)["state"] == "open")
-        yield House(cloud, agent, tap, site, keeper, secret, folder / "cloud")
+        yield House(them.cloud, them.agent, them.tap, site, them.keeper, secret, folder / "cloud")
 
 
 def check(house: House) -> str:

@@ -20,19 +20,13 @@ import pytest
 
 from charging_manager.http.passwords import AdminPassword
 from tests.support.api import Browser
-from tests.support.played import AGENT, CLOUD, all_was_made, data_of, play
+from tests.support.played import AGENT, CLOUD, ONE_BOX, all_was_made, data_of, play
 from tests.support.playing_systemd import Player, listen
 from tests.support.processes import eventually, free_port
 from tests.support.sites import PASSWORD, admin_of, set_password, simulated_site
 
 pytestmark = pytest.mark.e2e
 
-SITE = """
-[[device]]
-id = "garage"
-driver = "abb-terra-ac"
-address = "tcp://127.0.0.1:0?unit=1"
-"""
 CLEAN = (0, -SIGTERM)
 
 
@@ -59,7 +53,7 @@ def test_the_agent_as_its_unit_starts_it(tmp_path: Path) -> None:
     settings.parent.mkdir(parents=True)
     settings.write_text("[agent]\nloglevel = 3\n")
     os.chmod(settings.parent, 0o755)
-    with simulated_site(tmp_path, SITE) as site, player:
+    with simulated_site(tmp_path, ONE_BOX) as site, player:
         player.wait_ready(within_s=60)
         assert answers(port) == 200, "ready means that it answers"
         all_was_made(player)

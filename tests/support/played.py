@@ -17,6 +17,12 @@ from tests.support.processes import BIN, ROOT
 
 PACKAGED = "/usr/lib/charging-manager/bin"
 AGENT, CLOUD = "charging-manager", "charging-manager-cloud"
+ONE_BOX = """
+[[device]]
+id = "garage"
+driver = "abb-terra-ac"
+address = "tcp://127.0.0.1:0?unit=1"
+"""
 
 
 def play(

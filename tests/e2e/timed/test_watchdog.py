@@ -12,19 +12,13 @@ from signal import SIGABRT
 
 import pytest
 
-from tests.support.played import AGENT, CLOUD, data_of, play
+from tests.support.played import AGENT, CLOUD, ONE_BOX, data_of, play
 from tests.support.playing_systemd import Player
 from tests.support.processes import ROOT, eventually, free_port, throughout
 from tests.support.sites import admin_of, set_password, simulated_site
 
 pytestmark = pytest.mark.e2e
 
-SITE = """
-[[device]]
-id = "garage"
-driver = "abb-terra-ac"
-address = "tcp://127.0.0.1:0?unit=1"
-"""
 HOOK = """
 import os, time
 
@@ -73,7 +67,7 @@ def test_a_control_loop_that_hangs_gives_no_sign_of_life_and_tells_where_it_hung
     data = data_of(player)
     data.parent.mkdir(parents=True)
     set_password(data)
-    with simulated_site(tmp_path, SITE) as site, player:
+    with simulated_site(tmp_path, ONE_BOX) as site, player:
         player.wait_ready(within_s=60)
         admin = admin_of(port, secure=True)
         box = {"id": "garage", "name": "Garage", "driver": "hanging", "address": site.addresses["garage"]}
