@@ -33,7 +33,7 @@ STATES = ("state", "setpoint", "phases", "watchdog", "start", "notes")
 SETTINGS = {
     "default_server": "Cloud server that is used when none was entered; as shipped there is none.",
     "cloud_ca": "PEM file of authorities that may vouch for the cloud server's certificate.",
-    "cloud_pins": "Fingerprints of certificates or keys that the cloud server may show.",
+    "cloud_pins": "Keys that the cloud server may show: base64 SHA-256 of its public key (SubjectPublicKeyInfo).",
     "tariff_ca": "PEM file of authorities that providers of prices are checked by; system: the system's.",
     "acme_ca": "PEM file of authorities that the ACME server is checked by; system: the system's.",
     "pause_s": "Seconds that a car waits at least between two turns.",

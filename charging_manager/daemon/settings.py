@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +16,10 @@ Known = Mapping[str, type]
 
 NAME = "charging-manager.toml"
 _RANGES = {"port": (0, 65535), "loglevel": (1, 4), "modbus_port": (0, 65535)}
+_NO_PIN = (
+    "can match no server: write the SHA-256 of its public key (SubjectPublicKeyInfo) in base64, 44 characters with "
+    'the = at the end; a certificate\'s fingerprint is something else (docs/operating.md, "Certificates")'
+)
 _TYPE_WORDS = {int: "a whole number", bool: "true or false", str: "a text", list: "a list of texts"}
 
 
@@ -56,4 +61,16 @@ def read_settings(path: Path | None, daemon: str, known: Known) -> dict[str, Any
         lowest, highest = _RANGES.get(key, (None, None))
         if lowest is not None and not lowest <= value <= highest:
             raise ConfigError(str(path), f"{daemon}.{key}: must be from {lowest} to {highest}")
+        for item in value if key == "cloud_pins" else ():
+            if not _is_pin(item):
+                raise ConfigError(str(path), f"{daemon}.{key}: {item!r} {_NO_PIN}")
     return table
+
+
+def _is_pin(text: str) -> bool:
+    """Could this be SHA-256 in base64, written as we write it ourselves."""
+    try:
+        digest = base64.b64decode(text, validate=True)
+    except ValueError:
+        return False
+    return len(digest) == 32 and base64.b64encode(digest).decode() == text

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 
 import pytest
 
 from charging_manager.daemon.logs import the_log
 from charging_manager.daemon.options import DaemonOptions
+from charging_manager.daemon.settings import read_settings
+from charging_manager.errors import ConfigError
 
 
 @pytest.fixture(autouse=True)
@@ -96,3 +99,29 @@ def test_a_broken_settings_file_is_named_with_its_place(
     error = capsys.readouterr().err
     assert "charging-manager.toml" in error
     assert says in error
+
+
+PIN = base64.b64encode(bytes(range(32))).decode()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "SHA256:" + PIN,
+        ":".join(f"{byte:02X}" for byte in range(32)),
+        bytes(range(32)).hex(),
+        PIN.rstrip("="),
+        base64.b64encode(bytes(range(20))).decode(),
+        " " + PIN,
+        "é",
+        "",
+    ],
+)
+def test_a_pin_that_no_key_can_have_is_refused_and_a_keys_hash_is_not(wrong: str, tmp_path: Path) -> None:
+    path = tmp_path / "charging-manager.toml"
+    path.write_text(f'[agent]\ncloud_pins = ["{PIN}"]\n')
+    assert read_settings(path, "agent", {"cloud_pins": list}) == {"cloud_pins": [PIN]}
+    path.write_text(f'[agent]\ncloud_pins = ["{PIN}", "{wrong}"]\n')
+    with pytest.raises(ConfigError, match="SubjectPublicKeyInfo") as refused:
+        read_settings(path, "agent", {"cloud_pins": list})
+    assert f"agent.cloud_pins: {wrong!r} can match no server" in str(refused.value)
