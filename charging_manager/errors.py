@@ -49,8 +49,12 @@ class DeviceNonsense(DeviceError):
 
 
 class TunnelError(ChargingManagerError):
-    """The tunnel between agent and cloud failed; ``code`` is stable and has a sentence in each language."""
+    """The tunnel between agent and cloud failed; ``code`` is stable and has a sentence in each language.
 
-    def __init__(self, code: str, sentence: str = "") -> None:
+    ``fields`` are what the code's sentence has places for.
+    """
+
+    def __init__(self, code: str, sentence: str = "", **fields: str) -> None:
         super().__init__(sentence or code)
         self.code = code
+        self.fields = fields

@@ -43,7 +43,7 @@ class ShownUplink:
     @property
     def error(self) -> Sentence | None:
         code = self._uplink.last_error
-        return Sentence(code, sentence(code)) if code else None
+        return Sentence(code, sentence(code), self._uplink.error_fields) if code else None
 
     @property
     def alarms(self) -> list[Sentence]:

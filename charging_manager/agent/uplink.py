@@ -8,7 +8,7 @@ that change end the coroutine (politely, with a goodbye) and begin another one.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from functools import partial
 from typing import Any, Final
@@ -26,7 +26,7 @@ from charging_manager.tunnel.agent_side import AgentSide, Credentials, InThread
 from charging_manager.tunnel.dial import ServerName, connect, connect_plain, parse_server, resolve
 from charging_manager.tunnel.identity import AgentKey
 from charging_manager.tunnel.link import AgentEnd, SpliceEnd
-from charging_manager.tunnel.reasons import sentence, trouble
+from charging_manager.tunnel.reasons import trouble
 from charging_manager.tunnel.scram import Stretched
 from charging_manager.tunnel.tls import ClientTls, Trust
 
@@ -157,6 +157,8 @@ class Uplink(Service):
         self.state = UplinkState.OFF
         self.last_error: str | None = None
         """A code of ``tunnel.reasons``; None while all is well."""
+        self.error_fields: Mapping[str, str] = {}
+        """What the code's sentence has places for."""
         self.cloud_program: str | None = None
         """Name and version of the cloud server, once connected."""
 
@@ -254,13 +256,14 @@ class Uplink(Service):
 
     async def _live(self, target: ServerName) -> None:
         while True:
+            fields: Mapping[str, str] = {}
             try:
                 await self._keep_distance(target)
                 code = await self._once(target)
             except CancelledError:
                 raise
             except TunnelError as error:
-                code = error.code
+                code, fields = error.code, error.fields
             except Exception:
                 self.log.failure("an attempt to reach the cloud server failed by a mistake of ours")
                 code = "failed"
@@ -268,6 +271,7 @@ class Uplink(Service):
                 return
             wait_s = self._pause(code)
             self._next_try_at_s = self._reactor.seconds() + wait_s
+            self.error_fields = fields
             self._rest(code)
             await self._until_next_try()
 
@@ -389,4 +393,5 @@ class Uplink(Service):
         if line == "connected":
             self.log.info("tunnel to {server} is up", server=str(self._settings.target()))
         else:
-            self.log.warn("no tunnel ({code}): {sentence}", code=line, sentence=sentence(line))
+            said = trouble(line, **self.error_fields)
+            self.log.warn("no tunnel ({code}): {sentence}", code=line, sentence=str(said))

@@ -18,6 +18,10 @@ SENTENCES: Final[dict[str, str]] = {
     "certificate-not-trusted": "The cloud server's certificate is neither signed by a trusted authority nor known.",
     "certificate-wrong-name": "The cloud server's certificate was issued for another name.",
     "certificate-unusable": "The cloud server's certificate has a key that no login can be bound to; use RSA or ECDSA.",
+    "authorities-unreadable": (
+        "No certificates of authorities can be read from {file}: cloud_ca must name a PEM file that the agent's user "
+        "can read."
+    ),
     "man-in-the-middle": "Somebody between here and the cloud server shows another certificate; no login was made.",
     "server-not-genuine": "The cloud server could not prove that it knows this installation; no login was made.",
     "weak-login": "The cloud server asked for a login that is too easy to break (or too costly); no login was made.",
@@ -47,7 +51,7 @@ SENTENCES: Final[dict[str, str]] = {
     "draining": "The tunnel is being closed.",
     "offline": "The installation is not connected.",
 }
-"""Code to English sentence; without fields."""
+"""Code to English sentence; only ``authorities-unreadable`` has a field, ``file``, and never travels."""
 
 
 def sentence(code: str) -> str:
@@ -55,9 +59,10 @@ def sentence(code: str) -> str:
     return SENTENCES.get(code, code)
 
 
-def trouble(code: str) -> TunnelError:
+def trouble(code: str, **fields: str) -> TunnelError:
     """The error for this code, its sentence included."""
-    return TunnelError(code, sentence(code))
+    said = sentence(code)
+    return TunnelError(code, said.format_map(fields) if fields else said, **fields)
 
 
 class Refusal(TunnelError):

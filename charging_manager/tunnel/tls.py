@@ -16,7 +16,6 @@ from twisted.internet.abstract import isIPAddress, isIPv6Address
 from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
 from zope.interface import implementer
 
-from charging_manager.errors import ConfigError
 from charging_manager.tunnel.bounds import QUICK_BYTES, SHARE_BYTES
 from charging_manager.tunnel.commands import ALPN
 from charging_manager.tunnel.reasons import trouble
@@ -107,6 +106,7 @@ class ClientTls:
     """Makes the agent's TLS connections to one server, and judges what the server showed."""
 
     def __init__(self, host: str, trust: Trust) -> None:
+        """Raises: TunnelError when the file of authorities cannot be read."""
         self._host = host
         self._trust = trust
         self._address = isIPAddress(host) or isIPv6Address(host)
@@ -127,7 +127,7 @@ class ClientTls:
                 else:
                     context.load_verify_locations(self._trust.ca)
             except SSL.Error as error:
-                raise ConfigError(self._trust.ca, "no certificates of authorities can be read from here") from error
+                raise trouble("authorities-unreadable", file=self._trust.ca) from error
             context.set_verify(SSL.VERIFY_PEER, lambda _connection, _certificate, _number, _depth, good: bool(good))
         return context
 

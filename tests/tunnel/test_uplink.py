@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import random
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.protocol import Protocol
 from twisted.internet.task import Clock
-from twisted.logger import LogLevel, capturedLogs
+from twisted.logger import LogLevel, capturedLogs, formatEvent
 from twisted.test.iosim import connect as join
 from twisted.test.iosim import makeFakeClient, makeFakeServer
 from twisted.trial.unittest import SynchronousTestCase
 
 from charging_manager.agent import uplink as module
+from charging_manager.agent.api_cloud import ShownUplink
 from charging_manager.agent.uplink import MOVES, Uplink, UplinkSettings, UplinkState
 from charging_manager.cloud.downlink import TunnelFactory
 from charging_manager.errors import TunnelError
 from charging_manager.tunnel.agent_side import AgentSide
 from charging_manager.tunnel.link import RemoteAnswer, RemoteLogin, RemoteRequest
 from charging_manager.tunnel.reasons import trouble
-from tests.tunnel.support import PASSWORD, FakeAgent, FakeChannel, FakeCloud, new_key
+from charging_manager.tunnel.tls import Trust
+from tests.tunnel.support import PASSWORD, FakeAgent, FakeChannel, FakeCloud, certificate, new_key
 
 KEY = new_key()
 
@@ -169,6 +172,25 @@ class States(Serving):
         uplink.try_now()
         self.net.after(0.1)
         self.assertEqual(uplink.state, UplinkState.CONNECTED)
+
+
+class Authorities(Serving):
+    def test_a_file_that_cannot_be_read_is_no_fault_of_the_other_end_and_is_looked_at_again(self) -> None:
+        file = Path(self.mktemp())
+        with capturedLogs() as captured:
+            uplink = self.uplink(trust=Trust(ca=str(file)))
+            self.assertEqual((uplink.state, uplink.last_error), (UplinkState.WAITING, "authorities-unreadable"))
+            error = ShownUplink(uplink, None).error  # type: ignore[arg-type]
+            assert error is not None
+            self.assertIn(f"No certificates of authorities can be read from {file}:", error.said("en")["text"])
+            self.assertIn(f"Aus {file} können", error.said("de")["text"])
+            file.write_bytes(certificate()[0])
+            self.net.after(8)
+        self.assertEqual((uplink.state, uplink.last_error), (UplinkState.CONNECTED, None))
+        said = [formatEvent(e) for e in captured if e["log_level"] is LogLevel.warn]
+        self.assertEqual(len(said), 1)
+        self.assertIn(f"can be read from {file}: cloud_ca must name a PEM file", said[0])
+        self.assertEqual(self.flushLoggedErrors(), [])
 
 
 class Waiting(Serving):
