@@ -16,6 +16,7 @@ from typing import Any, Final
 from attrs import field, frozen
 from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred, DeferredLock
+from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
@@ -154,6 +155,7 @@ class Uplink(Service):
         self._tried: tuple[ServerName | None, float] = None, 0.0
         self._last_line_s = -_LOG_GAP_S
         self._last_line = ""
+        self._later_line: IDelayedCall | None = None
         self.state = UplinkState.OFF
         self.last_error: str | None = None
         """A code of ``tunnel.reasons``; None while all is well."""
@@ -383,11 +385,26 @@ class Uplink(Service):
             except Exception:
                 self.log.failure("whoever watches the cloud service failed")
 
+    def _say_it_now(self) -> None:
+        self._later_line = None
+        self._say_so()
+
     def _say_so(self) -> None:
-        """One line when a condition begins and one when it ends, and never more than one a minute."""
+        """One line when a condition begins and one when it ends, about one a minute at most.
+
+        What changes sooner is said when the minute is over, if it is still so then. A tunnel that was up and that the
+        cloud wants no more is named at once: nobody is in a hurry to come back then, so this cannot flood the log.
+        """
+        if self._later_line is not None:
+            self._later_line.cancel()
+            self._later_line = None
         line = "connected" if self.state is UplinkState.CONNECTED else self.last_error
+        if line is None or line == self._last_line:
+            return
         now_s = self._reactor.seconds()
-        if line is None or line == self._last_line or now_s - self._last_line_s < _LOG_GAP_S:
+        wait_s = self._last_line_s + _LOG_GAP_S - now_s
+        if wait_s > 0 and not (self._last_line == "connected" and line in _NO_USE_IN_HURRY):
+            self._later_line = self._reactor.callLater(wait_s, self._say_it_now)
             return
         self._last_line, self._last_line_s = line, now_s
         if line == "connected":

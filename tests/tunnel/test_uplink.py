@@ -324,6 +324,53 @@ class Saying(Serving):
         ours = [line for line in lines if line.startswith(("no tunnel", "tunnel to"))]
         self.assertEqual(ours, ["no tunnel ({code}): {sentence}", "tunnel to {server} is up"])
 
+    def test_an_installation_that_is_removed_and_added_again_is_told_at_once_both_times(self) -> None:
+        verifier = self.net.cloud.verifiers["garage"]
+        with capturedLogs() as captured:
+            uplink = self.uplink()
+            for _ in range(3):
+                self.net.after(5)
+                del self.net.cloud.verifiers["garage"]
+                self.net.factory.links.close("garage", "deleted")
+                self.net.after(1)
+                self.assertIn("no tunnel (deleted): The cloud server's operator has", self.told(captured)[-1])
+                self.net.cloud.verifiers["garage"] = verifier
+                self.net.after(80)
+                self.assertEqual(uplink.state, UplinkState.CONNECTED)
+                self.assertEqual(self.told(captured)[-1], "tunnel to cloud.example is up")
+        self.assertEqual(len(self.told(captured)), 7)
+
+    def test_what_changed_within_a_minute_is_told_when_it_is_over_if_it_lasts(self) -> None:
+        with capturedLogs() as captured:
+            self.uplink()
+            self.net.broken = "unreachable"
+            self.net.factory.links.close("garage", "lost")
+            self.net.after(50)
+            self.assertEqual(self.told(captured), ["tunnel to cloud.example is up"])
+            self.net.after(11)
+            self.assertEqual(len(self.told(captured)), 2)
+            self.assertIn("no tunnel (unreachable)", self.told(captured)[1])
+            self.net.after(3)
+            self.net.broken = None
+            self.net.after(100)
+        self.assertEqual(self.told(captured)[2:], ["tunnel to cloud.example is up"])
+
+    def test_a_service_that_stops_leaves_no_line_for_later(self) -> None:
+        with capturedLogs() as captured:
+            uplink = self.uplink()
+            self.net.broken = "unreachable"
+            self.net.factory.links.close("garage", "lost")
+            self.net.after(20)
+            self.successResultOf(uplink.stopService())
+            self.assertEqual(self.net.clock.getDelayedCalls(), [])
+            self.net.after(100)
+        self.assertEqual(self.told(captured), ["tunnel to cloud.example is up"])
+
+    @staticmethod
+    def told(captured: Any) -> list[str]:
+        said = [formatEvent(e) for e in captured if "log_format" in e]
+        return [line for line in said if line.startswith(("no tunnel", "tunnel to"))]
+
     def test_conditions_that_alternate_make_no_more_than_a_line_a_minute(self) -> None:
         with capturedLogs() as captured:
             self.uplink()
