@@ -260,7 +260,7 @@ def drivers_page() -> Page:
     page.head("FILES")
     page.item("/usr/share/charging-manager/drivers", "The packaged drivers.")
     page.item("/etc/charging-manager/drivers", "Your own.")
-    page.item("/usr/share/doc/charging-manager-common/drivers.md", "The reference of every word.")
+    page.item("/usr/share/doc/charging-manager-common/docs/drivers.md", "The reference of every word.")
     return _see(page, "charging_manager(1)", "cm-agent(8)")
 
 

@@ -94,6 +94,31 @@ def test_the_packages_have_the_version_of_the_program() -> None:
     assert first.startswith(f"charging-manager ({VERSION}) ")
 
 
+def installed_documents() -> dict[Path, Path]:
+    """Where a page lies in the package's own folder, to where it lies here (paths relative to either)."""
+    found = {Path(line).name: line for line in (ROOT / "debian/charging-manager-common.docs").read_text().split()}
+    for line in (ROOT / "debian/charging-manager-common.install").read_text().splitlines():
+        pattern, _, folder = line.partition(" usr/share/doc/charging-manager-common/")
+        for page in ROOT.glob(pattern) if folder else ():
+            for each in page.rglob("*.md") if page.is_dir() else [page]:
+                found[str(Path(folder) / each.relative_to(page.parent))] = str(each.relative_to(ROOT))
+    return {Path(there): Path(here) for there, here in found.items()}
+
+
+def test_installed_pages_lead_to_installed_pages() -> None:
+    pages = installed_documents()
+    assert {Path("README.md"), Path("docs/operating.md"), Path("docs/cloud.md")} <= pages.keys()
+    folders = {parent for page in pages for parent in page.parents}
+    astray = [
+        (str(there), link)
+        for there, here in pages.items()
+        for link in re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", (ROOT / here).read_text("utf-8"))
+        if there.parent / link not in pages.keys() | folders
+    ]
+    assert astray == []
+    assert "dh_compress --exclude=sbom.cdx.json --exclude=.md" in (ROOT / "debian/rules").read_text("utf-8")
+
+
 def test_the_example_settings_say_what_holds_without_them(tmp_path: Path) -> None:
     shipped = (ROOT / "debian/charging-manager.toml").read_text("utf-8")
     assert all(not line or line.startswith("#") for line in shipped.splitlines())
