@@ -21,6 +21,7 @@ from charging_manager.errors import ConfigError
 from charging_manager.http.userids import load_key
 from charging_manager.paths import state_folder
 from charging_manager.storage.backup import Backup, is_encrypted, make_backup, unpack
+from charging_manager.storage.daemons import DAEMONS, Fit, daemons_in
 from charging_manager.storage.files import workplace
 from charging_manager.storage.passphrase import check_passphrase, read_passphrase
 from charging_manager.storage.restore import Restored, commit, discard, finish, nobody_runs, stage, staged
@@ -55,6 +56,7 @@ _WORDS = {
     "other-devices": "meters and other devices",
     "sessions": "charging sessions",
 }
+_WHOSE = {"agent": "an agent's", "cloud": "a cloud server's"}
 
 
 def backup(arguments: argparse.Namespace) -> int:
@@ -76,20 +78,22 @@ def backup(arguments: argparse.Namespace) -> int:
 def restore(arguments: argparse.Namespace) -> int:
     """With the daemon stopped. What was there moves aside. Raises: ConfigError, and then nothing was changed."""
     source, data = Path(arguments.file).absolute(), _data(arguments)
-    look = Look()
+    look, fits = Look(), _fit(arguments, source, data)
     passphrase = _passphrase_for(arguments, source)
     if arguments.check:
         with workplace(Path(tempfile.gettempdir()), ".cm-check-") as place:
             held = unpack(source, place / "state", passphrase)
             look(place / "state")
             print(f"{source}: sound; {_told(held)}.")
+            if daemons_in(data):
+                fits(held.daemons)  # else it would be compared with what it has nothing to do with
             for line in _changes(summarise(held, place / "state", data, (AGENT, CLOUD))):
                 print(line)
         return look.said()
     _finished(data, finish(data))
     with nobody_runs(data):
         pass  # before a large file is unpacked for nothing
-    held = stage(source, data, look, passphrase=passphrase)
+    held = stage(source, data, look, fits=fits, passphrase=passphrase)
     confirmed = False
     try:
         state = staged(data)
@@ -143,6 +147,34 @@ class Look:
 
 def _data(arguments: argparse.Namespace) -> Path:
     return state_folder(arguments.data, "cloud" if arguments.cloud else "agent")
+
+
+def _fit(arguments: argparse.Namespace, source: Path, data: Path) -> Fit:
+    """Nobody's daemon may find another one's state in the place of its own.
+
+    A default state directory is for its own daemon's, also while it is empty; any other one for what is there already.
+    """
+    homes = {daemon: state_folder(None, daemon) for daemon in DAEMONS}
+    ours = {daemon for daemon, folder in homes.items() if folder == data}
+
+    def fits(daemons: frozenset[str]) -> None:
+        there = daemons_in(data)
+        if len(ours) == 1:  # both where systemd names one folder for whatever runs
+            wanted = there if there >= ours else frozenset(ours)
+        else:
+            wanted = there or frozenset({"cloud"} if arguments.cloud else ())
+        if not daemons or not wanted or daemons & wanted:
+            return
+        (found,), (place,) = daemons, wanted
+        way = "add --cloud" if found == "cloud" else "leave --cloud away"
+        if arguments.data is not None or len(ours) != 1:
+            way = f"name {_WHOSE[found]} state directory with --data"
+        raise ConfigError(
+            str(source),
+            f"this is {_WHOSE[found]} backup, and {data} is for {_WHOSE[place]} state; nothing was changed: {way}",
+        )
+
+    return fits
 
 
 def _new_passphrase(arguments: argparse.Namespace) -> str | None:
@@ -210,4 +242,5 @@ def _finished(data: Path, done: Restored | None) -> None:
 
 
 def _told(one: Backup) -> str:
-    return f"{len(one.files)} files, {one.size / 1e6:.1f} MB, of {one.created_at} by {one.program}"
+    whose = "".join(f"{_WHOSE[daemon]} state, " for daemon in sorted(one.daemons))
+    return f"{whose}{len(one.files)} files, {one.size / 1e6:.1f} MB, of {one.created_at} by {one.program}"

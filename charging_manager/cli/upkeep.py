@@ -23,6 +23,7 @@ from charging_manager.cloud.kept import CLOUD
 from charging_manager.cloud.stores import refuse_shared
 from charging_manager.errors import ChargingManagerError
 from charging_manager.storage.backup import make_backup
+from charging_manager.storage.daemons import fits_only
 from charging_manager.storage.restore import commit, discard, finish, nobody_runs, stage
 from charging_manager.storage.schema import version_of
 
@@ -81,7 +82,7 @@ def _roll_back(place: Place) -> str:
     reasons = []
     for candidate in place.kept():
         try:
-            held = stage(candidate, place.data, Look())
+            held = stage(candidate, place.data, Look(), fits=fits_only(Path(place.database).parent.name))
             with nobody_runs(place.data):
                 commit(place.data, held, utc_now())
             done = finish(place.data)

@@ -1,8 +1,9 @@
 """A state directory in one file: consistent while the daemon runs, and read again before it is called done.
 
-The file is a gzipped tar whose first member, ``manifest.json``, names every other one with size and SHA-256; with a
-passphrase all of it is sealed (sealed.py). Databases are copied by SQLite itself, each as of one instant. What is only
-of this run (locks, the runtime file), or can be recorded again (readings and decisions of the last days), is left out.
+The file is a gzipped tar whose first member, ``manifest.json``, says of which daemon it is, and names every other one
+with size and SHA-256; with a passphrase all of it is sealed (sealed.py). Databases are copied by SQLite itself, each as
+of one instant. What is only of this run (locks, the runtime file), or can be recorded again (readings and decisions of
+the last days), is left out.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from attrs import frozen
 
 from charging_manager.errors import ConfigError
 from charging_manager.paths import give_to_owner_of
+from charging_manager.storage.daemons import DAEMONS, Fit, daemons_named, fits_anywhere
 from charging_manager.storage.files import sync_folder, workplace
 from charging_manager.storage.room import full_disk_named, is_full, need_room
 from charging_manager.storage.sealed import INTRO, Sealing, Unsealing, WrongPassphrase, is_sealed
@@ -59,6 +61,8 @@ class Backup:
     created_at: str
     files: Mapping[str, tuple[int, str]]
     sealed: bool = False
+    daemons: frozenset[str] = frozenset()
+    """Of which it is: of one, of both that share a state directory, or of neither, where none has run yet."""
 
     @property
     def size(self) -> int:
@@ -96,7 +100,8 @@ def make_backup(
                 _check_database(copied / name, data)
             if checks is not None:
                 checks(copied)
-            backup = Backup(program, at.isoformat(timespec="seconds"), files, passphrase is not None)
+            made_at = at.isoformat(timespec="seconds")
+            backup = Backup(program, made_at, files, passphrase is not None, daemons_named(files))
             packed = place / "packed"
             _pack(copied, backup, packed, passphrase, told)
             with reading(packed, passphrase) as found:
@@ -111,9 +116,16 @@ def make_backup(
     return backup
 
 
-def unpack(source: Path, place: Path, passphrase: str | None = None, progress: Progress = nobody_asks) -> Backup:
+def unpack(
+    source: Path,
+    place: Path,
+    passphrase: str | None = None,
+    progress: Progress = nobody_asks,
+    fits: Fit = fits_anywhere,
+) -> Backup:
     """Into ``place``, which is made; everything there is private and has reached the disk. Raises: ConfigError."""
     with reading(source, passphrase) as found:
+        fits(found.backup.daemons)
         need_room(place.parent, found.backup.size)
         with full_disk_named(place.parent):
             place.mkdir(mode=0o700)
@@ -272,6 +284,7 @@ def _pack(copied: Path, backup: Backup, packed: Path, passphrase: str | None, to
         "format": FORMAT,
         "program": backup.program,
         "created_at": backup.created_at,
+        "daemons": sorted(backup.daemons),
         "files": {name: {"size": size, "sha256": digest} for name, (size, digest) in backup.files.items()},
     }
     data = json.dumps(manifest, indent=1).encode()
@@ -321,7 +334,9 @@ def _read_manifest(tar: tarfile.TarFile, sealed: bool) -> Backup:
         if not parts or name != "/".join(parts) or name.startswith("/") or ".." in parts or "\0" in name:
             raise ValueError("an unsafe name")
         files[name] = (int(said["size"]), str(said["sha256"]))
-    return Backup(str(held.get("program", "")), str(held.get("created_at", "")), files, sealed)
+    said = held.get("daemons")  # older ones do not say it, and what they hold does
+    daemons = frozenset(said) & set(DAEMONS) if isinstance(said, list) else daemons_named(files)
+    return Backup(str(held.get("program", "")), str(held.get("created_at", "")), files, sealed, daemons)
 
 
 def _write(opened: IO[bytes], target: Path, told: _Told) -> tuple[int, str]:

@@ -19,6 +19,7 @@ from twisted.logger import Logger
 from charging_manager.clocks import UtcNow
 from charging_manager.errors import ChargingManagerError, ConfigError
 from charging_manager.storage.backup import Check
+from charging_manager.storage.daemons import fits_only
 from charging_manager.storage.keeping import BackupSettings, Shelf, last_due, next_due
 from charging_manager.storage.restore import commit, discard, nobody_runs, stage, staged
 from charging_manager.storage.room import full_disk_named, need_room
@@ -115,7 +116,8 @@ class Keeper:
         def unpack() -> Looked:
             with nobody_runs(data, but=self._own):
                 pass
-            held = stage(source, data, self._checks, passphrase=passphrase, progress=self._progress)
+            fits = fits_only(self._own.parent.name)
+            held = stage(source, data, self._checks, fits=fits, passphrase=passphrase, progress=self._progress)
             state = staged(data)
             assert state is not None  # noqa: S101
             return Looked(secrets.token_urlsafe(12), summarise(held, state, data, self._kept), held)

@@ -24,6 +24,7 @@ from attrs import frozen
 from charging_manager.errors import ConfigError
 from charging_manager.paths import give_to_owner_of, make_private
 from charging_manager.storage.backup import ASIDE, Backup, Check, Progress, nobody_asks, unpack
+from charging_manager.storage.daemons import Fit, fits_anywhere
 from charging_manager.storage.files import hold_folder, sync_folder, write_private
 from charging_manager.storage.room import full_disk_named
 
@@ -45,9 +46,18 @@ class Restored:
 
 
 def stage(
-    source: Path, data: Path, checks: Check, *, passphrase: str | None = None, progress: Progress = nobody_asks
+    source: Path,
+    data: Path,
+    checks: Check,
+    *,
+    fits: Fit = fits_anywhere,
+    passphrase: str | None = None,
+    progress: Progress = nobody_asks,
 ) -> Backup:
-    """Unpack it beside the state that is there, and look at everything. Raises: ConfigError, or what others raise."""
+    """Unpack it beside the state that is there, if it ``fits``, and look at everything.
+
+    Raises: ConfigError, or what others raise.
+    """
     make_private(data)
     with _alone(data) as place:
         if (place / _READY).exists():
@@ -55,7 +65,7 @@ def stage(
         state = place / _STATE
         shutil.rmtree(state, ignore_errors=True)
         try:
-            backup = unpack(source, state, passphrase, progress)
+            backup = unpack(source, state, passphrase, progress, fits)
             checks(state)
             give_to_owner_of(data, place, *place.rglob("*"))
         except BaseException:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 import sqlite3
 from contextlib import closing
 from importlib.resources import files
@@ -12,10 +13,12 @@ import pytest
 from attrs import evolve
 
 from charging_manager.agent.store import ConfigStore
+from charging_manager.paths import make_private
 from charging_manager.storage import summary
 from charging_manager.storage.database import Database
 from tests.agent.waiting import result_of
 from tests.cli.test_commands import _bare_environment, audit_log, one_line, status_of
+from tests.support.backups import without_daemons
 
 __all__ = ["_bare_environment"]
 WORDS = "four words of mine"
@@ -152,3 +155,90 @@ def test_a_cloud_server_s_state_and_a_tampered_audit_log(tmp_path: Path, capsys:
     assert "no such file" in one_line(capsys)
     assert status_of("backup", str(file), "--data", str(tmp_path / "nowhere")) == 1
     assert "--data" in one_line(capsys)
+
+
+@pytest.fixture
+def homes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
+    """Both default state directories in use, as on a machine with all packages, and a backup of each beside them."""
+    homes = {
+        name: tmp_path / "state-home" / f"charging-manager{end}" for name, end in (("agent", ""), ("cloud", "-cloud"))
+    }
+    monkeypatch.setattr("charging_manager.cli.backup.state_folder", lambda given, daemon: Path(given or homes[daemon]))
+    agent_state(homes["agent"], "First")
+    homes["cloud"].mkdir()
+    audit_log(homes["cloud"], 3)
+    for name, data in homes.items():
+        assert status_of("backup", str(tmp_path / name), "--data", str(data)) == 0
+    return homes
+
+
+def everything(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*")}
+
+
+@pytest.mark.parametrize(
+    ("of", "words", "way"),
+    [
+        ("cloud", (), "add --cloud"),
+        ("agent", ("--cloud",), "leave --cloud away"),
+        ("cloud", ("--data", "agent"), "name a cloud server's state directory with --data"),
+        ("agent", ("--data", "cloud"), "name an agent's state directory with --data"),
+        ("cloud", ("--data", "agent", "--cloud"), "name a cloud server's state directory with --data"),
+    ],
+)
+@pytest.mark.parametrize(("says_it", "empty"), [(True, True), (False, False)])
+def test_one_daemon_s_backup_is_refused_in_the_place_of_the_other_s_state(
+    homes: dict[str, Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    of: str,
+    words: tuple[str, ...],
+    way: str,
+    says_it: bool,
+    empty: bool,
+) -> None:
+    file, other = tmp_path / of, homes["agent" if of == "cloud" else "cloud"]
+    given = [str(homes.get(word, word)) for word in words]
+    if not says_it:
+        without_daemons(file)
+    if empty:
+        shutil.rmtree(other)
+        other.mkdir()
+    before = everything(tmp_path)
+    capsys.readouterr()
+    assert status_of("restore", str(file), "--yes", *given) == 1
+    said = one_line(capsys)
+    whose = {"agent": "an agent's", "cloud": "a cloud server's"}[of]
+    assert f"this is {whose} backup" in said and way in said and "nothing was changed" in said, said
+    assert everything(tmp_path) == before | {(other / ".restore").relative_to(tmp_path).as_posix()}
+    assert status_of("restore", str(file), "--check", *given) == (0 if empty else 1)
+    shown = capsys.readouterr()
+    assert f"sound; {whose} state, " in shown.out and (way in shown.err) is not empty, shown
+    assert status_of("restore", str(file), "--yes", *(("--cloud",) if of == "cloud" else ())) == 0
+
+
+def test_where_both_daemons_share_a_state_and_where_nothing_is_yet_either_s_backup_fits(
+    homes: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    both = tmp_path / "both"
+    agent_state(both, "Both")
+    audit_log(both, 1)
+    assert status_of("backup", str(tmp_path / "of-both"), "--data", str(both)) == 0
+    assert "an agent's state, a cloud server's state, " in capsys.readouterr().out
+    for of in ("agent", "cloud", "of-both"):
+        assert status_of("restore", str(tmp_path / of), "--data", str(tmp_path / f"new-{of}"), "--yes") == 0
+        assert status_of("restore", str(tmp_path / "of-both"), "--data", str(both), "--yes") == 0
+        assert status_of("restore", str(tmp_path / of), "--data", str(both), "--yes") == 0
+        shutil.rmtree(both)
+    assert status_of("restore", str(tmp_path / "of-both"), "--yes") == 0
+    assert site_name(homes["agent"]) == "Both"
+
+
+def test_a_default_state_that_holds_the_wrong_daemon_s_is_healed_by_its_own_backup(
+    homes: dict[str, Path], tmp_path: Path
+) -> None:
+    shutil.rmtree(homes["agent"])
+    audit_log(make_private(homes["agent"]), 1)
+    assert status_of("restore", str(tmp_path / "cloud"), "--yes") == 1
+    assert status_of("restore", str(tmp_path / "agent"), "--yes") == 0
+    assert site_name(homes["agent"]) == "First"

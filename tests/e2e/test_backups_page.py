@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from charging_manager.storage.backup import unpack
+from charging_manager.clocks import utc_now
+from charging_manager.storage.backup import make_backup, unpack
 from tests.support.api import Browser as Api
 from tests.support.browser import Browser, browser
 from tests.support.pages import SHOTS
@@ -102,10 +103,26 @@ def taken_along_and_brought_back(page: Browser, admin: Api, folder: Path, port: 
     page.press("Cancel", "dialog")
     eventually(lambda: admin.get("/api/v1/backups")["looked"] is None)
     page.until(lambda: not page.all("dialog"))
+    another_daemon_s_is_refused(page, folder)
     page.press("Delete", "section[aria-labelledby=backups] table")
     page.press("Delete", "dialog")
     eventually(lambda: [one["name"] for one in admin.get("/api/v1/backups")["backups"]] == [held["name"]])
     assert admin.get("/api/v1/site")["name"] == "Changed again"
+
+
+def another_daemon_s_is_refused(page: Browser, folder: Path) -> None:
+    (folder / "of-a-server/cloud").mkdir(parents=True)
+    (folder / "of-a-server/cloud/secret").write_text("of a server")
+    file = folder / "server.backup"
+    make_backup(folder / "of-a-server", file, "charging-manager", utc_now())
+    page.field("Restore from a file").send_keys(str(file))
+    page.until(lambda: "Look at this backup?" in page.text("dialog"))
+    page.press("Look at it", "dialog")
+    page.until(
+        lambda: "this is a cloud server's backup" in page.text("section[aria-labelledby=backups]").replace("’", "'")
+    )
+    shoot(page, "backups-of-a-server")
+    assert "Restore this backup?" not in page.text()
 
 
 def restored(admin: Api, path: str) -> None:

@@ -18,10 +18,12 @@ from twisted.internet.defer import Deferred, execute
 from twisted.internet.task import Clock
 
 from charging_manager.errors import ConfigError
+from charging_manager.storage.backup import make_backup
 from charging_manager.storage.keeper import AGAIN_AFTER_S, FORGET_AFTER_S, LOOK_EVERY_S, Busy, Keeper
 from charging_manager.storage.keeping import BackupSettings, Shelf, check_settings, last_due, next_due
 from charging_manager.storage.passphrase import keep_passphrase
 from charging_manager.storage.restore import finish
+from tests.support.backups import without_daemons
 
 PARIS = ZoneInfo("Europe/Paris")
 MONDAY = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -208,6 +210,23 @@ def test_what_is_brought_in_pieces_is_looked_at_and_restored_at_the_next_start(r
     done = finish(rig.shelf.data)
     assert done is not None and (rig.shelf.data / "admin").read_text() == "hash"
     assert rig.shelf.listing(), "backups are neither replaced nor put aside"
+
+
+@pytest.mark.parametrize("says_it", [True, False])
+def test_the_other_daemon_s_backup_is_refused_in_one_sentence(rig: Rig, tmp_path: Path, says_it: bool) -> None:
+    (tmp_path / "cloud-state/cloud").mkdir(parents=True)
+    (tmp_path / "cloud-state/cloud/secret").write_text("the server's")
+    file = tmp_path / "of-the-cloud"
+    make_backup(tmp_path / "cloud-state", file, "charging-manager 1.0", MONDAY)
+    if not says_it:
+        without_daemons(file)
+    brought(rig, file.read_bytes())
+    rig.keeper.look(rig.keeper.brought, None)
+    assert rig.keeper.looked is None and rig.keeper.failed is not None
+    assert (
+        rig.keeper.failed.sentence == "this is a cloud server's backup; restore it at a cloud server, not at an agent"
+    )
+    assert not (rig.shelf.data / ".restore/state").exists()
 
 
 def test_what_nobody_wants_any_more_is_removed(rig: Rig) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from charging_manager.errors import ConfigError
 from charging_manager.storage.backup import make_backup
+from charging_manager.storage.daemons import fits_only
 from charging_manager.storage.restore import commit, discard, finish, stage, staged
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -123,6 +124,18 @@ def test_what_is_not_fit_leaves_nothing_behind(backup: Path, data: Path) -> None
     with pytest.raises(ConfigError, match="newer"):
         stage(backup, data, newer)
     assert held(data) == before and staged(data) is None
+
+
+def test_another_daemon_s_state_is_refused_before_it_is_unpacked(backup: Path, data: Path) -> None:
+    before = held(data)
+    with pytest.raises(ConfigError, match="an agent's backup; restore it at an agent"):
+        stage(backup, data, never, fits=fits_only("cloud"))
+    assert held(data) == before and staged(data) is None
+    assert stage(backup, data, fine, fits=fits_only("agent")).daemons == {"agent"}
+
+
+def never(_: Path) -> None:
+    raise AssertionError("it was unpacked")
 
 
 def test_two_restores_do_not_mix(backup: Path, data: Path) -> None:
