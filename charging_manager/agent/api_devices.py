@@ -28,6 +28,7 @@ from charging_manager.agent.places import (
 )
 from charging_manager.agent.running import RunningSite
 from charging_manager.agent.solar_config import NOTHING_SAID, SolarBody, changed_solar, shown_solar
+from charging_manager.devices.condition import DeviceCondition
 from charging_manager.devices.driver import Driver
 from charging_manager.devices.driver import Kind as DriverKind
 from charging_manager.devices.road import check_road
@@ -283,11 +284,21 @@ class DevicePages:
             text = say(language, "The device does not run: {reason}", reason=reason)
             return _condition(False, last_error=reason, text=text)
         found = running.condition
-        text = say(language, found.sentence, **found.fields)
         return {
-            **_condition(connected, found.variant, found.fallback, found.last_error, text),
+            **_condition(
+                connected, found.variant, found.fallback, found.last_error, _text_of(found, connected, language)
+            ),
             "identity": dict(found.identity),
         }
+
+
+def _text_of(found: DeviceCondition, connected: bool, language: str) -> str:
+    """One sentence that agrees with ``connected``: what has shown no values yet is only on its way there."""
+    if connected or not found.connected:
+        return say(language, found.sentence, **found.fields)
+    if found.last_error:
+        return say(language, "Reached, but it shows no values: {why}", why=found.last_error)
+    return say(language, "Reached; it counts as connected once its values are here")
 
 
 def _condition(

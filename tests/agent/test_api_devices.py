@@ -4,9 +4,11 @@ import json
 from typing import Any
 
 import pytest
+from attrs import evolve
 
+from charging_manager.devices.condition import DeviceCondition
 from charging_manager.model.reading import Status
-from tests.agent.whole import REMOTE_ADMIN, WholeAgent
+from tests.agent.whole import REMOTE_ADMIN, ScriptedDevice, WholeAgent
 
 KEBA = {"name": "Garage", "driver": "keba-p30", "address": "tcp://192.0.2.7?unit=255"}
 METER = {"name": "House meter", "driver": "eastron-sdm630", "address": "tcp://192.0.2.8?unit=1", "role": "grid"}
@@ -37,6 +39,30 @@ def test_a_new_device_is_polled_at_once(agent: WholeAgent) -> None:
     state = agent.json("GET", "state")
     assert state["charge_points"][0]["status"] == "free"
     assert agent.json("GET", "devices/garage")["condition"]["connected"] is True
+
+
+def test_a_device_that_has_shown_no_values_yet_is_not_called_connected(agent: WholeAgent) -> None:
+    said = agent.json("POST", "devices", KEBA)["condition"]
+    assert (said["connected"], said["text"]) == (False, "Reached; it counts as connected once its values are here")
+    agent.run(2)
+    said = agent.json("GET", "devices/garage")["condition"]
+    assert (said["connected"], said["text"]) == (True, "Connected")
+    agent.devices["garage"].silent = True
+    agent.run(2)
+    said = agent.json("GET", "devices/garage")["condition"]
+    assert (said["connected"], said["text"]) == (False, "Not connected yet")
+
+
+def test_a_device_that_refuses_its_values_is_not_called_connected(
+    agent: WholeAgent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trouble = DeviceCondition(True, True, None, "none", "exception 2", "Connected, with trouble: {why}")
+    monkeypatch.setattr(ScriptedDevice, "condition", evolve(trouble, fields={"why": "exception 2"}))
+    said = agent.json("POST", "devices", KEBA)["condition"]
+    assert (said["connected"], said["text"]) == (False, "Reached, but it shows no values: exception 2")
+    agent.run(2)
+    said = agent.json("GET", "devices/garage")["condition"]
+    assert (said["connected"], said["text"]) == (True, "Connected, with trouble: exception 2")
 
 
 @pytest.mark.parametrize(

@@ -120,7 +120,8 @@ class ScriptedDevice:
 
     @property
     def condition(self) -> DeviceCondition:
-        return DeviceCondition(not self.silent, True, None, "programmed", None, "Connected")
+        said = "Not connected yet" if self.silent else "Connected"
+        return DeviceCondition(not self.silent, True, None, "programmed", None, said)
 
 
 class ScriptedSearch:
