@@ -56,6 +56,20 @@ def state_folder(given: str | None, daemon: str = "agent") -> Path:
     return Path(home) / ("charging-manager" + ("-cloud" if daemon == "cloud" else ""))
 
 
+def own_state_folder(given: str | None, daemon: str = "agent") -> Path:
+    """The ``state_folder`` for a command of the user who runs it. Raises: ConfigError if it is somebody else's."""
+    data = state_folder(given, daemon)
+    try:
+        others = data.stat().st_uid != os.geteuid()
+    except (FileNotFoundError, NotADirectoryError):
+        return data  # which another sentence is about
+    except PermissionError:
+        others = True
+    if others and not os.access(data, os.R_OK | os.X_OK, effective_ids=True):
+        raise ConfigError("", f"the state in {data} belongs to another user; run this with sudo")
+    return data
+
+
 def make_private(folder: Path) -> Path:
     """Create ``folder`` with mode 0700, owned by its parent's owner when root creates it for somebody else.
 

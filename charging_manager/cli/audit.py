@@ -17,13 +17,14 @@ from charging_manager.cloud.chain import Head, Whole, chain_key, verify
 from charging_manager.cloud.stores import look_at_shared, shared_place
 from charging_manager.errors import ConfigError
 from charging_manager.http.userids import load_key
-from charging_manager.paths import state_folder
+from charging_manager.paths import own_state_folder
 from charging_manager.storage.schema import read_upgrades, version_of
 
-USAGE = "charging_manager audit verify [--data DIR] [--database URL] [--head NUMBER:HASH]"
+USAGE = "charging_manager audit verify [--cloud | --data DIR] [--database URL] [--head NUMBER:HASH]"
 OPTIONS = (
     Option(("what",), "verify: look through the whole chain", {"choices": ("verify",), "metavar": "verify"}),
     Option(("--data",), "state directory (default: the cloud server's own)", {"metavar": "DIR"}),
+    Option(("--cloud",), "that of the cloud server's default state directory", {"action": "store_true"}),
     Option(("--database",), "address of the PostgreSQL database, where that is used", {"metavar": "URL"}),
     Option(("--head",), "a head that was noted before, in the log or by /metrics", {"metavar": "N:HASH"}),
 )
@@ -38,7 +39,7 @@ def audit(arguments: argparse.Namespace) -> int:
         if match is None:
             raise WrongUsage("a head is a number, a colon and 64 hexadecimal digits, as the log and /metrics show it")
         known = Head(int(match[1]), match[2])
-    folder = state_folder(arguments.data, "cloud") / "cloud"
+    folder = own_state_folder(arguments.data, "cloud") / "cloud"
     path, secret = folder / "cloud.sqlite", folder / "secret"
     shared = arguments.database or ""
     place = shared_place(folder)

@@ -19,7 +19,7 @@ from charging_manager.cloud.kept import CLOUD
 from charging_manager.cloud.stores import refuse_shared
 from charging_manager.errors import ConfigError
 from charging_manager.http.userids import load_key
-from charging_manager.paths import state_folder
+from charging_manager.paths import own_state_folder, state_folder
 from charging_manager.storage.backup import Backup, is_encrypted, make_backup, unpack
 from charging_manager.storage.daemons import DAEMONS, Fit, daemons_in
 from charging_manager.storage.files import workplace
@@ -146,7 +146,7 @@ class Look:
 
 
 def _data(arguments: argparse.Namespace) -> Path:
-    return state_folder(arguments.data, "cloud" if arguments.cloud else "agent")
+    return own_state_folder(arguments.data, "cloud" if arguments.cloud else "agent")
 
 
 def _fit(arguments: argparse.Namespace, source: Path, data: Path) -> Fit:

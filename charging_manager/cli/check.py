@@ -15,7 +15,7 @@ from charging_manager.control.advice import SENTENCES as ADVICE
 from charging_manager.control.advice import advice
 from charging_manager.daemon.settings import find_settings, read_settings
 from charging_manager.errors import ConfigError
-from charging_manager.paths import state_folder
+from charging_manager.paths import own_state_folder
 from charging_manager.words import say
 
 KNOWN = {"agent": AgentOptions.known, "cloud": CloudOptions.known}
@@ -29,7 +29,7 @@ def check(arguments: argparse.Namespace) -> int:
         _settings(Path(arguments.file))
         print(f"{arguments.file}: valid")
         return 0
-    data = state_folder(arguments.data)
+    data = own_state_folder(arguments.data)
     if not data.is_dir():
         raise ConfigError(str(data), "there is no such state directory; name one with --data")
     settings = find_settings(None, data)

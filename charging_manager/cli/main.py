@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -151,9 +152,13 @@ def main(words: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         return 1
     except OSError as error:
-        if not is_full(error):
+        if is_full(error):
+            said = "the disk is full; make room and try again, nothing was changed"
+        elif isinstance(error, PermissionError) and error.filename is not None:
+            where = os.fsdecode(error.filename)
+            said = f"{where}: this user may not ({error.strerror}); run this with sudo, or as the file's owner"
+        else:
             raise
-        said = "the disk is full; make room and try again, nothing was changed"
         print(f"charging_manager {arguments.command.name}: {said}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

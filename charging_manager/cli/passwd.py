@@ -8,7 +8,7 @@ import sys
 
 from charging_manager.errors import ConfigError
 from charging_manager.http.passwords import AdminPassword
-from charging_manager.paths import make_private, state_folder
+from charging_manager.paths import make_private, own_state_folder
 from charging_manager.storage.restore import finish
 
 _SHORT = 8
@@ -16,7 +16,7 @@ _SHORT = 8
 
 def passwd(arguments: argparse.Namespace) -> int:
     """Set or empty it; a running daemon notices within a second. Raises: ConfigError."""
-    data = make_private(state_folder(arguments.data, "cloud" if arguments.cloud else "agent"))
+    data = make_private(own_state_folder(arguments.data, "cloud" if arguments.cloud else "agent"))
     finish(data)  # of a restore that was cut short: this password is for the state that counts
     admin = AdminPassword(data / "admin")
     if arguments.empty:
@@ -25,9 +25,8 @@ def passwd(arguments: argparse.Namespace) -> int:
         return 0
     password = _ask()
     admin.write(password)
-    print(f"The admin password in {data} is set.")
-    if len(password) < _SHORT:
-        print(f"It has fewer than {_SHORT} characters, which is easily guessed; choose a longer one.", file=sys.stderr)
+    short = f", but has fewer than {_SHORT} characters and is easily guessed; better set a longer one"
+    print(f"The admin password in {data} is set{short if len(password) < _SHORT else ''}.")
     return 0
 
 

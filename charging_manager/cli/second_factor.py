@@ -9,7 +9,7 @@ from twisted.internet.task import Clock
 from charging_manager.cli.table import DATA, Option
 from charging_manager.errors import ConfigError
 from charging_manager.http.second_factor import SecondFactor
-from charging_manager.paths import state_folder
+from charging_manager.paths import own_state_folder
 from charging_manager.storage.restore import finish
 
 USAGE = "charging_manager second-factor status|off [--data DIR | --cloud]"
@@ -22,7 +22,7 @@ OPTIONS = (
 
 def second_factor(arguments: argparse.Namespace) -> int:
     """A running daemon notices within a second, and writes it into its audit log. Raises: ConfigError."""
-    data = state_folder(arguments.data, "cloud" if arguments.cloud else "agent")
+    data = own_state_folder(arguments.data, "cloud" if arguments.cloud else "agent")
     finish(data)
     if not data.is_dir():
         raise ConfigError(str(data), "there is no such state directory; name one with --data")

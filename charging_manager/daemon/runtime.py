@@ -43,8 +43,9 @@ def write_runtime(data: Path, content: RuntimeFile) -> Path:
 def read_runtime(data: Path, port: int) -> RuntimeFile:
     """What the daemon on this port left. Raises: ConfigError if there is none, it is not readable, or it is broken."""
     places = [folder / f"{port}.json" for folder in runtime_folders(data)]
-    path = next((place for place in places if place.is_file()), places[0])
+    path = places[0]
     try:
+        path = next((place for place in places if place.is_file()), path)
         return RuntimeFile(**json.loads(path.read_text()))
     except FileNotFoundError as error:
         raise ConfigError(
@@ -52,7 +53,7 @@ def read_runtime(data: Path, port: int) -> RuntimeFile:
         ) from error
     except PermissionError as error:
         raise ConfigError(
-            str(path), "may not be read by this user; run the command as the server's user or as root"
+            str(path), "may not be read by this user; run this with sudo, or as the server's user"
         ) from error
     except (OSError, ValueError, TypeError) as error:
         raise ConfigError(str(path), "is not what a running server writes; restart the server") from error

@@ -66,7 +66,7 @@ _charging_manager() {
     backup) words='--data --cloud --encrypt --passphrase-file --help' ;;
     restore) words='--data --cloud --check --yes --passphrase-file --help' ;;
     second-factor) words='--data --cloud --help' ;;
-    audit) words='--data --database --head --help' ;;
+    audit) words='--data --cloud --database --head --help' ;;
     scan) words='--network --serial --ports --units --all-units --json --drivers --help' ;;
     simulate) words='--days --seed --set --svg --json --every-second --help' ;;
     replay) words='--set --rules --hungry-kwh --every --svg --json --help' ;;

@@ -74,6 +74,7 @@ complete -c charging_manager -n '__fish_seen_subcommand_from second-factor' -l c
 complete -c charging_manager -n '__fish_seen_subcommand_from second-factor' -l help -d 'what it does and what it takes'
 complete -c charging_manager -n '__fish_seen_subcommand_from audit' -a 'verify' -d 'verify: look through the whole chain'
 complete -c charging_manager -n '__fish_seen_subcommand_from audit' -l data -r -F -d 'state directory (default: the cloud server’s own)'
+complete -c charging_manager -n '__fish_seen_subcommand_from audit' -l cloud -d 'that of the cloud server’s default state directory'
 complete -c charging_manager -n '__fish_seen_subcommand_from audit' -l database -r -d 'address of the PostgreSQL database, where that is used'
 complete -c charging_manager -n '__fish_seen_subcommand_from audit' -l head -r -d 'a head that was noted before, in the log or by /metrics'
 complete -c charging_manager -n '__fish_seen_subcommand_from audit' -l help -d 'what it does and what it takes'

@@ -163,7 +163,8 @@ def homes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
     homes = {
         name: tmp_path / "state-home" / f"charging-manager{end}" for name, end in (("agent", ""), ("cloud", "-cloud"))
     }
-    monkeypatch.setattr("charging_manager.cli.backup.state_folder", lambda given, daemon: Path(given or homes[daemon]))
+    for module in ("charging_manager.paths", "charging_manager.cli.backup"):  # also where packages are installed
+        monkeypatch.setattr(f"{module}.state_folder", lambda given, daemon: Path(given or homes[daemon]))
     agent_state(homes["agent"], "First")
     homes["cloud"].mkdir()
     audit_log(homes["cloud"], 3)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import io
+import os
 import sqlite3
 import stat
+import tempfile
+from collections.abc import Iterator
 from contextlib import closing
 from importlib.resources import files
 from pathlib import Path
@@ -15,6 +18,8 @@ from charging_manager.cli.main import COMMANDS, main
 from charging_manager.clocks import utc_now
 from charging_manager.cloud.chain import chain_key
 from charging_manager.cloud.ledger import Ledger
+from charging_manager.daemon.runtime import RuntimeFile, read_runtime, write_runtime
+from charging_manager.errors import ConfigError
 from charging_manager.http.passwords import AdminPassword
 from charging_manager.http.userids import load_key
 from charging_manager.paths import make_private
@@ -94,6 +99,71 @@ def test_a_password_from_stdin_is_set_and_emptied(
     assert stat.S_IMODE(data.stat().st_mode) == 0o700
     assert status_of("passwd", "--data", str(data), "--empty") == 0
     assert AdminPassword(data / "admin").state == "emptied"
+
+
+def test_a_short_password_is_set_and_that_is_the_first_thing_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    type_in(monkeypatch, "x\n")
+    assert status_of("passwd", "--data", str(tmp_path)) == 0
+    shown = capsys.readouterr()
+    assert "is set, but has fewer than 8 characters" in shown.out and shown.err == ""
+    assert AdminPassword(tmp_path / "admin").state == "set"
+
+
+@pytest.fixture
+def root_s_state() -> Iterator[Path]:
+    """A state as the packages make it, seen by somebody without any rights."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can make a state that belongs to somebody else")
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        Path(folder).chmod(0o755)
+        data = make_private(Path(folder) / "data")
+        (data / "file").write_text("")
+        audit_log(data, 1)
+        write_runtime(data, RuntimeFile(4443, "cloud", "ab"))
+        os.seteuid(65534)
+        try:
+            yield data
+        finally:
+            os.seteuid(0)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("passwd",),
+        ("backup", "/tmp/never"),
+        ("restore", "/tmp/never"),
+        ("restore", "/tmp/never", "--check"),
+        ("check",),
+        ("audit", "verify"),
+        ("second-factor", "off"),
+        ("second-factor", "status"),
+    ],
+)
+def test_what_belongs_to_another_user_is_said_in_one_sentence(
+    words: tuple[str, ...], root_s_state: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    type_in(monkeypatch, "a long password\n")
+    assert status_of(*words, "--data", str(root_s_state)) == 1
+    said = f"the state in {root_s_state} belongs to another user; run this with sudo"
+    assert one_line(capsys) == f"charging_manager {words[0]}: {said}"
+    assert status_of(*words, "--data", str(root_s_state / "below")) == 1
+    assert "belongs to another user; run this with sudo" in one_line(capsys)
+
+
+def test_so_is_what_may_be_read_and_not_changed_and_what_a_running_server_left(
+    root_s_state: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(ConfigError, match="run this with sudo"):
+        read_runtime(root_s_state, 4443)
+    os.seteuid(0)
+    root_s_state.chmod(0o755)
+    os.seteuid(65534)
+    type_in(monkeypatch, "a long password\n")
+    assert status_of("passwd", "--data", str(root_s_state)) == 1
+    assert "run this with sudo, or as the file's owner" in one_line(capsys)
 
 
 def test_no_password_on_stdin_changes_nothing(
@@ -200,7 +270,7 @@ def test_an_audit_log_is_verified_and_what_was_done_to_it_is_named(
     head = audit_log(tmp_path, 4)
     assert status_of("audit", "verify", "--data", str(tmp_path)) == 0
     assert head in capsys.readouterr().out
-    assert status_of("audit", "verify", "--data", str(tmp_path), "--head", head) == 0
+    assert status_of("audit", "verify", "--cloud", "--data", str(tmp_path), "--head", head) == 0
     capsys.readouterr()
     assert status_of("audit", "verify", "--data", str(tmp_path), "--head", "4:" + "0" * 64) == 1
     assert "is not part of the audit log" in one_line(capsys)
