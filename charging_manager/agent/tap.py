@@ -48,7 +48,7 @@ from charging_manager.agent.uplink import Uplink, UplinkSettings
 from charging_manager.clocks import use_monotonic, utc_now, zone
 from charging_manager.control.chain import chain
 from charging_manager.control.decide import Rules, decide
-from charging_manager.daemon.ending import begin_anew, made, or_give_up
+from charging_manager.daemon.ending import begin_anew, ends_once, made, or_give_up
 from charging_manager.daemon.lifesign import the_life
 from charging_manager.daemon.logs import the_log
 from charging_manager.daemon.options import DaemonOptions, port_number
@@ -423,6 +423,7 @@ class AgentService(Service):
 
     def startService(self) -> None:
         super().startService()  # type: ignore[no-untyped-call]
+        ends_once(self._reactor)
         self._starting = or_give_up(Deferred.fromCoroutine(self._start()), self._reactor, PROGRAM)
 
     async def _start(self) -> None:

@@ -49,7 +49,7 @@ from charging_manager.cloud.splice import Switchboard
 from charging_manager.cloud.status import status_line
 from charging_manager.cloud.stores import open_store
 from charging_manager.cloud.webhook import Webhook, poster
-from charging_manager.daemon.ending import begin_anew, made, or_give_up
+from charging_manager.daemon.ending import begin_anew, ends_once, made, or_give_up
 from charging_manager.daemon.files import allow_many_files
 from charging_manager.daemon.lifesign import Telling, the_life
 from charging_manager.daemon.logs import the_log
@@ -196,6 +196,7 @@ class Cloud(Service):
 
     def startService(self) -> None:
         super().startService()  # type: ignore[no-untyped-call]
+        ends_once(self._reactor)
         self._starting = or_give_up(Deferred.fromCoroutine(self._start()), self._reactor, PROGRAM)
 
     def stopService(self) -> Deferred[None]:

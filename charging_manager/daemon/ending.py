@@ -1,4 +1,4 @@
-"""How a daemon ends when it cannot go on: one sentence, a non-zero status, no traceback.
+"""How a daemon ends: once, in order; when it cannot go on, with one sentence, a non-zero status and no traceback.
 
 The sentence goes to stderr, to the log and, under systemd, into ``systemctl status``. Status 2: what the command line
 or the settings file says cannot be meant, and another try would not change it. Status 1: everything else may heal.
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TextIO, TypeVar
 
 from twisted.internet.defer import Deferred
+from twisted.internet.error import ReactorNotRunning
 from twisted.logger import Logger, LoggingFile
 from twisted.python.failure import Failure
 
@@ -42,6 +43,22 @@ def made(program: str, make: Callable[[], T]) -> T:
     except Exception as error:
         complain(program, f"could not start: {error}; the traceback has the details", 1, error)
         raise
+
+
+def ends_once(reactor: Any) -> None:
+    """From now on whoever asks again to stop, by a signal or in the program, hears that it stops already.
+
+    Twisted takes a second time for a mistake, with a traceback in the log; its signals' handlers look ``stop`` up here.
+    """
+    really_stop = reactor.stop
+
+    def stop() -> None:
+        try:
+            really_stop()
+        except ReactorNotRunning:
+            log.info("asked again to stop: it is stopping already")
+
+    reactor.stop = stop
 
 
 def complain(program: str, sentence: str, status: int, error: BaseException | None = None) -> int:

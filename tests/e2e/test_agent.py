@@ -310,6 +310,7 @@ def test_the_command_line_runs_the_same_agent(tmp_path: Path) -> None:
         eventually(lambda: Browser(port).get("/api/v1/me")["role"] == "nobody")
         assert admin_of(port).get("/api/v1/log/level") == {"level": 4}
     finally:
-        assert agent.stop() in CLEAN
+        agent.signal(signal.SIGTERM)
+        assert agent.stop() in CLEAN and "Traceback" not in agent.output
     version = subprocess.run([sys.executable, "-m", "charging_manager", "--version"], capture_output=True, cwd=ROOT)
     assert version.returncode == 0
