@@ -122,8 +122,9 @@ def _runtime_file(port: int, data: str | Path | None, fingerprint: str) -> Runti
         try:
             found = read_runtime(folder, port)
         except ConfigError as error:
-            if trouble is None or isinstance(error.__cause__, PermissionError):
-                trouble = error
+            closed = isinstance(error.__cause__, PermissionError)
+            if trouble is None or (closed and not isinstance(trouble.__cause__, PermissionError)):
+                trouble = error  # of the first that may not be looked into
             continue
         if found.fingerprint == fingerprint:
             if found.daemon != "cloud":

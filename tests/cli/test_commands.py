@@ -16,6 +16,7 @@ import pytest
 
 from charging_manager.cli.main import COMMANDS, main
 from charging_manager.clocks import utc_now
+from charging_manager.cloud import cert_client
 from charging_manager.cloud.chain import chain_key
 from charging_manager.cloud.ledger import Ledger
 from charging_manager.daemon.runtime import RuntimeFile, read_runtime, write_runtime
@@ -158,6 +159,10 @@ def test_so_is_what_may_be_read_and_not_changed_and_what_a_running_server_left(
 ) -> None:
     with pytest.raises(ConfigError, match="run this with sudo"):
         read_runtime(root_s_state, 4443)
+    folders = [root_s_state.parent / "nothing", root_s_state, root_s_state / "below"]
+    monkeypatch.setattr(cert_client, "_folders", lambda _: iter(folders))
+    with pytest.raises(ConfigError, match=f"{root_s_state}/run/4443.json: may not be read by this user; run this with"):
+        cert_client._runtime_file(4443, None, "ab")
     os.seteuid(0)
     root_s_state.chmod(0o755)
     os.seteuid(65534)
