@@ -151,7 +151,7 @@ def started(data: Path, port: int, passed: socket.socket | None = None) -> Runni
         cloud = Running(*command, cwd=data)
     else:
         shell = f'exec 3<&{passed.fileno()}; LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=main exec "$@"'
-        cloud = Running("sh", "-c", shell, "sh", *command, cwd=data, pass_fds=[passed.fileno()])
+        cloud = Running("bash", "-c", shell, "bash", *command, cwd=data, pass_fds=[passed.fileno()])
     eventually(lambda: answers(port))
     return cloud
 
