@@ -47,6 +47,7 @@ class AdminPassword:
         self._signature: tuple[int, ...] | None = None
         self._content: str | None = None
         self._watching: LoopingCall | None = None
+        self._look: Callable[[], None] = self._refresh
         self._refresh()
 
     @property
@@ -59,6 +60,7 @@ class AdminPassword:
 
     async def check(self, secret: str) -> bool:
         """Whether this is the password; as slow where there is none. Raises: Problem 503 if too many ask at once."""
+        self._look()  # what a change ends, it ends before anybody logs in with the new one
         known = self.state == "set" and 0 < len(secret) <= _LONGEST
         content = self._content if known and self._content else _DUMMY
         if len(self._one_at_a_time.waiting) >= _QUEUE:
@@ -97,6 +99,7 @@ class AdminPassword:
                     self._log.info("the admin password is now {state}", state=self.state)
                     changed()
 
+        self._look = look
         self._watching = LoopingCall(look)
         self._watching.clock = clock
         self._watching.start(0.5, now=False)

@@ -122,6 +122,17 @@ def test_a_change_is_noticed_within_a_second(path: Path) -> None:
 
 
 @pytest.mark.usefixtures("cheap")
+def test_a_change_is_told_before_anybody_logs_in_with_what_is_new(path: Path) -> None:
+    told: list[str] = []
+    password = AdminPassword(path, execute)
+    password.watch(Clock(), lambda: told.append("changed"))
+    password.write("the new one")
+    checking = Deferred.fromCoroutine(password.check("the new one"))
+    checking.addCallback(lambda right: told.append(f"let in: {right}"))
+    assert told == ["changed", "let in: True"]
+    password.stop()
+
+
 def test_a_watcher_that_raises_is_called_again(path: Path) -> None:
     clock, calls = Clock(), list[int]()
     password = AdminPassword(path, execute)
